@@ -1,0 +1,1 @@
+"""The domain: categories, taxonomy, class graph, labels, verdicts. Pure; no network, no torch."""

@@ -1,0 +1,101 @@
+"""Images by id, read straight out of GLDv2's tars: an index once, then one `pread` an image."""
+
+import io
+import os
+import tarfile
+from pathlib import Path, PurePosixPath
+from threading import Lock
+
+import pandas as pd
+from PIL import Image, UnidentifiedImageError
+
+from hgld.hierarchy.errors import HgldError
+from hgld.hierarchy.tables import read_parquet
+
+COLUMNS = ["id", "split", "tar", "offset", "size"]
+MAX_PIXELS = 100_000_000
+
+
+def index_tar(tar: Path, split: str) -> pd.DataFrame:
+    """One row an image of `tar`: id, split, the tar's path below the image folder, offset and size in bytes.
+
+    Members that are no plain `….jpg` files are passed over: nothing is ever extracted by name.
+
+    Raises HgldError when the tar is damaged.
+    """
+    rows = []
+    try:
+        with tarfile.open(tar, "r:") as archive:
+            for member in archive:
+                name = PurePosixPath(member.name)
+                if member.isfile() and name.suffix == ".jpg":
+                    rows.append((name.stem, split, f"{split}/{tar.name}", member.offset_data, member.size))
+    except (tarfile.TarError, OSError) as error:
+        raise HgldError(f"{tar}: not a readable tar ({error}); delete it and run the images stage again") from None
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+class ImageTars:
+    """The images below `folder`, found through the index that the `images` stage wrote."""
+
+    def __init__(self, index: Path, folder: Path) -> None:
+        table = read_parquet(index, COLUMNS)
+        self._folder = Path(folder)
+        self._places = {
+            row.id: (row.tar, int(row.offset), int(row.size)) for row in table.itertuples(index=False)
+        }
+        self._open: dict[str, int] = {}
+        self._lock = Lock()
+
+    def __contains__(self, image_id: str) -> bool:
+        return image_id in self._places
+
+    def __getstate__(self) -> dict[str, object]:
+        """Open files and the lock stay behind when a DataLoader worker takes a copy."""
+        return {"_folder": self._folder, "_places": self._places}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state, _open={}, _lock=Lock())
+
+    def read(self, image_id: str) -> bytes:
+        """The bytes of one image file. Raises HgldError when the id or its tar is not there."""
+        try:
+            tar, offset, size = self._places[image_id]
+        except KeyError:
+            raise HgldError(f"image {image_id}: in none of the tars below {self._folder}") from None
+        data = os.pread(self._handle(tar), size, offset)
+        if len(data) != size:
+            raise HgldError(f"image {image_id}: {self._folder / tar} ends before it; run the images stage again")
+        return data
+
+    def image(self, image_id: str) -> Image.Image:
+        """One image as RGB. Raises HgldError that names the id when it cannot be decoded."""
+        try:
+            with Image.open(io.BytesIO(self.read(image_id))) as picture:
+                if picture.width * picture.height > MAX_PIXELS:
+                    raise HgldError(f"image {image_id}: {picture.width} x {picture.height} pixels are too many")
+                return picture.convert("RGB")
+        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            raise HgldError(f"image {image_id}: not a readable picture: {error}") from None
+
+    def _handle(self, tar: str) -> int:
+        with self._lock:
+            if tar not in self._open:
+                try:
+                    self._open[tar] = os.open(self._folder / tar, os.O_RDONLY)
+                except OSError as error:
+                    raise HgldError(f"{self._folder / tar}: {error.strerror}; run the images stage") from None
+            return self._open[tar]
+
+    def close(self) -> None:
+        """Close the tars; they open again when an image is asked for."""
+        with self._lock:
+            for handle in self._open.values():
+                os.close(handle)
+            self._open.clear()
+
+    def __enter__(self) -> "ImageTars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,211 @@
+"""params.yaml: one section a stage, for each profile; a mistyped key is an error with a suggestion."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hgld.hierarchy.errors import HgldError, suggest
+
+Share = float
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Download(_Section):
+    """Where the metadata come from: an https base URL or a local folder, in GLDv2's own layout."""
+
+    source: str
+    require_md5: bool = Field(description="refuse a file whose MD5 is not published")
+    timeout_s: float = Field(gt=0)
+    retries: int = Field(ge=0)
+
+
+class Images(_Section):
+    """How many of each split's tars to fetch (0: none)."""
+
+    source: str
+    train: int = Field(ge=0, le=500)
+    index: int = Field(ge=0, le=100)
+    test: int = Field(ge=0, le=20)
+    timeout_s: float = Field(gt=0)
+    retries: int = Field(ge=0)
+
+
+class Wikidata(_Section):
+    """The SPARQL endpoint, or the folder of Turtle files that a local server is started on."""
+
+    endpoint: str | None
+    facts: str | None
+    user_agent: str
+    batch: int = Field(ge=1)
+    timeout_s: float = Field(gt=0)
+    retries: int = Field(ge=0)
+    pause_s: float = Field(ge=0)
+
+
+class Build(_Section):
+    """The curated files that cut the class graph into labels."""
+
+    taxonomy: str
+
+
+class Embed(_Section):
+    """The CLIP model (open_clip's names), its prompts and how many images of a landmark it sees."""
+
+    model: str
+    pretrained: str
+    model_config_file: str | None
+    prompts: list[str] = Field(min_length=1)
+    images_per_landmark: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    threads: int = Field(ge=1)
+
+
+class Refine(_Section):
+    """From image scores to a proposal per landmark; a proposal at or above both thresholds is accepted."""
+
+    temperature: float = Field(gt=0)
+    accept_score: Share = Field(ge=0, le=1)
+    accept_margin: Share = Field(ge=0, le=1)
+    truth: str | None = Field(description="a CSV of category,drawn_as: measures the proposals, decides nothing")
+
+
+class Queue(_Section):
+    """How much is put before the annotators: the doubtful, and a random control sample of the accepted."""
+
+    control: int = Field(ge=0)
+    seed: int
+
+
+class Release(_Section):
+    """What the release calls itself."""
+
+    name: str
+    version: str
+
+
+class LossTerm(_Section):
+    """One term of the training loss: its name in LOSSES, its weight, and its settings."""
+
+    name: str
+    weight: float = Field(gt=0)
+    settings: dict[str, float | int | str | None] = {}
+
+
+class Train(_Section):
+    """The network, the loss, and the schedule."""
+
+    backbone: str
+    pretrained: bool
+    dim: int = Field(ge=2)
+    pooling: Literal["gem", "avg"]
+    image_size: int = Field(ge=16)
+    levels: list[str] = Field(min_length=1)
+    clean_only: bool
+    loss: list[LossTerm] = Field(min_length=1)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=2)
+    per_class: int = Field(ge=1)
+    lr: float = Field(gt=0)
+    proxy_lr: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    warmup_epochs: int = Field(ge=0)
+    seed: int
+    threads: int = Field(ge=1)
+
+
+class Benchmark(_Section):
+    """The metrics and the gallery of the report."""
+
+    metrics: list[str] = Field(min_length=1)
+    gallery_queries: int = Field(ge=0)
+    batch: int = Field(ge=1)
+    threads: int = Field(ge=1)
+    seed: int
+
+
+class Params(_Section):
+    """All sections of one profile."""
+
+    profile: str
+    download: Download
+    images: Images
+    wikidata: Wikidata
+    build: Build
+    embed: Embed
+    refine: Refine
+    queue: Queue
+    release: Release
+    train: Train
+    benchmark: Benchmark
+
+    @property
+    def data(self) -> Path:
+        """The folder that this profile's stages write to."""
+        return Path("data") / self.profile
+
+
+def load_params(path: Path = Path("params.yaml"), profile: str | None = None) -> Params:
+    """The settings of one profile; `profile` overrides the file's own choice.
+
+    Raises HgldError that names the file, the key and the nearest known key.
+    """
+    document = _read_yaml(Path(path))
+    chosen = profile or document.pop("profile", None)
+    document.pop("profile", None)
+    if not isinstance(chosen, str) or chosen not in document:
+        hint = suggest(str(chosen), document)
+        raise HgldError(f"{path}: no profile '{chosen}' (there are: {', '.join(document)}){hint}")
+    section = document[chosen]
+    if not isinstance(section, dict):
+        raise HgldError(f"{path}: {chosen}: expected one section a stage, found {section!r}")
+    try:
+        return Params(profile=chosen, **section)
+    except ValidationError as error:
+        raise HgldError("\n".join(_explain(path, chosen, one, section) for one in error.errors())) from None
+    except TypeError:
+        raise HgldError(f"{path}: {chosen}: unknown key 'profile'; it stands at the top of the file") from None
+
+
+def _read_yaml(path: Path) -> dict[str, object]:
+    # ruamel, as DVC does: PyYAML reads 1e-4 as text
+    from ruamel.yaml import YAML, YAMLError
+
+    try:
+        document = YAML(typ="safe", pure=True).load(path)
+    except FileNotFoundError:
+        raise HgldError(f"no {path} here; run hgld in the root of the repository") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise HgldError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise HgldError(f"{path}: expected profiles with one section a stage, found {type(document).__name__}")
+    return document
+
+
+def _explain(path: Path, profile: str, error: object, section: dict[str, object]) -> str:
+    assert isinstance(error, dict)
+    keys = [str(part) for part in error["loc"]]
+    place = f"{path}: {profile}.{'.'.join(keys)}"
+    if error["type"] == "extra_forbidden":
+        return f"{path}: unknown key '{keys[-1]}' in {'.'.join([profile, *keys[:-1]])}{suggest(keys[-1], _known(keys[:-1]))}"
+    if error["type"] == "missing":
+        return f"{place}: missing; add it"
+    return f"{place}: {error['msg']}; found {error['input']!r}"
+
+
+def _known(keys: list[str]) -> list[str]:
+    """The keys that may stand in the section reached by `keys`."""
+    model: type[BaseModel] = Params
+    for key in keys:
+        if key.isdigit():
+            continue
+        annotation = model.model_fields[key].annotation if key in model.model_fields else None
+        inner = [annotation, *getattr(annotation, "__args__", ())]
+        models = [one for one in inner if isinstance(one, type) and issubclass(one, BaseModel)]
+        if not models:
+            return []
+        model = models[0]
+    return [name for name in model.model_fields if name != "profile"]

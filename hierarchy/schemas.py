@@ -1,0 +1,78 @@
+"""The shape of every table that one stage hands to another, checked with pandera where it is written."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from hgld.hierarchy.errors import HgldError
+
+if TYPE_CHECKING:
+    import pandera.pandas as pa
+
+METADATA = ("train", "train_clean", "train_label_to_category", "index", "index_image_to_landmark",
+            "index_label_to_category", "test", "retrieval_solution", "recognition_solution")  # fmt: skip
+
+_LABEL = ["category", "supercategory", "hierarchical_label", "natural_or_human_made"]
+
+# name -> ({column: check}, the columns that together name a row). A check is "id" (16 hex digits), "landmark"
+# (digits), "qid", "text" (not empty), "any" (may be empty), "count" or "share".
+_SHAPES: dict[str, tuple[dict[str, str], list[str]]] = {
+    "train": ({"id": "id", "url": "text", "landmark_id": "landmark"}, ["id"]),
+    "train_clean": ({"id": "id", "landmark_id": "landmark"}, ["id"]),
+    "train_label_to_category": ({"landmark_id": "landmark", "category": "text"}, ["landmark_id"]),
+    "index": ({"id": "id"}, ["id"]),
+    "index_image_to_landmark": ({"id": "id", "landmark_id": "landmark"}, ["id"]),
+    "index_label_to_category": ({"landmark_id": "landmark", "category": "text"}, ["landmark_id"]),
+    "test": ({"id": "id"}, ["id"]),
+    "retrieval_solution": ({"id": "id", "images": "text", "usage": "usage"}, ["id"]),
+    "recognition_solution": ({"id": "id", "landmarks": "any", "usage": "usage"}, ["id"]),
+    "images": ({"id": "id", "split": "text", "tar": "text", "offset": "count", "size": "count"}, ["id"]),
+    "items": ({"category": "text", "qid": "any", "method": "method", "confidence": "any", "candidates": "count"},
+              ["category", "qid"]),
+    "item_classes": ({"qid": "qid", "class": "qid"}, ["qid", "class"]),
+    "class_edges": ({"child": "qid", "parent": "qid"}, ["child", "parent"]),
+    "class_labels": ({"qid": "qid", "label": "text"}, ["qid"]),
+    "proposals": ({"category": "text", "hierarchical_label": "text", "score": "share", "margin": "share",
+                   "runner_up": "text", "images": "count", "evidence": "text"}, ["category"]),
+    "labels": ({**dict.fromkeys(_LABEL, "any"), "source": "any"}, ["category"]),
+}  # fmt: skip
+
+
+def validated(frame: pd.DataFrame, name: str, where: str = "") -> pd.DataFrame:
+    """`frame` itself when it has the columns, types and unique keys of the table `name`.
+
+    where: what to name in the message (a file, a URL).
+
+    Raises HgldError that shows the first offending values of every broken rule.
+    """
+    import pandera.errors
+
+    try:
+        _schema(name).validate(frame, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        cases = error.failure_cases.groupby(["column", "check"], dropna=False, sort=True)["failure_case"]
+        lines = [f"  {column}: {check} fails for {len(values)} value(s), such as {list(values[:3])}"
+                 for (column, check), values in cases]  # fmt: skip
+        raise HgldError(f"{where or name}: not a valid '{name}' table\n" + "\n".join(lines)) from None
+    return frame
+
+
+def _schema(name: str) -> "pa.DataFrameSchema":
+    import pandera.pandas as pa
+
+    text = "str"
+    checks: dict[str, pa.Column] = {
+        "id": pa.Column(text, pa.Check.str_matches(r"^[0-9a-f]{16}$", error="16 hex digits")),
+        "landmark": pa.Column(text, pa.Check.str_matches(r"^[0-9]+$", error="digits")),
+        "qid": pa.Column(text, pa.Check.str_matches(r"^Q[0-9]+$", error="a QID")),
+        "text": pa.Column(text, pa.Check.str_length(min_value=1, error="not empty")),
+        "any": pa.Column(text),
+        "usage": pa.Column(text, pa.Check.isin(["Public", "Private", "Ignored"], error="Public, Private or Ignored")),
+        "method": pa.Column(text, pa.Check.isin(["sitelink", "category-item", "p373", "none"])),
+        "count": pa.Column("int64", pa.Check.ge(0, error="not negative")),
+        "share": pa.Column("float64", pa.Check.in_range(0, 1, error="between 0 and 1")),
+    }
+    columns, key = _SHAPES[name]
+    return pa.DataFrameSchema(
+        {column: checks[check] for column, check in columns.items()}, unique=key, strict="filter" if name == "labels" else True
+    )

@@ -1,0 +1,95 @@
+"""Tables in and out: CSV and Parquet whose ids stay strings, and the schemas they must fit.
+
+An image id may look like `00001e1234567890` and the word `None` may be a value, so nothing here ever
+lets a reader guess a type: text is text, and the empty string is the only "nothing".
+"""
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hgld.hierarchy.errors import HgldError
+from hgld.hierarchy.files import replacing
+
+
+def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataFrame:
+    """Read a UTF-8 CSV whose header holds `columns`; every value a string.
+
+    extra: other columns may stand beside them and are kept.
+
+    Raises HgldError that lists every malformed row (file:line), a wrong header, or a wrong encoding.
+    """
+    path = Path(path)
+    rows, bad = [], []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            reader = csv.reader(handle, strict=True)
+            header = next(reader, [])
+            _check_header(path, header, columns, extra)
+            for row in reader:
+                if len(row) == len(header):
+                    rows.append(row)
+                elif row:
+                    bad.append(f"{path}:{reader.line_num}: {len(row)} values for {len(header)} columns: {','.join(row)[:80]}")
+    except FileNotFoundError:
+        raise HgldError(f"no file {path}") from None
+    except IsADirectoryError:
+        raise HgldError(f"{path} is a folder; a CSV file was expected") from None
+    except UnicodeDecodeError as error:
+        raise HgldError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
+    except csv.Error as error:
+        raise HgldError(f"{path}:{reader.line_num}: not a CSV row: {error}") from None
+    if bad:
+        raise HgldError(f"{len(bad)} malformed row(s):\n" + "\n".join(bad))
+    return pd.DataFrame(rows, columns=header, dtype="str")
+
+
+def _check_header(path: Path, header: list[str], columns: list[str], extra: bool) -> None:
+    missing = [name for name in columns if name not in header]
+    if missing or len(set(header)) < len(header) or not (extra or header == columns):
+        expected = ",".join(columns) + (" (and any others)" if extra else "")
+        raise HgldError(f"{path}:1: expected the header {expected}; found {','.join(header) or 'nothing'}")
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write `frame` as UTF-8 CSV with "\\n" line ends and no index, atomically."""
+    with replacing(path) as part:
+        frame.to_csv(part, index=False, encoding="utf-8", lineterminator="\n")
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a Parquet table written by a stage.
+
+    Raises HgldError that names the stage to run when the table is not there.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise HgldError(f"no table {path}; run the stage that makes it: dvc repro {path.parent.name}")
+    try:
+        return pq.read_table(path, columns=columns, partitioning=None).to_pandas()
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+        raise HgldError(f"{path}: not the expected Parquet table: {error}") from None
+
+
+def write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """Write `frame` as Parquet, atomically; equal frames give equal bytes (zstd, no index, no pandas metadata).
+
+    The caller sorts the rows. Text columns are written as strings whatever pandas keeps them as.
+    """
+    fields = [pa.field(name, _arrow_type(frame[name])) for name in frame.columns]
+    table = pa.Table.from_pandas(frame, schema=pa.schema(fields), preserve_index=False)
+    with replacing(path) as part:
+        pq.write_table(table.replace_schema_metadata(None), part, compression="zstd", version="2.6")
+
+
+def _arrow_type(column: "pd.Series[object]") -> pa.DataType:
+    if pd.api.types.is_bool_dtype(column):
+        return pa.bool_()
+    if pd.api.types.is_integer_dtype(column):
+        return pa.int64()
+    if pd.api.types.is_float_dtype(column):
+        return pa.float64()
+    return pa.string()

@@ -1,0 +1,1 @@
+"""The stages that build the dataset, one module each, and what they share."""
