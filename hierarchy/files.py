@@ -35,7 +35,9 @@ def replacing(path: Path, *, directory: bool = False) -> Iterator[Path]:
     except OSError as error:
         if error.errno is None:
             raise
-        raise HgldError(f"cannot write {path}: {error.strerror}; what stood there before is unchanged") from error
+        raise HgldError(
+            f"cannot write {path}: {error.strerror}; what stood there before is unchanged"
+        ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -47,11 +49,11 @@ def _move(source: Path, path: Path) -> None:
     if source.is_dir():
         _sync_tree(source)
         if path.exists():
-            os.replace(path, source.parent / f"{path.name}.old")
+            path.replace(source.parent / f"{path.name}.old")
     else:
         with source.open("rb") as handle:
             os.fsync(handle.fileno())
-    os.replace(source, path)
+    source.replace(path)
 
 
 def _sync_tree(folder: Path) -> None:

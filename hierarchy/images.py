@@ -6,6 +6,7 @@ import tarfile
 from pathlib import Path, PurePosixPath
 from threading import Lock
 
+import numpy as np
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
@@ -31,41 +32,56 @@ def index_tar(tar: Path, split: str) -> pd.DataFrame:
                 if member.isfile() and name.suffix == ".jpg":
                     rows.append((name.stem, split, f"{split}/{tar.name}", member.offset_data, member.size))
     except (tarfile.TarError, OSError) as error:
-        raise HgldError(f"{tar}: not a readable tar ({error}); delete it and run the images stage again") from None
+        raise HgldError(
+            f"{tar}: not a readable tar ({error}); delete it and run the images stage again"
+        ) from None
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 class ImageTars:
-    """The images below `folder`, found through the index that the `images` stage wrote."""
+    """The images below `folder`, found through the index that the `images` stage wrote.
+
+    The index is kept as four sorted arrays: 34 bytes an image, 170 MB for all 5 million of GLDv2.
+    """
 
     def __init__(self, index: Path, folder: Path) -> None:
-        table = read_parquet(index, COLUMNS)
+        table = read_parquet(index, COLUMNS).sort_values("id")
         self._folder = Path(folder)
-        self._places = {
-            row.id: (row.tar, int(row.offset), int(row.size)) for row in table.itertuples(index=False)
-        }
+        self._ids = table["id"].to_numpy(dtype="S16")
+        tars, names = pd.factorize(table["tar"])
+        self._tars = tars.astype(np.int16)
+        self._names = [str(name) for name in names]
+        self._offsets = table["offset"].to_numpy(np.int64)
+        self._sizes = table["size"].to_numpy(np.int64)
         self._open: dict[str, int] = {}
         self._lock = Lock()
 
     def __contains__(self, image_id: str) -> bool:
-        return image_id in self._places
+        return self._row(image_id) is not None
 
     def __getstate__(self) -> dict[str, object]:
         """Open files and the lock stay behind when a DataLoader worker takes a copy."""
-        return {"_folder": self._folder, "_places": self._places}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_open", "_lock")}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state, _open={}, _lock=Lock())
 
+    def _row(self, image_id: str) -> int | None:
+        key = np.bytes_(image_id.encode())
+        row = int(np.searchsorted(self._ids, key))
+        return row if row < len(self._ids) and self._ids[row] == key else None
+
     def read(self, image_id: str) -> bytes:
         """The bytes of one image file. Raises HgldError when the id or its tar is not there."""
-        try:
-            tar, offset, size = self._places[image_id]
-        except KeyError:
-            raise HgldError(f"image {image_id}: in none of the tars below {self._folder}") from None
-        data = os.pread(self._handle(tar), size, offset)
+        row = self._row(image_id)
+        if row is None:
+            raise HgldError(f"image {image_id}: in none of the tars below {self._folder}")
+        tar, size = self._names[self._tars[row]], int(self._sizes[row])
+        data = os.pread(self._handle(tar), size, int(self._offsets[row]))
         if len(data) != size:
-            raise HgldError(f"image {image_id}: {self._folder / tar} ends before it; run the images stage again")
+            raise HgldError(
+                f"image {image_id}: {self._folder / tar} ends before it; run the images stage again"
+            )
         return data
 
     def image(self, image_id: str) -> Image.Image:
@@ -73,7 +89,9 @@ class ImageTars:
         try:
             with Image.open(io.BytesIO(self.read(image_id))) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
-                    raise HgldError(f"image {image_id}: {picture.width} x {picture.height} pixels are too many")
+                    raise HgldError(
+                        f"image {image_id}: {picture.width} x {picture.height} pixels are too many"
+                    )
                 return picture.convert("RGB")
         except (UnidentifiedImageError, OSError, SyntaxError) as error:
             raise HgldError(f"image {image_id}: not a readable picture: {error}") from None

@@ -70,7 +70,9 @@ class Refine(_Section):
     temperature: float = Field(gt=0)
     accept_score: Share = Field(ge=0, le=1)
     accept_margin: Share = Field(ge=0, le=1)
-    truth: str | None = Field(description="a CSV of category,drawn_as: measures the proposals, decides nothing")
+    truth: str | None = Field(
+        description="a CSV of category,drawn_as: measures the proposals, decides nothing"
+    )
 
 
 class Queue(_Section):
@@ -167,12 +169,15 @@ def load_params(path: Path = Path("params.yaml"), profile: str | None = None) ->
     except ValidationError as error:
         raise HgldError("\n".join(_explain(path, chosen, one, section) for one in error.errors())) from None
     except TypeError:
-        raise HgldError(f"{path}: {chosen}: unknown key 'profile'; it stands at the top of the file") from None
+        raise HgldError(
+            f"{path}: {chosen}: unknown key 'profile'; it stands at the top of the file"
+        ) from None
 
 
 def _read_yaml(path: Path) -> dict[str, object]:
     # ruamel, as DVC does: PyYAML reads 1e-4 as text
-    from ruamel.yaml import YAML, YAMLError
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     try:
         document = YAML(typ="safe", pure=True).load(path)
@@ -181,7 +186,9 @@ def _read_yaml(path: Path) -> dict[str, object]:
     except (YAMLError, UnicodeDecodeError) as error:
         raise HgldError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
-        raise HgldError(f"{path}: expected profiles with one section a stage, found {type(document).__name__}")
+        raise HgldError(
+            f"{path}: expected profiles with one section a stage, found {type(document).__name__}"
+        )
     return document
 
 
@@ -190,7 +197,8 @@ def _explain(path: Path, profile: str, error: object, section: dict[str, object]
     keys = [str(part) for part in error["loc"]]
     place = f"{path}: {profile}.{'.'.join(keys)}"
     if error["type"] == "extra_forbidden":
-        return f"{path}: unknown key '{keys[-1]}' in {'.'.join([profile, *keys[:-1]])}{suggest(keys[-1], _known(keys[:-1]))}"
+        hint = suggest(keys[-1], _known(keys[:-1]))
+        return f"{path}: unknown key '{keys[-1]}' in {'.'.join([profile, *keys[:-1]])}{hint}"
     if error["type"] == "missing":
         return f"{place}: missing; add it"
     return f"{place}: {error['msg']}; found {error['input']!r}"

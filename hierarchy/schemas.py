@@ -67,12 +67,16 @@ def _schema(name: str) -> "pa.DataFrameSchema":
         "qid": pa.Column(text, pa.Check.str_matches(r"^Q[0-9]+$", error="a QID")),
         "text": pa.Column(text, pa.Check.str_length(min_value=1, error="not empty")),
         "any": pa.Column(text),
-        "usage": pa.Column(text, pa.Check.isin(["Public", "Private", "Ignored"], error="Public, Private or Ignored")),
+        "usage": pa.Column(
+            text, pa.Check.isin(["Public", "Private", "Ignored"], error="Public, Private or Ignored")
+        ),
         "method": pa.Column(text, pa.Check.isin(["sitelink", "category-item", "p373", "none"])),
         "count": pa.Column("int64", pa.Check.ge(0, error="not negative")),
         "share": pa.Column("float64", pa.Check.in_range(0, 1, error="between 0 and 1")),
     }
     columns, key = _SHAPES[name]
     return pa.DataFrameSchema(
-        {column: checks[check] for column, check in columns.items()}, unique=key, strict="filter" if name == "labels" else True
+        {column: checks[check] for column, check in columns.items()},
+        unique=key,
+        strict="filter" if name == "labels" else True,
     )

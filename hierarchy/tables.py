@@ -6,6 +6,7 @@ lets a reader guess a type: text is text, and the empty string is the only "noth
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -33,7 +34,9 @@ def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataF
                 if len(row) == len(header):
                     rows.append(row)
                 elif row:
-                    bad.append(f"{path}:{reader.line_num}: {len(row)} values for {len(header)} columns: {','.join(row)[:80]}")
+                    bad.append(
+                        f"{path}:{reader.line_num}: {len(row)} values for {len(header)} columns: {','.join(row)[:80]}"
+                    )
     except FileNotFoundError:
         raise HgldError(f"no file {path}") from None
     except IsADirectoryError:
@@ -69,7 +72,8 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     if not path.is_file():
         raise HgldError(f"no table {path}; run the stage that makes it: dvc repro {path.parent.name}")
     try:
-        return pq.read_table(path, columns=columns, partitioning=None).to_pandas()
+        frame: pd.DataFrame = pq.read_table(path, columns=columns, partitioning=None).to_pandas()
+        return frame
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
         raise HgldError(f"{path}: not the expected Parquet table: {error}") from None
 
@@ -85,7 +89,7 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
         pq.write_table(table.replace_schema_metadata(None), part, compression="zstd", version="2.6")
 
 
-def _arrow_type(column: "pd.Series[object]") -> pa.DataType:
+def _arrow_type(column: "pd.Series[Any]") -> pa.DataType:
     if pd.api.types.is_bool_dtype(column):
         return pa.bool_()
     if pd.api.types.is_integer_dtype(column):

@@ -1,0 +1,239 @@
+"""The command line: parse, call one function, echo. Heavy imports happen inside the command that needs them."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+STAGES = {
+    "download": "Fetch GLDv2's metadata, verify them, write typed Parquet.",
+    "images": "Fetch GLDv2's image tars, verify them, index what lies where.",
+    "wikidata": "Resolve Commons categories to Wikidata items; read their classes and the class graph.",
+    "build": "Cut the class graph into a hierarchy and label every category that has a class.",
+    "embed": "CLIP embeddings of the prompts and of the images of unlabelled landmarks.",
+    "refine": "Turn the embeddings into one proposal per unlabelled category.",
+    "queue": "Order what is doubtful for the annotators, most useful first.",
+    "release": "Decide every label and write the release: labels, splits, provenance, checksums.",
+    "train": "Train a retrieval model on the release; write its checkpoint and curves.",
+}
+
+
+_SECTIONS = {
+    "Stages of the pipeline, in their order (dvc repro runs them)": [*STAGES, "benchmark"],
+    "For annotators": ["review", "show", "check"],
+    "For any list of landmarks": ["assign", "compare", "serve"],
+    "For maintainers": ["card", "sample"],
+}
+
+
+class _Commands(click.Group):
+    """Turns the errors that a user can act on into one message and exit code 1; lists commands by use."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, names in _SECTIONS.items():
+            commands = [(name, self.commands[name]) for name in names]
+            with formatter.section(title):
+                formatter.write_dl([(name, command.get_short_help_str(90)) for name, command in commands])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from hgld.hierarchy.errors import HgldError
+
+        try:
+            return super().invoke(ctx)
+        except HgldError as error:
+            raise click.ClickException(str(error)) from None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        from hgld.hierarchy.errors import suggest
+
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            ctx.fail(f"no command '{args[0]}'{suggest(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(package_name="hgld")
+def main() -> None:
+    """Build the hierarchical Google Landmarks v2 dataset, and measure how well a model respects the hierarchy.
+
+    `dvc repro` regenerates everything, `hgld review` is for annotators, and `hgld benchmark model.pt` scores a
+    checkpoint. Run the commands in the root of the repository; every setting is in params.yaml.
+    """
+
+
+_profile = click.option(
+    "--profile", metavar="NAME", help="Profile of params.yaml (default: the one it names)."
+)
+_file = click.Path(dir_okay=False, path_type=Path)
+_folder = click.Path(file_okay=False, path_type=Path)
+
+
+def _add_stage(name: str, text: str) -> None:
+    @main.command(name, help=f"{text} (A stage of dvc.yaml.)", short_help=text)
+    @_profile
+    def command(profile: str | None) -> None:
+        from hgld.hierarchy.params import load_params
+
+        params = load_params(profile=profile)
+        package = "benchmarks" if name == "train" else "pipeline"
+        importlib.import_module(f"hgld.{package}.{name}").run(params)
+
+
+for _name, _text in STAGES.items():
+    _add_stage(_name, _text)
+
+
+@main.command()
+@click.argument("model", type=_file)
+@click.option("--out", type=_folder, help="Write metrics.json, per_query.parquet and report.html here.")
+@_profile
+def benchmark(model: Path, out: Path | None, profile: str | None) -> None:
+    """Score the checkpoint MODEL on the release: a table here, an HTML report below --out.
+
+    The contract that a checkpoint must fit is in docs/checkpoint.md.
+    """
+    from hgld.benchmarks.evaluate import benchmark as score
+    from hgld.hierarchy.params import load_params
+
+    click.echo(score(model, load_params(profile=profile), out).text())
+
+
+@main.command()
+@click.option("--annotator", metavar="NAME", help="Whose verdicts these are (default: your git user name).")
+@click.option("--limit", type=click.IntRange(min=1), help="Stop after so many items.")
+@_profile
+def review(annotator: str | None, limit: int | None, profile: str | None) -> None:
+    """Judge what the machine is unsure of; each verdict is one row in review/NAME.csv.
+
+    Commit that file and run `dvc repro`: the released labels follow. Nothing ever overwrites a verdict.
+    """
+    from hgld.hierarchy.params import load_params
+    from hgld.pipeline.review import default_annotator
+    from hgld.pipeline.review import review as start
+
+    start(load_params(profile=profile), annotator or default_annotator(), limit=limit)
+
+
+@main.command()
+@click.argument("key", metavar="LANDMARK_ID|CATEGORY")
+@_profile
+def show(key: str, profile: str | None) -> None:
+    """Print the chain of evidence of one label.
+
+    A landmark id may mean one landmark in train and another in index: both are shown.
+    """
+    from hgld.hierarchy.params import load_params
+    from hgld.pipeline.show import show as chain
+
+    click.echo(chain(key, load_params(profile=profile)))
+
+
+@main.command()
+@_profile
+def check(profile: str | None) -> None:
+    """Validate the curated files: params.yaml, the taxonomy, and the verdicts below review/."""
+    from hgld.hierarchy.check import check as problems
+    from hgld.hierarchy.params import load_params
+
+    params = load_params(profile=profile)
+    found = problems(Path(params.build.taxonomy), Path("review"))
+    if found:
+        raise click.ClickException(f"{len(found)} problem(s)\n" + "\n".join(found))
+    click.echo("The curated files are valid.")
+
+
+@main.command()
+@click.argument("landmarks", type=_file)
+@click.option("--endpoint", required=True, metavar="URL", help="SPARQL endpoint, e.g. one of `hgld serve`.")
+@click.option("-o", "--out", type=_file, required=True, help="Where to write the labels.")
+@click.option("--user-agent", default="hgld", show_default=True, help="How to call yourself; public endpoints "
+              "want a contact address.")  # fmt: skip
+def assign(landmarks: Path, endpoint: str, out: Path, user_agent: str) -> None:
+    """Label the landmarks of any CSV with the columns landmark_id,category.
+
+    Writes GLDv2's five columns and the evidence: item, method, candidates, deciding class, path, note.
+    """
+    from hgld.pipeline.assign import assign as label
+
+    click.echo(label(landmarks, endpoint, out, user_agent=user_agent))
+
+
+@main.command()
+@click.argument("ours", metavar="A.csv", type=_file)
+@click.argument("theirs", metavar="B.csv", type=_file)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def compare(ours: Path, theirs: Path, as_json: bool) -> None:
+    """Report how far two label files agree, joined by landmark_id.
+
+    B is taken for the truth in precision and recall. Empty labels are counted apart.
+    """
+    import json
+
+    from hgld.hierarchy.agreement import compare_files
+
+    result = compare_files(ours, theirs)
+    click.echo(json.dumps(result.to_dict(), indent=2) if as_json else result.text())
+
+
+@main.command()
+@click.argument("facts", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1 (default: a free one).")
+def serve(facts: tuple[Path, ...], port: int | None) -> None:
+    """Serve FACTS as a SPARQL endpoint on this machine until Ctrl-C.
+
+    FACTS are Turtle or N-Triples files, folders of them, or a folder with the tables subclass_of.tsv.gz,
+    instance_of.tsv.gz, labels_en.tsv.gz and commons_category.tsv.gz.
+    """
+    from hgld.pipeline.oxigraph import serving, wait_until_stopped
+
+    with serving(facts, port) as endpoint:
+        click.echo(endpoint)
+        wait_until_stopped()
+
+
+@main.command()
+@click.option(
+    "--check", "only_check", is_flag=True, help="Change nothing; fail when a number is not the release's."
+)
+@_profile
+def card(only_check: bool, profile: str | None) -> None:
+    """Write the numbers of the release into DATA_CARD.md."""
+    from hgld.hierarchy.params import load_params
+    from hgld.pipeline.card import check_card, write_card
+
+    path, params = Path("DATA_CARD.md"), load_params(profile=profile)
+    if only_check:
+        check_card(params, path)
+        click.echo("DATA_CARD.md states the release's numbers.")
+    else:
+        write_card(params, path)
+
+
+@main.group()
+def sample() -> None:
+    """Make the sample world's inputs (stages of sources/sample/dvc.yaml)."""
+
+
+@sample.command()
+def draw() -> None:
+    """Draw the sample's images and write them with their metadata in GLDv2's own formats."""
+    from hgld.pipeline.sample.world import run
+
+    run()
+
+
+@sample.command()
+def clip() -> None:
+    """Train the sample's tiny CLIP on drawings of imaginary landmarks and their captions."""
+    from hgld.pipeline.sample.tiny_clip import run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""params.yaml: both profiles are valid; what is mistyped, missing or of the wrong type is named."""
+
+from pathlib import Path
+
+import pytest
+
+from hgld.hierarchy.errors import HgldError
+from hgld.hierarchy.params import load_params
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "params.yaml").read_text()
+
+
+def _load(tmp_path: Path, text: str) -> object:
+    (tmp_path / "params.yaml").write_text(text)
+    return load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("profile", ["sample", "gldv2"])
+def test_both_profiles_are_valid(profile: str) -> None:
+    params = load_params(ROOT / "params.yaml", profile)
+    assert params.data == Path("data") / profile
+    assert isinstance(params.train.lr, float)
+
+
+def test_the_file_chooses_the_profile() -> None:
+    assert load_params(ROOT / "params.yaml").profile == "sample"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("temperature: 0.05", "temprature: 0.05", "unknown key 'temprature' in sample.refine; did you mean 'temp"),
+        ("  refine:", "  refin:", "unknown key 'refin' in sample; did you mean 'refine'"),
+        ("weight: 0.9, settings", "wieght: 0.9, settings", "'wieght' in sample.train.loss.0; did you mean 'weight'"),
+        ("    pooling: gem", "    pooling: max", "sample.train.pooling: .*found 'max'"),
+        ("    batch_size: 64\n", "", "sample.train.batch_size: missing"),
+        ("    batch_size: 64", "    batch_size: '64'", "sample.train.batch_size: .*found '64'"),
+        ("profile: sample", "profile: [", "not YAML"),
+        ("profile: sample", "profile: full", "no profile 'full'"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in TEXT
+    with pytest.raises(HgldError, match=message):
+        _load(tmp_path, TEXT.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "profile: sample\nsample: 3\n"])
+def test_another_document_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(HgldError):
+        _load(tmp_path, text)
+
+
+def test_a_missing_file_says_where_to_run() -> None:
+    with pytest.raises(HgldError, match="run hgld in the root"):
+        load_params(Path("nowhere/params.yaml"))

@@ -1,0 +1,137 @@
+"""The road in fresh clones: runs offline, runs nothing twice, and gives the same bytes whatever the order.
+
+    python tests/reproduce.py
+
+Clones the checkout (its last commit) into two temporary folders and runs `dvc repro` in both, cut off from every
+network but loopback: one with PYTHONHASHSEED=0, the other with PYTHONHASHSEED=1 and the rows of every input CSV
+shuffled. Prints the time of each stage, and fails when a second `dvc repro` runs anything or an output differs.
+"""
+
+import hashlib
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# Raises the loopback interface of the new network namespace, then becomes the command.
+_LOOPBACK_ONLY = (
+    "import fcntl, os, socket, struct, sys; s = socket.socket(); "
+    "fcntl.ioctl(s, 0x8914, struct.pack('16sH', b'lo', 0x1 | 0x40)); s.close(); "
+    "os.execvp(sys.argv[1], sys.argv[1:])"
+)
+_REACHES_OUT = "import socket; socket.create_connection(('192.0.2.1', 80), 3)"
+
+
+def main() -> None:
+    """Run both clones and compare."""
+    with tempfile.TemporaryDirectory() as scratch:
+        plain, shuffled = Path(scratch, "plain"), Path(scratch, "shuffled")
+        for clone in (plain, shuffled):
+            _run(["git", "clone", "--quiet", str(ROOT), str(clone)], ROOT)
+        _check_cut_off(plain)
+        log = _repro(plain, hash_seed="0")
+        print(_stage_times(log))
+        again = _repro(plain, hash_seed="0")
+        if "Running stage" in again or "up to date" not in again:
+            sys.exit(f"the second dvc repro ran something:\n{again}")
+        _run(["hgld", "card", "--check"], plain)
+        _shuffle_csvs(plain, shuffled)
+        _repro(shuffled, hash_seed="1")
+        _compare(_hashes(plain), _hashes(shuffled))
+
+
+def _run(command: list[str], folder: Path, **env: str) -> str:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder / ".typing"), **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} in {folder} ended with {done.returncode}:\n{done.stdout}")
+    return done.stdout
+
+
+def _offline(command: list[str]) -> list[str]:
+    return ["unshare", "--map-root-user", "--net", sys.executable, "-c", _LOOPBACK_ONLY, *command]
+
+
+def _check_cut_off(folder: Path) -> None:
+    out = _run(
+        _offline([sys.executable, "-c", f"try:\n {_REACHES_OUT}\nexcept OSError as e: print('cut', e)"]),
+        folder,
+    )
+    if not out.startswith("cut"):
+        sys.exit(f"the namespace is not cut off from the network: {out}")
+
+
+def _repro(folder: Path, hash_seed: str) -> str:
+    started = time.monotonic()
+    log = _run(_offline(["dvc", "repro"]), folder, PYTHONHASHSEED=hash_seed)
+    print(
+        f"dvc repro in {folder.name} (PYTHONHASHSEED={hash_seed}): {time.monotonic() - started:.0f} s",
+        flush=True,
+    )
+    return log
+
+
+def _stage_times(log: str) -> str:
+    return "\n".join(re.findall(r"^stage .* took .*$", log, flags=re.MULTILINE))
+
+
+def _shuffle_csvs(plain: Path, shuffled: Path) -> None:
+    """Shuffle the authored CSV of the sample, and serve the metadata from a copy with shuffled rows."""
+    _shuffle(shuffled / "sources/sample/landmarks.csv")
+    copy = shuffled / "shuffled"
+    shutil.copytree(plain / "sources/sample/metadata", copy)
+    for path in sorted((copy / "metadata").glob("*.csv")):
+        _shuffle(path)
+        digest = hashlib.md5(path.read_bytes()).hexdigest()
+        (copy / f"md5sum/metadata/md5.{path.name}.txt").write_text(f"{digest}  {path.name}\n")
+    params = shuffled / "params.yaml"
+    text = params.read_text()
+    changed = text.replace(
+        "  download:\n    source: sources/sample/metadata", "  download:\n    source: shuffled", 1
+    )
+    if changed == text:
+        sys.exit("params.yaml has another form than this check expects")
+    params.write_text(changed)
+
+
+def _shuffle(path: Path) -> None:
+    header, *rows = path.read_text(encoding="utf-8").splitlines()
+    order = random.Random(path.name).sample(rows, len(rows))
+    if len(rows) > 2 and order == rows:
+        sys.exit(f"{path} was not shuffled")
+    path.write_text("\n".join([header, *order, ""]), encoding="utf-8")
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every output; the downloads are inputs, kept as they came, and the query cache is a cache."""
+    found = {}
+    for top in ("data/sample", "sources/sample/clip"):
+        for path in sorted((folder / top).rglob("*")):
+            name = path.relative_to(folder).as_posix()
+            if path.is_file() and not name.startswith(("data/sample/downloads", "data/sample/cache")):
+                found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def _compare(one: dict[str, str], two: dict[str, str]) -> None:
+    differing = [name for name in sorted(one.keys() | two.keys()) if one.get(name) != two.get(name)]
+    if differing or not one:
+        sys.exit("outputs differ:\n" + "\n".join(differing))
+    print(f"{len(one)} output files, all equal")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""The command line: every command has help and stands in the README; errors are one message and exit code 1."""
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from hgld.cli import STAGES, main
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _commands(group: click.Group, prefix: str = "") -> list[tuple[str, click.Command]]:
+    found = []
+    for name, command in group.commands.items():
+        found.append((prefix + name, command))
+        if isinstance(command, click.Group):
+            found += _commands(command, f"{prefix}{name} ")
+    return found
+
+
+@pytest.mark.parametrize(("name", "command"), _commands(main))
+def test_every_command_has_help_and_stands_in_the_readme(name: str, command: click.Command) -> None:
+    assert command.help
+    assert all(option.help for option in command.params if isinstance(option, click.Option))
+    assert f"hgld {name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_overview_lists_every_command() -> None:
+    text = CliRunner().invoke(main, ["--help"]).output
+    for name in main.commands:
+        assert f"  {name} " in text
+
+
+def test_a_mistyped_command_gets_a_suggestion() -> None:
+    done = CliRunner().invoke(main, ["benchmrk"])
+    assert done.exit_code == 2
+    assert "no command 'benchmrk'; did you mean 'benchmark'?" in done.output
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_outside_a_repository_says_where_to_run_it(
+    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, [stage])
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: no params.yaml here")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistyped_setting_gets_a_suggestion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "params.yaml").read_text().replace("temperature:", "temprature:")
+    (tmp_path / "params.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["refine"])
+    assert done.exit_code == 1
+    assert "unknown key 'temprature' in sample.refine; did you mean 'temperature'?" in done.output
+
+
+def test_an_unknown_profile_names_the_known_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    done = CliRunner().invoke(main, ["build", "--profile", "smaple"])
+    assert done.exit_code == 1
+    assert "no profile 'smaple' (there are: sample, gldv2); did you mean 'sample'?" in done.output
