@@ -1,0 +1,162 @@
+"""The decision: from an item's classes to its label, with the path that shows why. Pure, and free of order.
+
+Two rules, and their ties:
+
+1. A *class* belongs to the nearest anchor above it (fewest P279 edges; the class itself counts as zero). An ignored
+   class that closes what is below it competes as an anchor without a label. At the same distance an anchor with a
+   label wins, then the lower precedence, then the lower QID number.
+2. An *item* gets the label of the class with the lowest precedence, then the shortest path, then the lowest QID
+   number. That class, by its English label, is the item's supercategory.
+
+And for a *category* with several candidate items: the most trusted candidates that have a label decide, if they
+agree; if they do not, the label stays empty and the note says between what.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import networkx as nx
+
+from hgld.hierarchy.taxonomy import Anchor, Taxonomy, number
+
+CONFIDENCES = ("high", "medium", "low")
+
+
+@dataclass(frozen=True)
+class Route:
+    """The way from a class to the class that decides it; `anchor` is None where an ignored class closes the way."""
+
+    anchor: Anchor | None
+    path: tuple[str, ...]
+
+    @property
+    def steps(self) -> int:
+        """Number of P279 edges."""
+        return len(self.path) - 1
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an item is; all but `note` are empty when it stays open, and the note says why."""
+
+    deciding_class: str = ""
+    supercategory: str = ""
+    hierarchical_label: str = ""
+    natural_or_human_made: str = ""
+    path: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An item that a category may mean, how sure that is (one of CONFIDENCES), and what the item is."""
+
+    qid: str
+    method: str
+    confidence: str
+    decision: Decision
+
+
+def routes(dag: "nx.DiGraph[str]", taxonomy: Taxonomy, classes: Iterable[str] = ()) -> dict[str, Route]:
+    """The route of every class of `dag` (and of `classes`) that has one: rule 1.
+
+    dag: acyclic, edges from child to parent. Linear in its size: a class takes the best of its parents' routes.
+    """
+    found: dict[str, Route] = {}
+    for qid in reversed(list(nx.topological_sort(dag))):
+        if route := _route(qid, (found[parent] for parent in dag[qid] if parent in found), taxonomy):
+            found[qid] = route
+    for qid in classes:
+        if qid not in dag and (route := _route(qid, (), taxonomy)):
+            found[qid] = route
+    return found
+
+
+def _route(qid: str, above: Iterable[Route], taxonomy: Taxonomy) -> Route | None:
+    if taxonomy.skips(qid):
+        return None
+    if qid in taxonomy.anchors or taxonomy.closes(qid):
+        return Route(taxonomy.anchors.get(qid), (qid,))
+    best = min(above, key=_nearness, default=None)
+    return Route(best.anchor, (qid, *best.path)) if best else None
+
+
+def _nearness(route: Route) -> tuple[int, bool, int, list[int]]:
+    """Rule 1's order; the path from its end, so that the anchor's QID number comes before those on the way."""
+    return (
+        route.steps,
+        route.anchor is None,
+        _precedence(route),
+        [number(qid) for qid in reversed(route.path)],
+    )
+
+
+def _precedence(route: Route) -> int:
+    return route.anchor.precedence if route.anchor else 0
+
+
+def decide(
+    classes: Iterable[str], ways: Mapping[str, Route], taxonomy: Taxonomy, names: Mapping[str, str]
+) -> Decision:
+    """What an item with these P31 classes is: rule 2.
+
+    ways: `routes`. names: English label of each class, as `spellings` gives it; a class without one is named by its
+    QID. The result does not depend on the order of `classes`.
+    """
+    told = sorted(set(classes), key=number)
+    heard = [qid for qid in told if not taxonomy.skips(qid)]
+    best = min((_rank(qid, ways[qid]) for qid in heard if qid in ways and ways[qid].anchor), default=None)
+    if best is None:
+        return Decision(note=_why_open(told, heard, names))
+    qid = f"Q{best[2]}"
+    anchor, path = ways[qid].anchor, ways[qid].path
+    assert anchor is not None
+    return Decision(qid, names.get(qid, qid), anchor.hierarchical_label, anchor.natural_or_human_made, path)
+
+
+def _rank(qid: str, route: Route) -> tuple[int, int, int]:
+    return _precedence(route), route.steps, number(qid)
+
+
+def _why_open(told: list[str], heard: list[str], names: Mapping[str, str]) -> str:
+    if not told:
+        return "the item has no class"
+    if not heard:
+        return f"only ignored classes: {_named(told, names)}"
+    return f"no class leads to a label: {_named(heard, names)}"
+
+
+def _named(qids: list[str], names: Mapping[str, str]) -> str:
+    return ", ".join(f"{names.get(qid, '?')} ({qid})" for qid in qids)
+
+
+def settle(candidates: Iterable[Candidate]) -> tuple[Candidate | None, str]:
+    """The candidate that a category means, or None; and a note where there was a choice.
+
+    Candidates without a label are passed over when another has one. Of the rest, those of the highest confidence
+    decide: when they agree on the label, the one with the lowest QID number stands for them.
+    """
+    every = sorted(candidates, key=lambda one: (CONFIDENCES.index(one.confidence), number(one.qid)))
+    labelled = [one for one in every if one.decision.hierarchical_label]
+    if not labelled:
+        return (every[0], every[0].decision.note) if every else (None, "no item found")
+    trusted = [one for one in labelled if one.confidence == labelled[0].confidence]
+    if len({one.decision.hierarchical_label for one in trusted}) > 1:
+        claims = ", ".join(f"{one.qid} {one.decision.hierarchical_label.strip()}" for one in trusted)
+        return None, f"ambiguous: {claims}"
+    if len(every) == 1:
+        return trusted[0], ""
+    note = f"{len(every)} candidates; {len(trusted)} of confidence '{trusted[0].confidence}' agree"
+    return trusted[0], note
+
+
+def spellings(labels: Mapping[str, str]) -> dict[str, str]:
+    """Class → English label, with one spelling for labels that differ only in case: that of the lowest QID number.
+
+    >>> spellings({"Q7": "Catholic cathedral", "Q12": "catholic cathedral"})["Q12"]
+    'Catholic cathedral'
+    """
+    first: dict[str, str] = {}
+    for qid in sorted(labels, key=number):
+        first.setdefault(labels[qid].casefold(), labels[qid])
+    return {qid: first[label.casefold()] for qid, label in labels.items()}

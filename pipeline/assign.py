@@ -1,0 +1,58 @@
+"""`hgld assign`: resolve and build for anybody's list of landmarks, against any SPARQL endpoint."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from hgld.hierarchy.category import normalise
+from hgld.hierarchy.errors import HgldError
+from hgld.hierarchy.tables import read_csv, write_csv
+from hgld.hierarchy.taxonomy import Taxonomy, load_taxonomy
+from hgld.pipeline.build import build
+from hgld.pipeline.sparql import Endpoint
+from hgld.pipeline.wikidata import fetch
+
+COLUMNS = ["landmark_id", "category", "supercategory", "hierarchical_label", "natural_or_human_made"]
+EVIDENCE = ["qid", "method", "candidates", "class", "path", "note"]
+
+
+def assign(
+    landmarks: Path,
+    endpoint: str,
+    out: Path,
+    *,
+    user_agent: str = "hgld",
+    taxonomy: Taxonomy | None = None,
+    timeout_s: float = 60.0,
+    retries: int = 3,
+    batch: int = 200,
+) -> str:
+    """Label the landmarks of a CSV with the columns landmark_id and category (others are left out of `out`).
+
+    Writes GLDv2's five columns and the evidence to `out`, atomically, in the order of the input; returns a summary.
+
+    Raises HgldError for a malformed input (all bad rows with file:line) and for an endpoint that gives no rows.
+    """
+    table = read_csv(landmarks, ["landmark_id", "category"], extra=True)[["landmark_id", "category"]]
+    names = _names(landmarks, table["category"])
+    asked = Endpoint(endpoint, user_agent, timeout_s=timeout_s, retries=retries, batch=batch)
+    built = build(fetch(asked, names), taxonomy or load_taxonomy())
+    labels = built.labels.set_index("category").loc[names].reset_index(drop=True)
+    labels["candidates"] = labels["candidates"].astype("str")
+    frame = pd.concat([table, labels], axis=1)[COLUMNS + EVIDENCE]
+    write_csv(frame, out)
+    count = int((frame["hierarchical_label"] != "").sum())
+    return f"{out}: {count} of {len(frame)} landmarks labelled"
+
+
+def _names(path: Path, categories: "pd.Series[str]") -> list[str]:
+    """The normalised name of every row."""
+    names, bad = [], []
+    for index, text in enumerate(categories):
+        try:
+            names.append(normalise(text))
+        except HgldError as error:
+            bad.append(f"{path}:{index + 2}: {error}")
+    if bad:
+        raise HgldError("\n".join(bad))
+    return names

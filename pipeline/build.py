@@ -1,0 +1,139 @@
+"""The stage `build`: the class graph becomes a hierarchy, and every category that has a class gets its label.
+
+All judgement is in hgld.hierarchy (graph, assign, taxonomy); here tables go in and tables come out.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from hgld.hierarchy.assign import Candidate, Decision, Route, decide, routes, settle, spellings
+from hgld.hierarchy.files import write_text
+from hgld.hierarchy.graph import ClassGraph, class_graph
+from hgld.hierarchy.params import Params
+from hgld.hierarchy.tables import read_parquet, write_parquet
+from hgld.hierarchy.taxonomy import Taxonomy, load_taxonomy, number
+from hgld.pipeline.wikidata import Facts
+
+LABELS = ["category", "qid", "method", "candidates", "class", "supercategory", "hierarchical_label",
+          "natural_or_human_made", "path", "note"]  # fmt: skip
+CLASSES = ["class", "label", "hierarchical_label", "natural_or_human_made", "path"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """The tables of the stage, sorted, and the numbers that describe them."""
+
+    labels: pd.DataFrame
+    classes: pd.DataFrame
+    dag: pd.DataFrame
+    removed_edges: pd.DataFrame
+    metrics: dict[str, object]
+
+
+def run(params: Params) -> None:
+    """Write `data/PROFILE/build` from `data/PROFILE/wikidata` and the curated files."""
+    names = ("items", "item_classes", "class_edges", "class_labels")
+    facts = Facts(*(read_parquet(params.data / "wikidata" / f"{name}.parquet") for name in names))
+    built = build(facts, load_taxonomy(Path(params.build.taxonomy)))
+    folder = params.data / "build"
+    for name in ("labels", "classes", "dag", "removed_edges"):
+        write_parquet(getattr(built, name), folder / f"{name}.parquet")
+    write_text(json.dumps(built.metrics, indent=2) + "\n", folder / "metrics.json")
+
+
+def build(facts: Facts, taxonomy: Taxonomy) -> Built:
+    """Label the categories of `facts`; independent of the order of all rows."""
+    graph = class_graph(_pairs(facts.class_edges), taxonomy)
+    used = sorted(set(facts.item_classes["class"]), key=number)
+    ways = routes(graph.dag, taxonomy, used)
+    names = spellings(dict(_pairs(facts.class_labels)))
+    labels = _labels(facts, taxonomy, ways, names)
+    classes = _classes(sorted({*graph.dag, *used}, key=number), ways, names)
+    dag = _frame(["child", "parent"], _edges(graph))
+    removed = _frame(
+        ["child", "parent", "reason"], [(one.child, one.parent, one.reason) for one in graph.removed]
+    )
+    return Built(labels, classes, dag, removed, _metrics(labels, classes, dag, removed))
+
+
+def _edges(graph: ClassGraph) -> list[tuple[str, str]]:
+    return sorted(graph.dag.edges, key=lambda edge: (number(edge[0]), number(edge[1])))
+
+
+def _pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    first, second = frame.columns
+    return list(zip(frame[first].tolist(), frame[second].tolist(), strict=True))
+
+
+def _frame(columns: list[str], rows: Sequence[tuple[str, ...]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=columns, dtype="str")
+
+
+def _labels(facts: Facts, taxonomy: Taxonomy, ways: dict[str, Route], names: dict[str, str]) -> pd.DataFrame:
+    """One row a category: the decision over its candidates, and the evidence."""
+    classes: dict[str, list[str]] = defaultdict(list)
+    for item, one in _pairs(facts.item_classes):
+        classes[item].append(one)
+    candidates: dict[str, list[Candidate]] = defaultdict(list)
+    for row in facts.items.itertuples(index=False):
+        own = candidates[str(row.category)]
+        if row.qid:
+            decision = decide(classes.get(str(row.qid), ()), ways, taxonomy, names)
+            own.append(Candidate(str(row.qid), str(row.method), str(row.confidence), decision))
+    rows = [_label(category, candidates[category]) for category in sorted(candidates)]
+    frame = pd.DataFrame(rows, columns=LABELS, dtype="str")
+    return frame.assign(candidates=frame["candidates"].astype("int64"))
+
+
+def _label(category: str, candidates: list[Candidate]) -> tuple[str, ...]:
+    chosen, note = settle(candidates)
+    decision = chosen.decision if chosen else Decision()
+    qid, method = (
+        (chosen.qid, chosen.method) if chosen else ("", candidates[0].method if candidates else "none")
+    )
+    return (category, qid, method, str(len(candidates)), decision.deciding_class, decision.supercategory,
+            decision.hierarchical_label, decision.natural_or_human_made, ">".join(decision.path), note)  # fmt: skip
+
+
+def _classes(known: list[str], ways: dict[str, Route], names: dict[str, str]) -> pd.DataFrame:
+    """One row a class: the label it stands for by itself; empty where none does."""
+    rows = []
+    for qid in known:
+        route = ways.get(qid)
+        anchor = route.anchor if route else None
+        label, nature = (anchor.hierarchical_label, anchor.natural_or_human_made) if anchor else ("", "")
+        rows.append(
+            (qid, names.get(qid, ""), label, nature, ">".join(route.path) if route and anchor else "")
+        )
+    return _frame(CLASSES, rows)
+
+
+def _metrics(
+    labels: pd.DataFrame, classes: pd.DataFrame, dag: pd.DataFrame, removed: pd.DataFrame
+) -> dict[str, object]:
+    """Coverage by method and the size of the hierarchy; shares in [0, 1]."""
+    labelled = labels["hierarchical_label"] != ""
+    reasons = removed["reason"].str.split(":").str[0].value_counts()
+    return {
+        "categories": len(labels),
+        "labelled": int(labelled.sum()),
+        "share_labelled": round(float(labelled.mean()), 4) if len(labels) else 0.0,
+        "ambiguous": int(labels["note"].str.startswith("ambiguous").sum()),
+        "hierarchical_labels": int(labels.loc[labelled, "hierarchical_label"].nunique()),
+        "by_method": {
+            str(method): {
+                "categories": len(group),
+                "labelled": int((group["hierarchical_label"] != "").sum()),
+            }
+            for method, group in labels.groupby("method")
+        },
+        "classes": len(classes),
+        "classes_with_label": int((classes["hierarchical_label"] != "").sum()),
+        "edges": len(dag),
+        "removed_edges": {str(reason): int(count) for reason, count in sorted(reasons.items())},
+    }

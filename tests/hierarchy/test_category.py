@@ -1,0 +1,68 @@
+"""Category names: every way to write one leads to the same name, and GLDv2's own URLs round-trip."""
+
+import csv
+import gzip
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hgld.hierarchy.category import category_url, normalise
+from hgld.hierarchy.errors import HgldError
+
+PUBLISHED = Path(__file__).parents[3] / "shared/data/gldv2/train_label_to_hierarchical.part.csv.gz"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("http://commons.wikimedia.org/wiki/Category:Lake_Garda", "Lake Garda"),
+        ("https://commons.m.wikimedia.org/wiki/Category:Lake_Garda", "Lake Garda"),
+        ("//commons.wikimedia.org/wiki/category:lake_Garda", "Lake Garda"),
+        ("Category:Lake Garda", "Lake Garda"),
+        ("Category: Lake__Garda ", "Lake Garda"),
+        ("lake Garda", "Lake Garda"),
+        ("Cath%C3%A9drale_de_Noyon", "Cathédrale de Noyon"),
+        ("Cathe\u0301drale de Noyon", "Cathédrale de Noyon"),
+        ("Chicago_Hilton_%26_Towers", "Chicago Hilton & Towers"),
+        ("100% wool", "100% wool"),
+        ("éclair", "Éclair"),
+        ("ßtraße", "ßtraße"),
+        ("東京タワー", "東京タワー"),
+    ],
+)
+def test_known_names(text: str, name: str) -> None:
+    assert normalise(text) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("Category:", "no category name"), (" ", "no category name"), ("Caf%E9", "not UTF-8")],
+)
+def test_what_is_no_name_is_an_error(text: str, problem: str) -> None:
+    with pytest.raises(HgldError, match=problem):
+        normalise(text)
+
+
+names = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="%"), min_size=1)
+
+
+@given(names)
+def test_normalising_twice_changes_nothing_and_urls_round_trip(text: str) -> None:
+    try:
+        name = normalise(text)
+    except HgldError:
+        return
+    assert normalise(name) == name
+    assert normalise(category_url(name)) == name
+    assert category_url(name).isascii()
+
+
+def test_all_published_urls_round_trip() -> None:
+    if not PUBLISHED.is_file():
+        pytest.skip(f"the published categories ({PUBLISHED.name}) are not at hand")
+    with gzip.open(PUBLISHED, "rt", encoding="utf-8", newline="") as lines:
+        urls = [row["category"] for row in csv.DictReader(lines)]
+    assert len(urls) == 9689
+    assert [category_url(normalise(url)) for url in urls] == urls

@@ -1,0 +1,73 @@
+"""`hgld assign` on a real SPARQL server: anybody's CSV in, GLDv2's columns with evidence out."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hgld.hierarchy.errors import HgldError
+from hgld.hierarchy.tables import read_csv
+from hgld.pipeline.assign import COLUMNS, EVIDENCE, assign
+from hgld.pipeline.oxigraph import serving
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with serving([Path(__file__).with_name("facts.ttl")]) as url:
+        yield url
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_labels_in_the_order_of_the_input(tmp_path: Path, endpoint: str) -> None:
+    landmarks = write(
+        tmp_path / "in.csv",
+        "hierarchical_label,landmark_id,category",
+        "x,9,http://commons.wikimedia.org/wiki/Category:Lake_Garda",
+        "x,3,Hoover Dam",
+        "x,00001e12,Category:Nowhere",
+        "x,4,Lake_Garda",
+    )
+    out = tmp_path / "out.csv"
+    assert assign(landmarks, endpoint, out) == f"{out}: 3 of 4 landmarks labelled"
+    table = read_csv(out, COLUMNS + EVIDENCE)
+    assert list(table["landmark_id"]) == ["9", "3", "00001e12", "4"]
+    assert list(table["hierarchical_label"]) == ["lake", "dam", "", "lake"]
+    assert table["category"][0] == "http://commons.wikimedia.org/wiki/Category:Lake_Garda"
+    assert table["note"][2] == "no item found"
+    assert list(table["candidates"]) == ["1", "1", "0", "1"]
+
+
+def test_an_empty_list_gives_an_empty_table(tmp_path: Path, endpoint: str) -> None:
+    out = tmp_path / "out.csv"
+    assign(write(tmp_path / "in.csv", "landmark_id,category"), endpoint, out)
+    assert len(read_csv(out, COLUMNS + EVIDENCE)) == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["id,category", "1,x"], r"in\.csv:1: expected the header"),
+        (["landmark_id,category", "1,x", "2"], r"in\.csv:3"),
+        (
+            ["landmark_id,category", "1,Category:", "2,x", "3,Caf%E9"],
+            r"(?s)in\.csv:2: no category.*in\.csv:4:.*UTF-8",
+        ),
+    ],
+)
+def test_a_bad_list_is_an_error_and_nothing_is_written(
+    tmp_path: Path, endpoint: str, lines: list[str], message: str
+) -> None:
+    with pytest.raises(HgldError, match=message):
+        assign(write(tmp_path / "in.csv", *lines), endpoint, tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_an_unreachable_endpoint_is_an_error_and_nothing_is_written(tmp_path: Path) -> None:
+    landmarks = write(tmp_path / "in.csv", "landmark_id,category", "1,x")
+    with pytest.raises(HgldError, match="cannot reach the SPARQL endpoint"):
+        assign(landmarks, "http://127.0.0.1:9/query", tmp_path / "out.csv", retries=0)
+    assert not (tmp_path / "out.csv").exists()

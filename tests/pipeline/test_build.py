@@ -1,0 +1,138 @@
+"""The stage `build`: labels with their evidence, the hierarchy, and the same bytes whatever the order of the rows."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hgld.hierarchy.files import sha256
+from hgld.hierarchy.params import load_params
+from hgld.hierarchy.tables import read_parquet, write_parquet
+from hgld.hierarchy.taxonomy import load_taxonomy
+from hgld.pipeline import build as stage
+from hgld.pipeline.build import Built, build
+from hgld.pipeline.wikidata import Facts
+
+ROOT = Path(__file__).parents[2]
+TAXONOMY = load_taxonomy()
+
+
+def frame(columns: str, *rows: tuple[object, ...]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=columns.split()).astype(
+        {name: "int64" if name == "candidates" else "str" for name in columns.split()}
+    )
+
+
+FACTS = Facts(
+    items=frame(
+        "category qid method confidence candidates",
+        ("Bare", "Q26", "p373", "low", 1),
+        ("Hoover Dam", "Q172822", "category-item", "high", 1),
+        ("Lake Garda", "Q6414", "sitelink", "high", 1),
+        ("Nowhere", "", "none", "", 0),
+        ("Old Fort", "Q20", "p373", "medium", 2),
+        ("Old Fort", "Q21", "p373", "low", 2),
+        ("Two", "Q22", "p373", "low", 2),
+        ("Two", "Q23", "p373", "low", 2),
+    ),
+    item_classes=frame(
+        "qid class",
+        ("Q172822", "Q1244922"), ("Q172822", "Q15911738"), ("Q172822", "Q570116"), ("Q20", "Q1785071"),
+        ("Q21", "Q33506"), ("Q22", "Q1785071"), ("Q23", "Q16970"), ("Q6414", "Q23397"),
+    ),
+    class_edges=frame(
+        "child parent",
+        ("Q12323", "Q500"), ("Q1244922", "Q12323"), ("Q15911738", "Q159719"), ("Q23397", "Q501"), ("Q500", "Q501"),
+        ("Q501", "Q500"), ("Q33506", "Q570116"),
+    ),
+    class_labels=frame("qid label", ("Q1244922", "embankment dam"), ("Q23397", "lake"), ("Q1785071", "fort")),
+)  # fmt: skip
+
+
+def row(built: Built, category: str) -> dict[str, object]:
+    return built.labels.set_index("category").loc[category].to_dict()  # type: ignore[return-value]
+
+
+def test_labels_and_their_evidence() -> None:
+    built = build(FACTS, TAXONOMY)
+    assert list(built.labels["category"]) == [
+        "Bare",
+        "Hoover Dam",
+        "Lake Garda",
+        "Nowhere",
+        "Old Fort",
+        "Two",
+    ]
+    assert row(built, "Hoover Dam") == {
+        "qid": "Q172822", "method": "category-item", "candidates": 1, "class": "Q1244922",
+        "supercategory": "embankment dam", "hierarchical_label": "dam", "natural_or_human_made": "human-made",
+        "path": "Q1244922", "note": "",
+    }  # fmt: skip
+    assert row(built, "Old Fort")["hierarchical_label"] == "castle / fort"
+    assert row(built, "Old Fort")["note"] == "2 candidates; 1 of confidence 'medium' agree"
+    assert row(built, "Two")["hierarchical_label"] == row(built, "Two")["qid"] == ""
+    assert row(built, "Two")["note"] == "ambiguous: Q22 castle / fort, Q23 church"
+    assert row(built, "Bare")["note"] == "the item has no class"
+    assert row(built, "Nowhere")["note"] == "no item found"
+    assert row(built, "Nowhere")["method"] == "none"
+
+
+def test_the_hierarchy_and_what_was_cut() -> None:
+    built = build(FACTS, TAXONOMY)
+    cut = {(a, b): reason for a, b, reason in built.removed_edges.itertuples(index=False, name=None)}
+    assert cut.keys() == {("Q500", "Q501"), ("Q33506", "Q570116")}
+    assert cut["Q500", "Q501"] == "cycle: of 2 classes"
+    assert len(built.dag) + len(cut) == len(FACTS.class_edges)
+    assert {"Q1785071", "Q570116", "Q500"} <= set(built.classes["class"])
+    assert built.metrics["labelled"] == 3
+    assert built.metrics["ambiguous"] == 1
+    assert built.metrics["removed_edges"] == {"cycle": 1, "ignored class": 1}
+
+
+def test_no_items_at_all() -> None:
+    nothing = Facts(
+        *(one.iloc[:0] for one in (FACTS.items, FACTS.item_classes, FACTS.class_edges, FACTS.class_labels))
+    )
+    assert build(nothing, TAXONOMY).metrics["share_labelled"] == 0.0
+
+
+@settings(max_examples=15)
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_rows_changes_nothing(random: "st.random.Random") -> None:  # type: ignore[name-defined]
+    def shuffled(one: pd.DataFrame) -> pd.DataFrame:
+        return one.iloc[random.sample(range(len(one)), len(one))].reset_index(drop=True)
+
+    facts = Facts(
+        *(shuffled(one) for one in (FACTS.items, FACTS.item_classes, FACTS.class_edges, FACTS.class_labels))
+    )
+    first, second = build(FACTS, TAXONOMY), build(facts, TAXONOMY)
+    for name in ("labels", "classes", "dag", "removed_edges"):
+        pd.testing.assert_frame_equal(getattr(first, name), getattr(second, name))
+    assert first.metrics == second.metrics
+
+
+def test_the_stage_writes_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load_params(ROOT / "params.yaml", profile="sample")
+    params = params.model_copy(
+        update={"build": params.build.model_copy(update={"taxonomy": str(ROOT / "hierarchy")})}
+    )
+    monkeypatch.chdir(tmp_path)
+    for name in ("items", "item_classes", "class_edges", "class_labels"):
+        write_parquet(getattr(FACTS, name), params.data / "wikidata" / f"{name}.parquet")
+    stage.run(params)
+    folder = params.data / "build"
+    before = {path.name: sha256(path) for path in folder.iterdir()}
+    stage.run(params)
+    assert {path.name: sha256(path) for path in folder.iterdir()} == before
+    assert before.keys() == {
+        "labels.parquet",
+        "classes.parquet",
+        "dag.parquet",
+        "removed_edges.parquet",
+        "metrics.json",
+    }
+    assert json.loads((folder / "metrics.json").read_text())["categories"] == 6
+    assert read_parquet(folder / "labels.parquet")["candidates"].dtype == "int64"
