@@ -14,6 +14,10 @@ import pytest
 from rdflib import RDFS, Graph, Literal, Namespace, URIRef
 from rdflib.term import Node
 
+from hgld.hierarchy.assign import routes
+from hgld.hierarchy.graph import class_graph
+from hgld.hierarchy.taxonomy import load_taxonomy
+
 SAMPLE = Path(__file__).parents[2] / "sources" / "sample"
 FACTS = SAMPLE / "wikidata" / "facts.ttl"
 SUBSET = Path(__file__).parents[2].parent / "shared" / "data" / "wikidata"
@@ -26,14 +30,6 @@ GAPS = ("no item", "item without P31", "class leads to no label")
 NATURAL = {
     "agricultural land", "beach", "canal", "cave", "cliff", "garden", "island", "lake", "mountain", "ocean area ",
     "parks", "river", "stone", "trail", "tree", "volcano", "waterfall", "wetland",
-}  # fmt: skip
-# Classes that stand for a label under another name; all others count by their own label.
-ALSO = {
-    "castle": "castle / fort", "fort": "castle / fort", "fortress": "castle / fort", "fortification": "castle / fort",
-    "church building": "church", "theater": "theatre", "sea": "ocean area ", "bay": "ocean area ",
-    "university": "school", "park": "parks", "archaeological site": "archeological site",
-    "capitol building": "government building", "official residence": "government building", "villa": "house",
-    "historic house": "house",
 }  # fmt: skip
 
 
@@ -88,19 +84,20 @@ def qid(node: object) -> str:
     return str(node).rpartition("/")[2]
 
 
-def ancestors(item: str) -> set[str]:
-    """English labels of an item's classes and of everything above them."""
-    todo, seen = list(graph().objects(WD[item], WDT.P31)), set[Node]()
-    while todo:
-        if (node := todo.pop()) not in seen:
-            seen.add(node)
-            todo.extend(graph().objects(node, WDT.P279))
-    return {str(label) for node in seen if (label := graph().value(node, RDFS.label))}
+@cache
+def reached_by_class() -> dict[str, str]:
+    """Class → hierarchical label, by the taxonomy that decides in the pipeline."""
+    taxonomy = load_taxonomy()
+    edges = [(qid(child), qid(parent)) for child, parent in graph().subject_objects(WDT.P279)]
+    classes = {qid(node) for node in graph().objects(None, WDT.P31)}
+    found = routes(class_graph(edges, taxonomy).dag, taxonomy, classes)
+    return {one: route.anchor.hierarchical_label for one, route in found.items() if route.anchor}
 
 
-def labels_of(item: str, vocabulary: set[str]) -> set[str]:
-    found = {ALSO.get(label, label.lower()) for label in ancestors(item)}
-    return found & vocabulary
+def labels_of(item: str) -> set[str]:
+    """The hierarchical labels that the item's classes lead to."""
+    classes = {qid(node) for node in graph().objects(WD[item], WDT.P31)}
+    return {reached_by_class()[one] for one in classes if one in reached_by_class()}
 
 
 def is_gap(row: dict[str, str]) -> bool:
@@ -180,11 +177,10 @@ def test_every_class_has_an_english_label() -> None:
 
 
 def test_notes_of_gaps_are_true() -> None:
-    vocabulary = {r["drawn_as"] for r in rows()}
     for row in rows():
         found, gap = items().get(name(row), set()), row["note"].split("; ")[0]
         classes = {c for item in found for c in graph().objects(WD[item], WDT.P31)}
-        reached = {label for item in found for label in labels_of(item, vocabulary)}
+        reached = {label for item in found for label in labels_of(item)}
         assert (gap == "no item") == (not found), row
         assert (gap == "item without P31") == (bool(found) and not classes), row
         assert (gap == "class leads to no label") == (bool(classes) and not reached), row
