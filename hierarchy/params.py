@@ -94,7 +94,7 @@ class LossTerm(_Section):
 
     name: str
     weight: float = Field(gt=0)
-    settings: dict[str, float | int | str | None] = {}
+    settings: dict[str, float | int | str | list[float] | list[int] | None] = {}
 
 
 class Train(_Section):

@@ -1,0 +1,1 @@
+"""Losses, metrics, data, models, training and evaluation on the released splits."""

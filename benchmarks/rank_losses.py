@@ -1,0 +1,286 @@
+"""Losses that rank: 1 - AP, H-AP, NDCG or recall, with a surrogate for the rank.
+
+Every loss is called as `loss(embeddings, labels)` (the batch is its own gallery; the query itself is an ordinary
+positive) or `loss(embeddings, labels, ref_embeddings, ref_labels)`:
+
+    embeddings (B, d) L2-normalised, labels (B, L) integers, column 0 the finest;
+    ref_embeddings (N, d), ref_labels (N, L)
+    -> scalar in [0, 1] up to the surrogate's slack, or (B,) with reduction="none"
+
+A query without a positive is undefined: NaN with reduction="none", left out of the mean; a batch in which no query has
+a positive gives 0 with a gradient of 0. Scores and ranks are computed in float32 at least, also under autocast.
+
+    AP      1 - 1/|P| sum_{i in P} rank+(i) / rank(i)                          on one level
+    HAP     1 - sum_i Hrank(i) / rank(i) / sum_i rel_i                         all levels
+    NDCG    1 - sum_i (2^t_i - 1) / log2(1 + rank(i)) / IDCG                   all levels
+    Recall  1 - mean_k sum_{i in P} sigmoid((k - rank(i)) / temp) / min(|P|, k)  on one level
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from hgld.benchmarks.levels import agreement, level_counts, map_relevance, pop_relevance, reaches
+from hgld.benchmarks.ranks import Smooth, SupRank, Surrogate, positive_ranks
+from hgld.benchmarks.settings import strict
+from hgld.hierarchy.errors import HgldError, suggest
+
+REDUCTIONS = ("mean", "none")
+
+
+def similarity(embeddings: Tensor, ref_embeddings: Tensor) -> Tensor:
+    """Cosine scores (B, N) in float32 at least; half-precision scores collide (78 % of them on a real gallery)."""
+    wide = torch.promote_types(torch.promote_types(embeddings.dtype, ref_embeddings.dtype), torch.float32)
+    with torch.autocast(embeddings.device.type, enabled=False):
+        return embeddings.to(wide) @ ref_embeddings.to(wide).T
+
+
+def reduced(per_query: Tensor, reduction: str, embeddings: Tensor) -> Tensor:
+    """Mean over the defined queries, or the values themselves. per_query (B,) with NaN where undefined."""
+    if reduction == "none":
+        return per_query
+    defined = per_query[~per_query.isnan()]
+    return defined.mean() if len(defined) else embeddings.sum().to(per_query.dtype) * 0.0
+
+
+def known_reduction(reduction: str) -> None:
+    """Raise HgldError for a reduction that does not exist."""
+    if reduction not in REDUCTIONS:
+        raise HgldError(
+            f"unknown reduction {reduction!r}{suggest(reduction, REDUCTIONS)}; known: {', '.join(REDUCTIONS)}"
+        )
+
+
+def _spread(values: Tensor, rows: Tensor, count: int) -> Tensor:
+    """Sum `values` (M,) into their rows -> (count,)."""
+    return values.new_zeros(count).index_add(0, rows, values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SmoothSettings:
+    tau: float = 0.01
+
+    @property
+    def surrogate(self) -> Surrogate:
+        return Smooth(tau=self.tau)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SupSettings:
+    tau: float = 0.01
+    rho: float = 100.0
+    delta: float = 0.05
+    start: float = 0.5
+    offset: float | None = None
+
+    @property
+    def surrogate(self) -> Surrogate:
+        return SupRank(**{f.name: getattr(self, f.name) for f in fields(_SupSettings)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ranked:
+    """What the rank losses share: the call, and the checks of the settings."""
+
+    reduction: str = "mean"
+
+    def __post_init__(self) -> None:
+        known_reduction(self.reduction)
+        for name in ("tau", "rho", "temp"):
+            if getattr(self, name, 1.0) <= 0:
+                raise HgldError(f"{type(self).__name__}: {name} must be above 0, got {getattr(self, name)}")
+        if vars(self).get("delta", 0.0) < 0:
+            raise HgldError(f"{type(self).__name__}: delta must not be negative, got {vars(self)['delta']}")
+
+    @property
+    def surrogate(self) -> Surrogate:
+        raise NotImplementedError
+
+    def score(self, scores: Tensor, depth: Tensor, levels: int) -> Tensor:
+        """Score per query (B,), NaN where undefined; scores and depth are (B, N)."""
+        raise NotImplementedError
+
+    def __call__(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        ref_embeddings: Tensor | None = None,
+        ref_labels: Tensor | None = None,
+    ) -> Tensor:
+        """Value of the loss; see the module for shapes."""
+        ref_embeddings, ref_labels = gallery_of(embeddings, labels, ref_embeddings, ref_labels)
+        depth = agreement(labels, ref_labels)
+        score = self.score(similarity(embeddings, ref_embeddings), depth, labels.shape[1])
+        return reduced(1.0 - score, self.reduction, embeddings)
+
+
+def gallery_of(
+    embeddings: Tensor, labels: Tensor, ref_embeddings: Tensor | None, ref_labels: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The gallery of a loss: the one given, or the batch itself. Raises HgldError when only half of it is given."""
+    if (ref_embeddings is None) != (ref_labels is None):
+        raise HgldError("ref_embeddings and ref_labels belong together: give both or neither")
+    if ref_embeddings is None or ref_labels is None:
+        ref_embeddings, ref_labels = embeddings, labels
+    for rows, names, what in ((embeddings, labels, ""), (ref_embeddings, ref_labels, "ref_")):
+        if rows.dim() != 2 or len(rows) != len(names):
+            raise HgldError(
+                f"{what}embeddings must be (n, d) with one row of {what}labels each; "
+                f"got {tuple(rows.shape)} and {tuple(names.shape)}"
+            )
+    return ref_embeddings, ref_labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class _AP(_Ranked):
+    level: int = 0
+
+    def score(self, scores: Tensor, depth: Tensor, levels: int) -> Tensor:
+        positive = reaches(depth, self.level, levels)
+        ranks = positive_ranks(scores, positive, self.surrogate)
+        total = positive.sum(1).to(scores.dtype)
+        return _spread(ranks.hrank / ranks.rank, ranks.query, len(scores)) / _or_nan(total)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _HAP(_Ranked):
+    alpha: float = 1.0
+    relevance: str = "pop"
+    weights: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = ("pop", "map")
+        if self.relevance not in known:
+            raise HgldError(
+                f"unknown relevance {self.relevance!r}{suggest(self.relevance, known)}; known: pop, map"
+            )
+        if (self.relevance == "map") != (self.weights is not None):
+            raise HgldError("relevance='map' takes weights=(w_1, .., w_L), coarsest first; 'pop' takes none")
+
+    def score(self, scores: Tensor, depth: Tensor, levels: int) -> Tensor:
+        counts = level_counts(depth, levels)
+        table = (
+            pop_relevance(counts, self.alpha) if self.weights is None else map_relevance(counts, self.weights)
+        )
+        relevance = table.to(scores.dtype).gather(1, depth.long())
+        ranks = positive_ranks(scores, depth, self.surrogate, relevance)
+        return _spread(ranks.hrank / ranks.rank, ranks.query, len(scores)) / _or_nan(relevance.sum(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _NDCG(_Ranked):
+    def score(self, scores: Tensor, depth: Tensor, levels: int) -> Tensor:
+        ranks = positive_ranks(scores, depth, self.surrogate)
+        gain = torch.exp2(depth.to(scores.dtype)) - 1.0
+        dcg = _spread(gain[ranks.query, ranks.item] / torch.log2(1.0 + ranks.rank), ranks.query, len(scores))
+        place = torch.arange(2, scores.shape[1] + 2, dtype=scores.dtype, device=scores.device)
+        ideal = (gain.sort(dim=1, descending=True).values / torch.log2(place)).sum(1)
+        return dcg / _or_nan(ideal)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Recall(_Ranked):
+    level: int = 0
+    at_k: tuple[int, ...] = (1, 2, 4, 8, 16)
+    temp: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.at_k or min(self.at_k) < 1:
+            raise HgldError(f"at_k must name at least one rank, each 1 or more; got {self.at_k}")
+
+    def score(self, scores: Tensor, depth: Tensor, levels: int) -> Tensor:
+        positive = reaches(depth, self.level, levels)
+        ranks = positive_ranks(scores, positive, self.surrogate)
+        k = torch.tensor(self.at_k, dtype=scores.dtype, device=scores.device)
+        hits = torch.sigmoid((k - ranks.rank[:, None]) / self.temp)
+        total = _or_nan(positive.sum(1).to(scores.dtype))
+        found = scores.new_zeros(len(scores), len(k)).index_add(0, ranks.query, hits)
+        return (found / torch.minimum(total[:, None], k)).mean(1)
+
+
+def _or_nan(total: Tensor) -> Tensor:
+    """The denominators, NaN where there is nothing to divide by; no gradient flows through them."""
+    return torch.where(total > 0, total, torch.nan)
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class SmoothAP(_SmoothSettings, _AP):
+    """Smooth-AP on one level (Brown et al., ECCV 2020)."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class SupAP(_SupSettings, _AP):
+    """SupAP on one level (ROADMAP)."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class SmoothHAP(_SmoothSettings, _HAP):
+    """H-AP with Smooth ranks."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class SupHAP(_SupSettings, _HAP):
+    """SupHAP over all levels (HAPPIER); any of beta, leak, gamma switches SupHRank's h+ on (25, 10, .5 by default)."""
+
+    beta: float | None = None
+    leak: float | None = None
+    gamma: float | None = None
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """SupRank, with SupHRank's h+ where it is switched on."""
+        rank = {f.name: getattr(self, f.name) for f in fields(_SupSettings)}
+        given = (self.beta, self.leak, self.gamma)
+        if given == (None, None, None):
+            return SupRank(**rank)
+        beta, leak, gamma = (
+            default if value is None else value
+            for value, default in zip(given, (25.0, 10.0, 0.5), strict=True)
+        )
+        return SupRank(**rank, beta=beta, leak=leak, gamma=gamma)
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class SmoothNDCG(_SmoothSettings, _NDCG):
+    """NDCG with Smooth ranks."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class SupNDCG(_SupSettings, _NDCG):
+    """NDCG with SupRank ranks."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class SmoothRecall(_SmoothSettings, _Recall):
+    """Recall at several ranks with Smooth ranks."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class SupRecall(_SupSettings, _Recall):
+    """Recall at several ranks with SupRank ranks."""
+
+
+RANK_LOSSES: dict[str, Callable[..., _Ranked]] = {
+    "smooth_ap": SmoothAP,
+    "sup_ap": SupAP,
+    "smooth_hap": SmoothHAP,
+    "sup_hap": SupHAP,
+    "smooth_ndcg": SmoothNDCG,
+    "sup_ndcg": SupNDCG,
+    "smooth_recall": SmoothRecall,
+    "sup_recall": SupRecall,
+}

@@ -1,0 +1,81 @@
+"""dvc.yaml: a stage runs again when any code that it runs has changed, and names its parameters."""
+
+import ast
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from hgld.cli import STAGES
+
+ROOT = Path(__file__).resolve().parents[1]
+# How files are written, checked and named: a change there does not change what is written.
+FOUNDATION = {f"hierarchy/{name}.py" for name in ("errors", "files", "params", "schemas", "tables", "__init__")}
+MAKERS = {"draw": "pipeline/sample/world.py", "clip": "pipeline/sample/tiny_clip.py"}
+
+
+def _stages(file: str) -> dict[str, Any]:
+    stages: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / file)["stages"]
+    return stages
+
+
+def _module(stage: str) -> str:
+    if stage in MAKERS:
+        return MAKERS[stage]
+    return {"train": "benchmarks/train.py", "benchmark": "benchmarks/evaluate.py"}.get(stage, f"pipeline/{stage}.py")
+
+
+@cache
+def _imported(file: str) -> frozenset[str]:
+    """The package's own files that a file imports, itself included, all the way down."""
+    found = {file}
+    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hgld."):
+            base = "/".join((node.module or "").split(".")[1:])
+            names = [f"{base}.py", *(f"{base}/{alias.name}.py" for alias in node.names)]
+            for name in names:
+                if (ROOT / name).is_file() and name not in found:
+                    found |= _imported(name)
+    return frozenset(found)
+
+
+STAGE_FILES = {name: (stage, "dvc.yaml") for name, stage in _stages("dvc.yaml").items()}
+STAGE_FILES |= {name: (stage, "sources/sample/dvc.yaml") for name, stage in _stages("sources/sample/dvc.yaml").items()}
+
+
+@pytest.mark.parametrize("name", STAGE_FILES)
+def test_a_stage_depends_on_the_code_it_runs(name: str) -> None:
+    deps = STAGE_FILES[name][0]["deps"]
+    for file in sorted(_imported(_module(name)) - FOUNDATION):
+        covered = any(file == dep or file.startswith(f"{dep}/") for dep in deps)
+        assert covered, f"{name} runs {file}, which is not among its deps"
+    for dep in deps:
+        if not dep.startswith(("data/", "sources/")):
+            assert (ROOT / dep).exists(), f"{name} depends on {dep}, which is not there"
+
+
+def test_every_query_text_is_a_dependency_of_the_wikidata_stage() -> None:
+    queries = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline").glob("*.rq")}
+    assert queries
+    assert queries <= set(STAGE_FILES["wikidata"][0]["deps"])
+
+
+def test_the_stages_are_those_of_the_command_line() -> None:
+    assert list(_stages("dvc.yaml")) == [*STAGES, "benchmark"]
+
+
+@pytest.mark.parametrize("name", list(_stages("dvc.yaml")))
+def test_a_stage_says_what_it_does_and_names_its_section(name: str) -> None:
+    stage = _stages("dvc.yaml")[name]
+    assert stage["desc"]
+    assert f"${{profile}}.{name}" in stage["params"]
+    assert stage["cmd"].startswith(f"hgld {name}")
+
+
+def test_verdicts_are_never_an_output() -> None:
+    for stage, _ in STAGE_FILES.values():
+        for out in stage["outs"]:
+            path = out if isinstance(out, str) else next(iter(out))
+            assert not path.startswith("review")
