@@ -1,0 +1,128 @@
+"""Stage `draw`: the sample world's pictures and metadata, in GLDv2's own files and folders.
+
+Below the output folder stands what Google's server holds below its base URL: `metadata/*.csv`,
+`{train,index,test}/images_000.tar`, and `md5sum/`. Only the pictures differ: they are drawings, so
+train.csv gives `drawing:<image id>` where upstream gives the URL of a photograph.
+"""
+
+import io
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from hgld.hierarchy.files import md5, replacing, write_text
+from hgld.hierarchy.tables import write_csv
+from hgld.pipeline.sample.draw import draw
+from hgld.pipeline.sample.parallel import in_parallel
+from hgld.pipeline.sample.pictures import Picture, Place, all_pictures, read_places
+
+SIZE = 96
+JPEG_QUALITY = 88
+SPLITS = ("train", "index", "test")
+
+
+def run(sources: Path = Path("sources/sample")) -> None:
+    """Draw the world of `sources`/landmarks.csv into `sources`/metadata, all of it or nothing.
+
+    Raises HgldError when landmarks.csv is malformed or names a label that has no drawing.
+    """
+    places = read_places(sources / "landmarks.csv")
+    pictures: list[Picture] = all_pictures(places)["picture"].tolist()
+    with replacing(sources / "metadata", directory=True) as folder:
+        for name, table in metadata(places, pictures).items():
+            write_csv(table, folder / "metadata" / name)
+            _publish_md5(folder, Path("metadata") / name)
+        files = dict(zip((p.id for p in pictures), in_parallel(jpeg, pictures), strict=True))
+        for split in SPLITS:
+            names = [p.id for p in pictures if p.split == split]
+            _write_tar(folder / split / "images_000.tar", [(name, files[name]) for name in names])
+            _publish_md5(folder, Path(split) / "images_000.tar")
+
+
+def metadata(places: list[Place], pictures: list[Picture]) -> dict[str, pd.DataFrame]:
+    """GLDv2's nine CSVs by file name."""
+    by_split = {split: [p for p in pictures if p.split == split] for split in SPLITS}
+    return {
+        "train.csv": _table(
+            ["id", "url", "landmark_id"], ((p.id, f"drawing:{p.id}", _train(p)) for p in by_split["train"])
+        ),
+        "train_clean.csv": _clean(by_split["train"]),
+        "train_label_to_category.csv": _categories((p.train_id, p.category) for p in places),
+        "index.csv": _table(["id"], ((p.id,) for p in by_split["index"])),
+        "index_image_to_landmark.csv": _table(["id", "landmark_id"], ((p.id, _index(p)) for p in by_split["index"])),
+        "index_label_to_category.csv": _categories((p.index_id, p.category) for p in places),
+        "test.csv": _table(["id"], ((p.id,) for p in by_split["test"])),
+        "retrieval_solution_v2.1.csv": _retrieval(by_split["test"], by_split["index"]),
+        "recognition_solution_v2.1.csv": _table(
+            ["id", "landmarks", "Usage"], ((p.id, _train(p), _half(p)) for p in by_split["test"])
+        ),
+    }  # fmt: skip
+
+
+def _train(picture: Picture) -> str:
+    return picture.place.train_id if picture.place else ""
+
+
+def _index(picture: Picture) -> str:
+    return picture.place.index_id if picture.place else ""
+
+
+def _half(picture: Picture) -> str:
+    return "Public" if picture.public else "Private"
+
+
+def _table(columns: list[str], rows: Iterable[tuple[str, ...]]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=columns, dtype="str")
+
+
+def _categories(rows: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """Landmark ids of one split and their categories, in the order of the numbers, as upstream."""
+    return _table(
+        ["landmark_id", "category"], sorted((row for row in rows if row[0]), key=lambda row: int(row[0]))
+    )
+
+
+def _clean(train: list[Picture]) -> pd.DataFrame:
+    """train_clean.csv: the clean pictures of a landmark in one cell; landmarks with fewer than two are left out."""
+    kept: dict[str, list[str]] = {}
+    for picture in train:
+        if picture.clean:
+            kept.setdefault(_train(picture), []).append(picture.id)
+    rows = [(landmark, " ".join(ids)) for landmark, ids in kept.items() if len(ids) > 1]
+    return _table(["landmark_id", "images"], sorted(rows, key=lambda row: int(row[0])))
+
+
+def _retrieval(test: list[Picture], index: list[Picture]) -> pd.DataFrame:
+    """Every index picture of a query's landmark is relevant; a query that shows none has the word None, Ignored."""
+    relevant: dict[str, list[str]] = {}
+    for picture in index:
+        relevant.setdefault(_index(picture), []).append(picture.id)
+    rows = [
+        (p.id, " ".join(relevant[_index(p)]), _half(p)) if _index(p) else (p.id, "None", "Ignored") for p in test
+    ]  # fmt: skip
+    return _table(["id", "images", "Usage"], rows)
+
+
+def jpeg(picture: Picture) -> bytes:
+    """The picture's file."""
+    buffer = io.BytesIO()
+    draw(picture.shown, picture.view, SIZE).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()
+
+
+def _write_tar(path: Path, files: list[tuple[str, bytes]]) -> None:
+    """A tar with members a/b/c/<id>.jpg; owner, time and mode are fixed, so equal pictures give equal bytes."""
+    path.parent.mkdir(parents=True)
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in files:
+            member = tarfile.TarInfo(f"{name[0]}/{name[1]}/{name[2]}/{name}.jpg")
+            member.size, member.mode = len(data), 0o644
+            tar.addfile(member, io.BytesIO(data))
+
+
+def _publish_md5(folder: Path, name: Path) -> None:
+    """`md5sum/train/md5.images_000.txt` for `train/images_000.tar`, in the format of md5sum(1)."""
+    stem = name.stem if name.suffix == ".tar" else name.name
+    write_text(f"{md5(folder / name)}  {name.name}\n", folder / "md5sum" / name.parent / f"md5.{stem}.txt")
