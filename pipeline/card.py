@@ -1,0 +1,146 @@
+"""DATA_CARD.md: prose by people, numbers by the release.
+
+A block is what stands between `<!-- numbers:NAME -->` and `<!-- /numbers -->`. It is generated; the rest is not
+touched. Figures that a training on another processor moves are compared within a tolerance, which the block states:
+`<!-- numbers:NAME tolerance=0.05 -->` (absolute; relative=0.2 is a share of the figure).
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from hgld.hierarchy.errors import HgldError, suggest
+from hgld.hierarchy.files import write_text
+from hgld.hierarchy.params import Params
+from hgld.pipeline.figures import BLOCKS, Numbers, read_json
+
+_BLOCK = re.compile(
+    r"<!-- numbers:(?P<name>[a-z-]+)(?P<rest>[^>]*) -->\n(?P<body>.*?)<!-- /numbers -->", re.DOTALL
+)
+_OPEN = re.compile(r"<!-- numbers\b")
+_TOLERANCE = re.compile(r" (tolerance|relative)=(\d+(?:\.\d+)?)")
+_NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class _Tolerance:
+    """How far two figures may lie apart, and how a reader is told."""
+
+    absolute: float = 0.0
+    relative: float = 0.0
+
+    def allows(self, old: str, new: str) -> bool:
+        """Whether two lines say the same, but for figures that are near enough."""
+        if _NUMBER.sub("#", old) != _NUMBER.sub("#", new):
+            return False
+        pairs = zip(_NUMBER.findall(old), _NUMBER.findall(new), strict=True)
+        return all(self._near(float(a.replace(",", "")), float(b.replace(",", ""))) for a, b in pairs)
+
+    def _near(self, one: float, other: float) -> bool:
+        # half of the last printed digit: 0.30 and 0.35 are 0.05 apart, in floating point a little more
+        return abs(one - other) <= max(self.absolute, self.relative * max(one, other)) + 1e-9
+
+    def sentence(self) -> str:
+        if not (self.absolute or self.relative):
+            return ""
+        range_ = f"±{self.absolute:g}" if self.absolute else f"±{self.relative:.0%}"
+        return f"\nThese figures come from a training and depend a little on the processor ({range_}).\n"
+
+
+def render(text: str, card: Numbers, data: Path) -> str:
+    """`text` with every block filled from the numbers of `card` and of the metrics below `data`.
+
+    Raises HgldError for a block that is unknown or not closed (with its line), or metrics that are not there.
+    """
+    blocks = list(_BLOCK.finditer(text))
+    starts = {block.start() for block in blocks}
+    for mark in _OPEN.finditer(text):
+        if mark.start() not in starts:
+            raise HgldError(
+                f"line {_line(text, mark.start())}: a block 'numbers' that is malformed or never closed"
+            )
+    for block in reversed(blocks):
+        body = _body(block, card, data, _line(text, block.start()))
+        text = text[: block.start("body")] + body + text[block.end("body") :]
+    return text
+
+
+def _body(block: re.Match[str], card: Numbers, data: Path, line: int) -> str:
+    name = block["name"]
+    if name not in BLOCKS:
+        raise HgldError(f"line {line}: no block 'numbers:{name}'{suggest(name, BLOCKS)}")
+    if _OPEN.search(block["body"]):
+        raise HgldError(f"line {line}: the block 'numbers:{name}' is never closed")
+    return f"\n{BLOCKS[name](card, data)}{_tolerance(block, line).sentence()}\n"
+
+
+def _tolerance(block: re.Match[str], line: int) -> _Tolerance:
+    found = _TOLERANCE.fullmatch(block["rest"])
+    if block["rest"] and not found:
+        raise HgldError(
+            f"line {line}: expected tolerance=NUMBER or relative=NUMBER, found '{block['rest'].strip()}'"
+        )
+    if not found:
+        return _Tolerance()
+    return (
+        _Tolerance(absolute=float(found[2]))
+        if found[1] == "tolerance"
+        else _Tolerance(relative=float(found[2]))
+    )
+
+
+def _line(text: str, place: int) -> int:
+    return text.count("\n", 0, place) + 1
+
+
+def write_card(params: Params, path: Path) -> None:
+    """Write the release's numbers into the blocks of the card; its prose stays as it is.
+
+    Raises HgldError when the card, the release or a block's metrics are not there.
+    """
+    text = _card_text(path)
+    new = _rendered(text, params, path)
+    if new != text:
+        write_text(new, path)
+
+
+def check_card(params: Params, path: Path) -> None:
+    """Nothing, when the blocks say what the release says.
+
+    Raises HgldError that lists the lines that do not.
+    """
+    text = _card_text(path)
+    new = _rendered(text, params, path)
+    wrong: list[str] = []
+    for old_block, new_block in zip(_BLOCK.finditer(text), _BLOCK.finditer(new), strict=True):
+        line = _line(text, old_block.start("body"))
+        wrong += _differences(old_block, new_block, _tolerance(old_block, line), f"{path}:{line}")
+    if wrong:
+        raise HgldError(f"{path} does not state the release's numbers; run: hgld card\n" + "\n".join(wrong))
+
+
+def _differences(old: re.Match[str], new: re.Match[str], near: _Tolerance, place: str) -> list[str]:
+    path, _, start = place.rpartition(":")
+    said, is_ = old["body"].splitlines(), new["body"].splitlines()
+    if len(said) != len(is_):
+        return [f"{place}: the block '{old['name']}' has {len(said)} lines, the release gives {len(is_)}"]
+    return [
+        f"{path}:{number}: states {a!r}, the release says {b!r}"
+        for number, (a, b) in enumerate(zip(said, is_, strict=True), start=int(start))
+        if not near.allows(a, b)
+    ]
+
+
+def _rendered(text: str, params: Params, path: Path) -> str:
+    card = read_json(params.data / "release" / "card.json")
+    try:
+        return render(text, card, params.data)
+    except HgldError as error:
+        raise HgldError(f"{path}: {error}") from None
+
+
+def _card_text(path: Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise HgldError(f"no {path} here; run hgld in the root of the repository") from None

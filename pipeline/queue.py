@@ -1,0 +1,176 @@
+"""Stage `queue`: what a person should look at, most useful first.
+
+A category enters because its verdicts conflict, its Wikidata item is ambiguous, its proposal is doubtful or missing,
+or because it was drawn as a control of what was accepted. What has been judged does not come back.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hgld.hierarchy.files import replacing
+from hgld.hierarchy.params import Params
+from hgld.hierarchy.proposals import accepted
+from hgld.hierarchy.tables import read_parquet, write_csv
+from hgld.hierarchy.taxonomy import load_taxonomy
+from hgld.hierarchy.verdicts import VERDICTS, load_verdicts, settled
+from hgld.pipeline.landmarks import image_counts
+
+Row = Mapping[Any, Any]
+
+COLUMNS = ["category", "suggested_label", "suggested_by", "score", "margin", "runner_up", "images", "priority",
+           "reason", "evidence"]  # fmt: skip
+
+# Nobody works a queue to its end: a control that came last would never be seen. One comes after nine others.
+CONTROL_STEP = 10
+
+# Several items may be meant, but all that count have the same label: a verdict rarely changes it.
+AGREED = 0.25
+
+
+def run(params: Params) -> None:
+    """Write `data/P/queue/queue.csv`.
+
+    Raises HgldError when a verdict file is malformed.
+    """
+    labels = read_parquet(params.data / "build" / "labels.parquet")
+    proposals = read_parquet(params.data / "refine" / "proposals.parquet")
+    verdicts = load_verdicts(VERDICTS, load_taxonomy(Path(params.build.taxonomy)).natures)
+    sure = accepted(proposals, params.refine.accept_score, params.refine.accept_margin)
+    table = candidates(labels, proposals, set(proposals.loc[sure, "category"]), image_counts(params))
+    queue = order(table, verdicts, params.queue.control, params.queue.seed)
+    with replacing(params.data / "queue", directory=True) as folder:
+        write_csv(queue, folder / "queue.csv")
+    reasons = queue["reason"].value_counts().sort_index()
+    print(f"{len(queue)} to review: " + ", ".join(f"{number} {name}" for name, number in reasons.items()))
+
+
+def candidates(
+    labels: pd.DataFrame, proposals: pd.DataFrame, sure: set[str], images: "pd.Series[int]"
+) -> pd.DataFrame:
+    """Every category with what is suggested for it, and why it may need a look (columns COLUMNS).
+
+    `reason` is empty for what is accepted as it stands; score and margin are text, images and priority numbers.
+
+    sure: the categories whose proposal is accepted; images: how many images a category has.
+    """
+    known = {str(one["category"]): one for one in proposals.to_dict("records")}
+    moved = {str(category): int(number) for category, number in images.items()}
+    rows = []
+    for row in labels.sort_values("category").to_dict("records"):
+        category = str(row["category"])
+        if row["hierarchical_label"]:
+            look = _of_wikidata(row)
+        elif category in known:
+            look = _of_clip(row, known[category], category in sure)
+        else:
+            look = _of_nobody(row)
+        number = moved.get(category, 0)
+        rows.append(
+            {**look, "category": category, "images": number, "priority": round(look["doubt"] * number, 4)}
+        )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _of_wikidata(row: Row) -> dict[str, Any]:
+    """A label of Wikidata: doubtful where several items may be meant."""
+    several = row["candidates"] > 1
+    chain = f"Wikidata by {row['method']}: {row['qid']}: {row['path']}"
+    evidence = _join(chain, f"one of {row['candidates']} candidate items" if several else "", row["note"])
+    return _look(row["hierarchical_label"], "wikidata", AGREED, "ambiguous" if several else "", evidence)
+
+
+def _of_clip(row: Row, proposal: Row, sure: bool) -> dict[str, Any]:
+    """A proposal: doubtful when it is not sure, or when Wikidata's items contradict each other."""
+    reason = "ambiguous" if _torn(row) else "" if sure else "doubtful"
+    evidence = _join(proposal["evidence"], row["note"])
+    look = _look(proposal["hierarchical_label"], "clip", 1 - proposal["margin"], reason, evidence)
+    numbers = {name: f"{proposal[name]:.4f}" for name in ("score", "margin")}
+    return look | numbers | {"runner_up": proposal["runner_up"]}
+
+
+def _of_nobody(row: Row) -> dict[str, Any]:
+    reason = "ambiguous" if _torn(row) else "no-proposal"
+    return _look("", "", 1.0, reason, _join("no image that can be read", row["note"]))
+
+
+def _look(label: str, by: str, doubt: float, reason: str, evidence: str) -> dict[str, Any]:
+    empty = dict.fromkeys(("score", "margin", "runner_up"), "")
+    return {
+        "suggested_label": label,
+        "suggested_by": by,
+        **empty,
+        "doubt": doubt,
+        "reason": reason,
+        "evidence": evidence,
+    }
+
+
+def _torn(row: Row) -> bool:
+    return bool(row["note"].startswith("ambiguous"))
+
+
+def _join(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
+
+
+def order(table: pd.DataFrame, verdicts: pd.DataFrame, control: int, seed: int) -> pd.DataFrame:
+    """The queue: conflicts first, then by priority = doubt × images that a verdict moves, controls spread among them.
+
+    table: `candidates`; verdicts: all rows; control: how many to draw from what is accepted, of each source.
+    """
+    judged, conflicts = settled(verdicts)
+    disputed = _opinions(conflicts)
+    drawn = _draw(table[table["reason"] == ""], control, seed)
+    open_ = table[~table["category"].isin(set(judged["category"]))]
+    first = open_[open_["category"].isin(disputed.index)]
+    first = first.assign(reason="conflict", priority=first["images"].astype("float64"))
+    first["evidence"] = first["category"].map(disputed) + "; " + first["evidence"]
+    rest = open_[~open_["category"].isin(disputed.index)]
+    doubtful = _by_priority(rest[rest["reason"] != ""])
+    controls = rest[rest["category"].isin(drawn)].assign(reason="control")
+    queue = pd.concat([_by_priority(first), _spread(doubtful, controls)], ignore_index=True)[COLUMNS]
+    return queue.assign(priority=[f"{number:.4f}" for number in queue["priority"]])
+
+
+def _opinions(conflicts: pd.DataFrame) -> "pd.Series[str]":
+    """Who says what about each disputed category."""
+    said = conflicts["annotator"] + ": " + conflicts["hierarchical_label"].replace("", "(empty)")
+    return said.groupby(conflicts["category"], sort=True).agg(", ".join)
+
+
+def _by_priority(table: pd.DataFrame) -> pd.DataFrame:
+    return table.sort_values(["priority", "category"], ascending=[False, True], ignore_index=True)
+
+
+def _draw(pool: pd.DataFrame, control: int, seed: int) -> set[str]:
+    """The `control` accepted categories of each source whose seeded hashes come first.
+
+    Drawn before the judged are taken out, so a judged control is not replaced: the sample stays one sample.
+    """
+    drawn: set[str] = set()
+    for _, names in pool.groupby("suggested_by", sort=True)["category"]:
+        drawn |= set(sorted(names, key=lambda name: _hash(seed, name))[:control])
+    return drawn
+
+
+def _hash(seed: int, category: str) -> bytes:
+    return hashlib.sha256(f"{seed} {category}".encode()).digest()
+
+
+def _spread(doubtful: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
+    """Both in one order: after every nine doubtful ones a control, which takes over the priority of its place."""
+    places = [float(number + 1) for number in range(len(doubtful))]
+    slots = [(CONTROL_STEP - 1) * (number + 1) + 0.5 for number in range(len(controls))]
+    inherited = [_priority_at(doubtful, int(slot)) for slot in slots]
+    mixed = pd.concat(
+        [doubtful.assign(place=places), controls.assign(place=slots, priority=inherited)], ignore_index=True
+    )
+    return mixed.sort_values("place", kind="stable", ignore_index=True).drop(columns="place")
+
+
+def _priority_at(doubtful: pd.DataFrame, place: int) -> float:
+    return float(doubtful["priority"].iloc[min(place, len(doubtful)) - 1]) if len(doubtful) else 0.0

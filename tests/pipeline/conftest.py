@@ -1,0 +1,180 @@
+"""A handmade world of eight landmarks: the tables that the first stages would have written, and pictures in tars."""
+
+import io
+import json
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from hgld.hierarchy.category import category_url
+from hgld.hierarchy.images import index_tar
+from hgld.hierarchy.params import Params, load_params
+from hgld.hierarchy.tables import write_parquet
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# category, train landmark, index landmark, what Wikidata says (item, class, label), colour of its pictures
+LANDMARKS = [
+    ("Red Chapel", "10", "7", ("Q101", "church building", "Q16970", "church", "human-made"), "red"),
+    ("Église Saint-Rouge", "11", "", ("Q102", "church building", "Q16970", "church", "human-made"), "red"),
+    ("Blue Lake", "12", "10", ("Q103", "lake", "Q23397", "lake", "natural"), "blue"),
+    ("Lago Azul", "", "12", ("Q104", "lake", "Q23397", "lake", "natural"), "blue"),
+    ("Unknown Chapel", "13", "11", None, "red"),
+    ("Unknown Lake", "14", "", None, "blue"),
+    ("Nowhere, \"Purple\"", "15", "13", None, "purple"),
+    ("Torn Place", "16", "", None, "blue"),
+]  # fmt: skip
+
+LABELS = ["category", "qid", "method", "candidates", "class", "supercategory", "hierarchical_label",
+          "natural_or_human_made", "path", "note"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class World:
+    """Where the handmade world is, and its settings."""
+
+    folder: Path
+    params: Params
+
+    @property
+    def data(self) -> Path:
+        return self.folder / self.params.data
+
+    def with_settings(self, section: str, **settings: Any) -> Params:
+        """The settings, with some of one section changed."""
+        changed = getattr(self.params, section).model_copy(update=settings)
+        return self.params.model_copy(update={section: changed})
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The world's folder is the current one."""
+    monkeypatch.chdir(tmp_path)
+    params = load_params(ROOT / "params.yaml", "sample")
+    params = params.model_copy(update={
+        "build": params.build.model_copy(update={"taxonomy": str(ROOT / "hierarchy")}),
+        "refine": params.refine.model_copy(update={"truth": None}),
+        "queue": params.queue.model_copy(update={"control": 1}),
+    })  # fmt: skip
+    _write_metadata(params.data / "metadata")
+    _write_wikidata(params.data / "wikidata")
+    _write(params.data / "build" / "labels.parquet", LABELS, _labels())
+    return World(tmp_path, params)
+
+
+@pytest.fixture
+def pictured(world: World) -> World:
+    """The world with its pictures in tars."""
+    folder = world.params.data / "images"
+    parts = []
+    for split, place in (("train", 1), ("index", 2)):
+        tar = folder / split / "images_000.tar"
+        tar.parent.mkdir(parents=True)
+        with tarfile.open(tar, "w") as archive:
+            for row in LANDMARKS:
+                for image in image_ids(split, row[place]):
+                    _add(archive, image, str(row[4]))
+        parts.append(index_tar(tar, split))
+    write_parquet(pd.concat(parts).sort_values("id"), folder / "images.parquet")
+    return world
+
+
+@pytest.fixture
+def proposed(world: World) -> World:
+    """The world with proposals: a sure one, two doubtful ones, and one category without."""
+    rows = [
+        ("Nowhere, \"Purple\"", "church", 0.5, 0.1, "lake", 3, "test CLIP: 3 images"),
+        ("Unknown Chapel", "church", 0.9, 0.85, "lake", 3, "test CLIP: 3 images"),
+        ("Unknown Lake", "lake", 0.55, 0.2, "church", 2, "test CLIP: 2 images"),
+    ]  # fmt: skip
+    columns = ["category", "hierarchical_label", "score", "margin", "runner_up", "images", "evidence"]
+    _write(world.params.data / "refine" / "proposals.parquet", columns, rows)
+    return world
+
+
+def image_ids(split: str, landmark: str) -> list[str]:
+    """Two pictures in train, one in index; none of a landmark that the split does not have."""
+    if not landmark:
+        return []
+    return [
+        f"{'a' if split == 'train' else 'b'}{int(landmark):08d}{number:07x}"
+        for number in range(2 if split == "train" else 1)
+    ]
+
+
+def _add(archive: tarfile.TarFile, image: str, colour: str) -> None:
+    data = io.BytesIO()
+    Image.new("RGB", (24, 20), colour).save(data, "JPEG")
+    member = tarfile.TarInfo(f"{image[0]}/{image[1]}/{image[2]}/{image}.jpg")
+    member.size = len(data.getvalue())
+    archive.addfile(member, io.BytesIO(data.getvalue()))
+
+
+def _write(path: Path, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame = pd.DataFrame(sorted(rows), columns=columns)
+    write_parquet(frame, path)
+
+
+def _labels() -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    for name, _, _, said, _ in LANDMARKS:
+        if said:
+            qid, label, cls, hierarchical, kind = said
+            rows.append((name, qid, "sitelink", 1, cls, label, hierarchical, kind, cls, ""))
+        elif name == "Torn Place":
+            rows.append((name, "", "p373", 2, "", "", "", "", "", "ambiguous: Q105 church, Q106 lake"))
+        else:
+            rows.append((name, "", "none", 0, "", "", "", "", "", "no item found"))
+    return rows
+
+
+def _write_metadata(folder: Path) -> None:
+    train = [
+        (image, f"https://example.org/{image}.jpg", row[1])
+        for row in LANDMARKS
+        for image in image_ids("train", row[1])
+    ]
+    index = [(image, row[2]) for row in LANDMARKS for image in image_ids("index", row[2])]
+    _write(folder / "train.parquet", ["id", "url", "landmark_id"], train)
+    _write(
+        folder / "train_clean.parquet",
+        ["id", "landmark_id"],
+        [(image, number) for image, _, number in train if image.endswith("0")],
+    )
+    _write(folder / "index.parquet", ["id"], [(image,) for image, _ in index])
+    _write(folder / "index_image_to_landmark.parquet", ["id", "landmark_id"], index)
+    for split, place in (("train", 1), ("index", 2)):
+        pairs = [(row[place], category_url(row[0])) for row in LANDMARKS if row[place]]
+        _write(folder / f"{split}_label_to_category.parquet", ["landmark_id", "category"], pairs)
+    _write(folder / "test.parquet", ["id"], [(f"c{number:015d}",) for number in range(4)])
+    red, blue, lago = (image_ids("index", number)[0] for number in ("7", "10", "12"))
+    _write(folder / "retrieval_solution.parquet", ["id", "images", "usage"], [
+        (f"c{0:015d}", red, "Public"),
+        (f"c{1:015d}", f"{lago} {blue} {'f' * 16}", "Private"),
+        (f"c{2:015d}", "None", "Ignored"),
+        (f"c{3:015d}", "None", "Ignored"),
+    ])  # fmt: skip
+    _write(folder / "recognition_solution.parquet", ["id", "landmarks", "usage"], [
+        (f"c{0:015d}", "", "Ignored"), (f"c{1:015d}", "10", "Private"),
+        (f"c{2:015d}", "13", "Public"), (f"c{3:015d}", "", "Ignored"),
+    ])  # fmt: skip
+
+
+def _write_wikidata(folder: Path) -> None:
+    items = [
+        (row[0], row[3][0], "sitelink", "high", 1) if row[3] else (row[0], "", "none", "", 0)
+        for row in LANDMARKS
+    ]
+    _write(folder / "items.parquet", ["category", "qid", "method", "confidence", "candidates"], items)
+    classes = [(row[3][0], row[3][2]) for row in LANDMARKS if row[3]]
+    _write(folder / "item_classes.parquet", ["qid", "class"], classes)
+    _write(
+        folder / "class_labels.parquet", ["qid", "label"], [("Q16970", "church building"), ("Q23397", "lake")]
+    )
+    (folder / "snapshot.json").write_text(json.dumps({"date": "2026-01-02", "endpoint": "test"}))

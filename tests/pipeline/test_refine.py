@@ -1,0 +1,116 @@
+"""From vectors to proposals and their measure."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hgld.hierarchy.errors import HgldError
+from hgld.hierarchy.tables import read_parquet, write_parquet
+from hgld.pipeline.refine import run
+from hgld.pipeline.sample.measure import unlabelled_accuracy
+
+CHURCH, LAKE = [1.0, 0.0], [0.0, 1.0]
+PROMPTS = [("church", "a church", CHURCH), ("church", "the church", CHURCH), ("lake", "a lake", LAKE)]
+# what each picture looks like; the Red Chapel looks like a lake, so one of four known ones is wrong
+IMAGES = [
+    ("01", "Red Chapel", LAKE), ("02", "Église Saint-Rouge", CHURCH), ("03", "Blue Lake", LAKE),
+    ("04", "Lago Azul", LAKE), ("05", "Unknown Chapel", CHURCH), ("06", "Unknown Chapel", CHURCH),
+    ("07", "Unknown Lake", LAKE), ("08", "Torn Place", [0.8, 0.6]),
+]  # fmt: skip
+
+
+@pytest.fixture
+def embedded(world):
+    folder = world.data / "embed"
+    folder.mkdir(parents=True)
+    for name, rows, columns in (
+        ("images", IMAGES, ["id", "category"]),
+        ("prompts", PROMPTS, ["hierarchical_label", "prompt"]),
+    ):
+        np.save(folder / f"{name}.npy", np.array([row[2] for row in rows], np.float32))
+        write_parquet(pd.DataFrame([row[:2] for row in rows], columns=columns), folder / f"{name}.parquet")
+    (folder / "summary.json").write_text(json.dumps({"model": "test CLIP"}))
+    return world
+
+
+def _metrics(world) -> dict:
+    return json.loads((world.data / "refine" / "metrics.json").read_text())
+
+
+def test_one_proposal_for_every_unlabelled_category_with_images(embedded) -> None:
+    run(embedded.params)
+    table = read_parquet(embedded.data / "refine" / "proposals.parquet").set_index("category")
+    assert dict(table["hierarchical_label"]) == {
+        "Torn Place": "church",
+        "Unknown Chapel": "church",
+        "Unknown Lake": "lake",
+    }
+    torn = table.loc["Torn Place"]
+    expected = 1 / (1 + np.exp((0.6 - 0.8) / embedded.params.refine.temperature))
+    assert torn["score"] == pytest.approx(expected, abs=1e-4)
+    assert torn["margin"] == pytest.approx(2 * expected - 1, abs=2e-4)
+    assert (torn["images"], torn["evidence"], table.loc["Unknown Chapel", "images"]) == (
+        1,
+        "test CLIP: 1 image",
+        2,
+    )
+
+
+def test_the_measure_is_on_categories_whose_label_is_known(embedded) -> None:
+    run(embedded.params)
+    found = _metrics(embedded)
+    assert (found["clip_accuracy"], found["chance"], found["majority"]) == (0.75, 0.5, 0.5)
+    assert (found["coverage"], found["precision"], found["calibration_categories"]) == (1.0, 0.75, 4)
+    assert (found["proposals"], found["accepted"]) == (3, 3)
+    assert "clip_accuracy_unlabelled" not in found
+    known = read_parquet(embedded.data / "refine" / "calibration.parquet").set_index("category")
+    assert known.loc["Red Chapel", ["hierarchical_label", "truth"]].tolist() == ["lake", "church"]
+
+
+def test_the_truth_measures_and_decides_nothing(embedded) -> None:
+    run(embedded.params)
+    before = (embedded.data / "refine" / "proposals.parquet").read_bytes()
+    Path("truth.csv").write_text(
+        "category,train_landmark_id,drawn_as\n"
+        "http://commons.wikimedia.org/wiki/Category:Unknown_Chapel,13,church\n"
+        "Unknown Lake,14,church\nElsewhere,1,lake\n"
+    )
+    run(embedded.with_settings("refine", truth="truth.csv"))
+    assert _metrics(embedded)["clip_accuracy_unlabelled"] == 0.5
+    assert _metrics(embedded)["unlabelled_measured"] == 2
+    assert (embedded.data / "refine" / "proposals.parquet").read_bytes() == before
+
+
+def test_nothing_to_measure_is_null_and_not_zero(embedded) -> None:
+    folder = embedded.data / "embed"
+    keep = [place for place, row in enumerate(IMAGES) if row[0] > "04"]
+    np.save(folder / "images.npy", np.load(folder / "images.npy")[keep])
+    write_parquet(read_parquet(folder / "images.parquet").iloc[keep], folder / "images.parquet")
+    run(embedded.params)
+    assert _metrics(embedded)["clip_accuracy"] is None
+    assert _metrics(embedded)["precision"] is None
+
+
+def test_a_missing_truth_is_an_error(embedded) -> None:
+    with pytest.raises(HgldError, match=r"no file truth.csv"):
+        run(embedded.with_settings("refine", truth="truth.csv"))
+    assert not (embedded.data / "refine").exists()
+
+
+def test_no_known_category_measures_nothing() -> None:
+    none = pd.DataFrame(columns=["category", "hierarchical_label"])
+    assert (
+        unlabelled_accuracy(none, Path(__file__).parents[2] / "sources" / "sample" / "landmarks.csv")[1] == 0
+    )
+
+
+def test_vectors_that_do_not_fit_their_table_are_refused(embedded) -> None:
+    np.save(embedded.data / "embed" / "images.npy", np.zeros((3, 2), np.float32))
+    with pytest.raises(HgldError, match=r"images.npy: \(3, 2\) vectors for 8 rows; run: dvc repro embed"):
+        run(embedded.params)
+    (embedded.data / "embed" / "images.npy").write_bytes(b"\x93NUMPY nonsense")
+    with pytest.raises(HgldError, match="not an array of vectors"):
+        run(embedded.params)
