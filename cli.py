@@ -208,8 +208,10 @@ def card(only_check: bool, profile: str | None) -> None:
 
     path, params = Path("DATA_CARD.md"), load_params(profile=profile)
     if only_check:
-        check_card(params, path)
+        unchecked = check_card(params, path)
         click.echo("DATA_CARD.md states the release's numbers.")
+        if unchecked:
+            click.echo(f"Not checked, as its CLIP was trained on another processor: {', '.join(unchecked)}.")
     else:
         write_card(params, path)
 

@@ -93,7 +93,7 @@ class ImageTars:
                         f"image {image_id}: {picture.width} x {picture.height} pixels are too many"
                     )
                 return picture.convert("RGB")
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
             raise HgldError(f"image {image_id}: not a readable picture: {error}") from None
 
     def _handle(self, tar: str) -> int:

@@ -146,6 +146,16 @@ BLOCKS: dict[str, Callable[[Numbers, Path], str]] = {
 }
 
 
+# What a block's figures depend on that a training made: where it differs, so may they.
+MADE_FROM = {
+    "splits": "refine/proposals.parquet",
+    "sources": "refine/proposals.parquet",
+    "labels": "refine/proposals.parquet",
+    "clip": "refine/proposals.parquet",
+    "benchmark": "train/model.pt",
+}
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object that a stage wrote. Raises HgldError that names the stage when it is not there."""
     try:

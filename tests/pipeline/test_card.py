@@ -1,6 +1,7 @@
 """The data card: blocks filled from the release, and a check that names the line which lies."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -75,13 +76,38 @@ def test_a_line_that_lies_is_named(released) -> None:
 def test_figures_of_a_training_may_differ_a_little(released, tolerance: str, value: str, fits: bool) -> None:
     _card(f"clip {tolerance}")
     write_card(released.params, CARD)
-    assert f"(±{'0.05' if 'tol' in tolerance else '10%'})" in CARD.read_text()
-    CARD.write_text(CARD.read_text().replace("0.750", value))
+    assert f"differ by ±{'0.05' if 'tol' in tolerance else '10%'}." in CARD.read_text()
+    CARD.write_text(_other_weights(CARD.read_text()).replace("0.750", value))
     if fits:
         check_card(released.params, CARD)
     else:
         with pytest.raises(HgldError, match=value):
             check_card(released.params, CARD)
+
+
+def _other_weights(text: str) -> str:
+    changed = re.sub(r"(?m)^(Made from refine/proposals.parquet) [0-9a-f]{16}\.$", r"\1 0123456789abcdef.", text)
+    assert changed != text
+    return changed
+
+
+def test_figures_of_the_same_weights_must_be_equal(released) -> None:
+    _card("clip tolerance=0.05")
+    write_card(released.params, CARD)
+    CARD.write_text(CARD.read_text().replace("0.750", "0.749"))
+    with pytest.raises(HgldError, match="0.749"):
+        check_card(released.params, CARD)
+
+
+def test_counts_of_other_weights_are_said_to_be_unchecked(released) -> None:
+    _card("sources", "rules")
+    write_card(released.params, CARD)
+    assert check_card(released.params, CARD) == []
+    CARD.write_text(_other_weights(CARD.read_text()).replace("| CLIP | 1 |", "| CLIP | 2 |"))
+    assert check_card(released.params, CARD) == ["sources"]
+    CARD.write_text(CARD.read_text().replace("| relevant not in index | 1 |", "| relevant not in index | 2 |"))
+    with pytest.raises(HgldError, match="relevant not in index"):
+        check_card(released.params, CARD)
 
 
 @pytest.mark.parametrize(("text", "message"), [
