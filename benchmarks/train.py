@@ -157,7 +157,8 @@ def loss_terms(settings: Train, labels: Tensor, device: str) -> list[Term]:
     for term in settings.loss:
         stated = {key: tuple(v) if isinstance(v, list) else v for key, v in term.settings.items()}
         if term.name == "cluster":
-            classes = int(labels[:, int(stated.get("level") or 0)].max()) + 1
+            level = term.settings.get("level", 0)
+            classes = int(labels[:, level if isinstance(level, int) else 0].max()) + 1
             stated = {"num_classes": classes, "dim": settings.dim, "seed": settings.seed, **stated}
         loss = make_loss(term.name, **stated)
         terms.append(Term(term.name, term.weight, loss.to(device) if isinstance(loss, nn.Module) else loss))

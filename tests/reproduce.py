@@ -4,9 +4,11 @@
 
 Clones the checkout (its last commit) into two temporary folders and runs `dvc repro` in both, cut off from every
 network but loopback: one with PYTHONHASHSEED=0, the other with PYTHONHASHSEED=1 and the rows of every input CSV
-shuffled. Prints the time of each stage, and fails when a second `dvc repro` runs anything or an output differs.
+shuffled. Fails when a second `dvc repro` runs anything, an output differs, the data card states other numbers, or a
+verdict given to `hgld review` is not what the next `dvc repro` releases.
 """
 
+import csv
 import hashlib
 import os
 import random
@@ -44,14 +46,15 @@ def main() -> None:
         _shuffle_csvs(plain, shuffled)
         _repro(shuffled, hash_seed="1")
         _compare(_hashes(plain), _hashes(shuffled))
+        _check_verdict(plain)
 
 
-def _run(command: list[str], folder: Path, **env: str) -> str:
+def _run(command: list[str], folder: Path, answers: str = "", **env: str) -> str:
     done = subprocess.run(
         command,
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder / ".typing"), **env},
-        stdin=subprocess.DEVNULL,
+        input=answers,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -113,6 +116,24 @@ def _shuffle(path: Path) -> None:
     if len(rows) > 2 and order == rows:
         sys.exit(f"{path} was not shuffled")
     path.write_text("\n".join([header, *order, ""]), encoding="utf-8")
+
+
+def _check_verdict(folder: Path) -> None:
+    """A verdict on the first category of the queue becomes its released label, with its source; the file stays."""
+    with (folder / "data/sample/queue/queue.csv").open(encoding="utf-8", newline="") as handle:
+        first = next(csv.DictReader(handle))
+    label = "lighthouse" if first["suggested_label"] != "lighthouse" else "zoo"
+    _run(["hgld", "review", "--annotator", "ana"], folder, answers=f"{label} # seen on the spot\nq\n")
+    verdicts = (folder / "review/ana.csv").read_bytes()
+    _run(_offline(["dvc", "repro", "release", "queue"]), folder)
+    chain = _run(["hgld", "show", first["category"]], folder)
+    if not re.search(rf"released +{label} > human-made .*source: .*ana", chain):
+        sys.exit(f"the verdict is not what was released:\n{chain}")
+    if (folder / "review/ana.csv").read_bytes() != verdicts:
+        sys.exit("the verdict file was changed by a stage")
+    if first["category"] in (folder / "data/sample/queue/queue.csv").read_text(encoding="utf-8"):
+        sys.exit("a judged category is still in the queue")
+    print(f"a verdict on {first['category']} is released as {label}, by ana")
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -12,7 +12,9 @@ from hgld.cli import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 # How files are written, checked and named: a change there does not change what is written.
-FOUNDATION = {f"hierarchy/{name}.py" for name in ("errors", "files", "params", "schemas", "tables", "__init__")}
+FOUNDATION = {
+    f"hierarchy/{name}.py" for name in ("errors", "files", "params", "schemas", "tables", "__init__")
+}
 MAKERS = {"draw": "pipeline/sample/world.py", "clip": "pipeline/sample/tiny_clip.py"}
 
 
@@ -24,7 +26,9 @@ def _stages(file: str) -> dict[str, Any]:
 def _module(stage: str) -> str:
     if stage in MAKERS:
         return MAKERS[stage]
-    return {"train": "benchmarks/train.py", "benchmark": "benchmarks/evaluate.py"}.get(stage, f"pipeline/{stage}.py")
+    return {"train": "benchmarks/train.py", "benchmark": "benchmarks/evaluate.py"}.get(
+        stage, f"pipeline/{stage}.py"
+    )
 
 
 @cache
@@ -42,7 +46,9 @@ def _imported(file: str) -> frozenset[str]:
 
 
 STAGE_FILES = {name: (stage, "dvc.yaml") for name, stage in _stages("dvc.yaml").items()}
-STAGE_FILES |= {name: (stage, "sources/sample/dvc.yaml") for name, stage in _stages("sources/sample/dvc.yaml").items()}
+STAGE_FILES |= {
+    name: (stage, "sources/sample/dvc.yaml") for name, stage in _stages("sources/sample/dvc.yaml").items()
+}
 
 
 @pytest.mark.parametrize("name", STAGE_FILES)
