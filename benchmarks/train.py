@@ -49,6 +49,7 @@ def run(params: Params) -> None:
     write_csv(curves, folder / "curves.csv")
     write_text(summary(split, curves), folder / "metrics.json")
     save(network, config, folder / "model.pt")
+    print(f"{len(split.ids):,} images, loss {curves['loss'].iloc[0]:.3f} → {curves['loss'].iloc[-1]:.3f}")
 
 
 def train(split: Split, tars: ImageTars, settings: Train, device: str) -> tuple[Network, pd.DataFrame]:

@@ -44,6 +44,10 @@ def run(params: Params) -> None:
     for name in ("labels", "classes", "dag", "removed_edges"):
         write_parquet(getattr(built, name), folder / f"{name}.parquet")
     write_text(json.dumps(built.metrics, indent=2) + "\n", folder / "metrics.json")
+    labelled = int((built.labels["hierarchical_label"] != "").sum())
+    print(
+        f"{labelled:,} of {len(built.labels):,} categories labelled; {len(built.removed_edges):,} edges cut"
+    )
 
 
 def build(facts: Facts, taxonomy: Taxonomy) -> Built:

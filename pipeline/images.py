@@ -32,3 +32,4 @@ def run(params: Params) -> None:
         )
     index = pd.concat(parts).sort_values("id", kind="stable", ignore_index=True)
     write_parquet(validated(index, "images", "the tars' index"), params.data / "images" / "images.parquet")
+    print(f"{len(parts)} tars, {len(index):,} images")
