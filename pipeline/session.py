@@ -51,6 +51,7 @@ class Item:
                 initial_indent=f"  {name:<11} ",
                 subsequent_indent=" " * 14,
                 break_on_hyphens=False,
+                break_long_words=False,
             )
             for name, value in lines.items()
             if value
