@@ -45,13 +45,8 @@ def run(params: Params) -> None:
     for name, frame in _tables(facts).items():
         write_parquet(validated(frame, name), folder / f"{name}.parquet")
     write_text(json.dumps(_snapshot(params, facts, changed), indent=2) + "\n", folder / "snapshot.json")
-    found = (
-        facts.items.loc[facts.items["method"] != "none"].drop_duplicates("category")["method"].value_counts()
-    )
-    ways = ", ".join(f"{number:,} by {method}" for method, number in found.sort_index().items())
-    print(
-        f"{len(names):,} categories: {ways or 'none found'}; {len(facts.class_edges):,} edges between classes"
-    )
+    ways = ", ".join(f"{count:,} by {method}" for method, count in _by_method(facts.items).items())
+    print(f"{len(names):,} categories: {ways}; {len(facts.class_edges):,} edges between classes")
 
 
 _WIKIDATA = "<http://www.wikidata.org>"
