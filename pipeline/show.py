@@ -15,7 +15,7 @@ from hgld.hierarchy.taxonomy import load_taxonomy
 from hgld.hierarchy.verdicts import VERDICTS, load_verdicts, settled
 from hgld.pipeline.landmarks import SPLITS, image_count, landmarks
 
-_BY = {"review": "annotators", "wikidata": "Wikidata", "clip": "CLIP", "": "nobody"}
+_BY = {"wikidata": "Wikidata", "clip": "CLIP", "": "nobody"}
 
 
 @dataclass(frozen=True)
@@ -150,11 +150,12 @@ def _decision(category: str, path: Path, said: pd.DataFrame) -> list[_Line]:
     row = _row(path, category) if path.is_file() else None
     if row is None:
         return [_Line("released", "not yet; run: dvc repro")]
+    source = f"verdict of {row['annotator']}" if row["source"] == "review" else _BY[row["source"]]
     if row["hierarchical_label"]:
         chain = [row["supercategory"], row["hierarchical_label"].strip(), row["natural_or_human_made"]]
-        text = f"{' > '.join(part for part in chain if part)}  (source: {_BY[row['source']]})"
+        text = f"{' > '.join(part for part in chain if part)}  (source: {source})"
     else:
-        text = f"no label  (source: {_BY[row['source']]})"
+        text = f"no label  (source: {source})"
     agreed, conflicts = settled(said)
     if len(conflicts):
         text += "; the verdicts conflict and are not applied"

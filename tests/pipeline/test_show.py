@@ -65,7 +65,7 @@ def test_a_verdict_with_who_and_when(proposed) -> None:
     assert "the verdict is newer: run dvc repro" in text
     release.run(proposed.params)
     assert show("Unknown Lake", proposed.params).endswith(
-        "released       lake > natural  (source: annotators)"
+        "released       lake > natural  (source: verdict of ana)"
     )
     append_verdict(Path("review"), Verdict("Unknown Lake", "", "", "", "", "bob", "2026-01-04"))
     assert "the verdicts conflict and are not applied" in show("Unknown Lake", proposed.params)
