@@ -98,7 +98,7 @@ def _metadata(
         "name": params.release.name,
         "version": params.release.version,
         "made_with": f"hgld {version('hgld')}",
-        "wikidata": {key: snapshot[key] for key in ("date", "endpoint") if key in snapshot},
+        "wikidata": {key: snapshot[key] for key in ("date", "endpoint", "sha256") if key in snapshot},
         "rows": {name: len(table) for name, table in sorted(tables.items())},
         "settled_by_rule": counts,
     }
