@@ -189,11 +189,12 @@ def serve(facts: tuple[Path, ...], port: int | None) -> None:
     FACTS are Turtle or N-Triples files, folders of them, or a folder with the tables subclass_of.tsv.gz,
     instance_of.tsv.gz, labels_en.tsv.gz and commons_category.tsv.gz.
     """
-    from hgld.pipeline.oxigraph import serving, wait_until_stopped
+    from hgld.pipeline.oxigraph import serving, stop_request
 
     with serving(facts, port) as endpoint:
+        stop = stop_request()
         click.echo(endpoint)
-        wait_until_stopped()
+        stop.wait()
 
 
 @main.command()

@@ -56,12 +56,15 @@ def facts_files(facts: Sequence[Path], scratch: Path) -> list[Path]:
     return files
 
 
-def wait_until_stopped() -> None:
-    """Block until the user presses Ctrl-C or the process is told to end."""
+def stop_request() -> threading.Event:
+    """An event that is set when the user presses Ctrl-C or the process is told to end.
+
+    Installed outright: a shell starts its background jobs with SIGINT ignored, and they would never hear of it.
+    """
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    with suppress(KeyboardInterrupt):
-        stop.wait()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 def _binary() -> str:

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -100,16 +99,21 @@ def test_a_broken_subset_is_an_error_with_its_line(tmp_path: Path) -> None:
         subset_to_ntriples(tmp_path, tmp_path / "out.nt")
 
 
-def test_hgld_serve_prints_its_endpoint_and_ends_on_a_signal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_hgld_serve_prints_its_endpoint_and_ends_on_a_signal(tmp_path: Path, how: signal.Signals) -> None:
     (tmp_path / "a.nt").write_text("<urn:a> <urn:b> <urn:c> .\n")
     command = [sys.executable, "-m", "hgld.cli", "serve", str(tmp_path)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    # in a background job of a shell SIGINT is ignored, and so it is here
+    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        assert count(url) == "1"
-        time.sleep(0.5)  # a user reads the address before pressing Ctrl-C: then the command is waiting
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            assert count(url) == "1"
+            process.send_signal(how)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
     with pytest.raises(OSError, match="refused"):
         urlopen(url, timeout=2)
