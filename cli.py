@@ -212,9 +212,12 @@ def card(only_check: bool, profile: str | None) -> None:
         unchecked = check_card(params, path)
         click.echo("DATA_CARD.md states the release's numbers.")
         if unchecked:
-            click.echo(f"Not checked, as its CLIP was trained on another processor: {', '.join(unchecked)}.")
+            click.echo(
+                f"Not checked, as this release was made from other proposals or another model: {', '.join(unchecked)}."
+            )
     else:
         write_card(params, path)
+        click.echo("DATA_CARD.md holds the release's numbers.")
 
 
 @main.group()

@@ -83,6 +83,8 @@ class Agreement:
 def compare_files(ours: Path, reference: Path) -> Agreement:
     """Compare two CSV files with the columns landmark_id and hierarchical_label (others may stand beside them).
 
+    White space around a label does not count.
+
     Raises HgldError for a malformed file, a landmark that is twice in one, or files without a common landmark.
     """
     mine, theirs = _read(Path(ours)), _read(Path(reference))
@@ -96,7 +98,9 @@ def _read(path: Path) -> dict[str, str]:
     twice = table["landmark_id"][table["landmark_id"].duplicated()]
     if len(twice):
         raise HgldError(f"{path}:{twice.index[0] + 2}: landmark {twice.iloc[0]} is there twice")
-    return dict(zip(table["landmark_id"].tolist(), table["hierarchical_label"].tolist(), strict=True))
+    # one label ends in a space upstream, which spreadsheets and editors drop: it says nothing
+    labels = table["hierarchical_label"].str.strip()
+    return dict(zip(table["landmark_id"].tolist(), labels.tolist(), strict=True))
 
 
 def compare(ours: Mapping[str, str], reference: Mapping[str, str]) -> Agreement:
@@ -179,7 +183,7 @@ def _lines(result: Agreement, confusions: int) -> list[str]:
     lines = [
         f"equal                 {one.equal} of {one.total} with both labels = {_percent(one)}",
         f"of all reference      {of_reference.equal} of {of_reference.total} = {_percent(of_reference)}",
-        f"Cohen's kappa         {result.kappa:.3f}",
+        f"Cohen's kappa         {_figure(result.kappa)}",
         f"empty                 ours only {result.empty_in_ours}, reference only {result.empty_in_reference}, "
         f"both {result.empty_in_both}",
         f"in one file only      ours {result.only_in_ours}, reference {result.only_in_reference}",
@@ -187,13 +191,17 @@ def _lines(result: Agreement, confusions: int) -> list[str]:
         f"{'label':<26}{'reference':>10}{'ours':>8}{'both':>8}{'precision':>11}{'recall':>9}",
     ]
     lines += [
-        f"{row.label:<26}{row.reference:>10}{row.ours:>8}{row.both:>8}{row.precision:>11.3f}{row.recall:>9.3f}"
+        f"{row.label:<26}{row.reference:>10}{row.ours:>8}{row.both:>8}{_figure(row.precision):>11}{_figure(row.recall):>9}"
         for row in result.labels
     ]
     if result.confusions:
         lines += ["", f"{'ours':<26}{'reference':<26}{'count':>8}"]
         lines += [f"{c.ours:<26}{c.reference:<26}{c.count:>8}" for c in result.confusions[:confusions]]
     return lines
+
+
+def _figure(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"
 
 
 def _percent(share: Share) -> str:

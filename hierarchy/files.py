@@ -15,12 +15,16 @@ from hgld.hierarchy.errors import HgldError
 def replacing(path: Path, *, directory: bool = False) -> Iterator[Path]:
     """A temporary file (or folder) beside `path` that takes its place when the block ends well.
 
+    A link is followed; what is neither a regular file nor a folder (a device, a pipe) is refused.
+
     The block writes to the path it is given. When it raises, nothing of it stays and what stood at
     `path` before is untouched.
 
     Raises HgldError when the folder cannot be written to or the disk is full.
     """
-    path = Path(path)
+    path = Path(path).resolve()
+    if path.exists() and not (path.is_dir() if directory else path.is_file()):
+        raise HgldError(f"cannot write {path}: it is no regular {'folder' if directory else 'file'}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
@@ -49,11 +53,23 @@ def _move(source: Path, path: Path) -> None:
     if source.is_dir():
         _sync_tree(source)
         if path.exists():
-            path.replace(source.parent / f"{path.name}.old")
+            _swap(source, path)
+            return
     else:
         with source.open("rb") as handle:
             os.fsync(handle.fileno())
     source.replace(path)
+
+
+def _swap(source: Path, path: Path) -> None:
+    """Put a folder in the place of another, which comes back when that fails."""
+    old = source.parent / f"{path.name}.old"
+    path.replace(old)
+    try:
+        source.replace(path)
+    except OSError:
+        old.replace(path)
+        raise
 
 
 def _sync_tree(folder: Path) -> None:

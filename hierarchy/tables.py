@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 from hgld.hierarchy.errors import HgldError
 from hgld.hierarchy.files import replacing
 
+# The folder of a stage's results has the stage's name, but for this one.
+_STAGE_OF = {"metadata": "download"}
+
 
 def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataFrame:
     """Read a UTF-8 CSV whose header holds `columns`; every value a string.
@@ -41,8 +44,10 @@ def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataF
         raise HgldError(f"no file {path}") from None
     except IsADirectoryError:
         raise HgldError(f"{path} is a folder; a CSV file was expected") from None
-    except UnicodeDecodeError as error:
-        raise HgldError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
+    except OSError as error:
+        raise HgldError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise HgldError(f"{path}: not UTF-8 (after line {reader.line_num}); save the file as UTF-8") from None
     except csv.Error as error:
         raise HgldError(f"{path}:{reader.line_num}: not a CSV row: {error}") from None
     if bad:
@@ -70,7 +75,8 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     """
     path = Path(path)
     if not path.is_file():
-        raise HgldError(f"no table {path}; run the stage that makes it: dvc repro {path.parent.name}")
+        stage = _STAGE_OF.get(path.parent.name, path.parent.name)
+        raise HgldError(f"no table {path}; run the stage that makes it: dvc repro {stage}")
     try:
         frame: pd.DataFrame = pq.read_table(path, columns=columns, partitioning=None).to_pandas()
         return frame

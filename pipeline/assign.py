@@ -33,6 +33,8 @@ def assign(
 
     Raises HgldError for a malformed input (all bad rows with file:line) and for an endpoint that gives no rows.
     """
+    if out.resolve() == landmarks.resolve():
+        raise HgldError(f"{out} is the input; choose another file for the labels")
     table = read_csv(landmarks, ["landmark_id", "category"], extra=True)[["landmark_id", "category"]]
     names = _names(landmarks, table["category"])
     asked = Endpoint(endpoint, user_agent, timeout_s=timeout_s, retries=retries, batch=batch)

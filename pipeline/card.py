@@ -20,6 +20,7 @@ _BLOCK = re.compile(
     r"<!-- numbers:(?P<name>[a-z-]+)(?P<rest>[^>]*) -->\n(?P<body>.*?)<!-- /numbers -->", re.DOTALL
 )
 _OPEN = re.compile(r"<!-- numbers\b")
+_CLOSE = "<!-- /numbers -->"
 _TOLERANCE = re.compile(r" (tolerance|relative)=(\d+(?:\.\d+)?)")
 _MADE_FROM = re.compile(r"^Made from .*$", re.MULTILINE)
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
@@ -123,6 +124,10 @@ def check_card(params: Params, path: Path) -> list[str]:
     """
     text = _card_text(path)
     new = _rendered(text, params, path)
+    if not _BLOCK.search(text) or text.count(_CLOSE) != len(_BLOCK.findall(text)):
+        raise HgldError(
+            f"{path}: a mark of a block 'numbers' is missing; there is nothing to check without it"
+        )
     wrong: list[str] = []
     unchecked = []
     for old_block, new_block in zip(_BLOCK.finditer(text), _BLOCK.finditer(new), strict=True):

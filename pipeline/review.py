@@ -5,7 +5,7 @@ import subprocess
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -18,7 +18,7 @@ from hgld.hierarchy.taxonomy import load_taxonomy
 from hgld.hierarchy.verdicts import VERDICTS, file_of, load_verdicts, settled
 from hgld.pipeline.landmarks import SPLITS, landmarks
 from hgld.pipeline.queue import COLUMNS
-from hgld.pipeline.session import Item, ReviewSession
+from hgld.pipeline.session import QUIT, UNDO, Item, ReviewSession, split_answer
 
 KEYS = (
     "Enter or y accept · r runner-up · a label or its beginning · e leave empty · s skip · u undo · "
@@ -36,26 +36,40 @@ def review(params: Params, annotator: str, folder: Path = VERDICTS, limit: int |
     file_of(folder, annotator)
     labels = list(load_taxonomy(Path(params.build.taxonomy)).natures)
     items = open_items(params, folder, labels)[:limit]
-    session = ReviewSession(items, labels, annotator, folder, date.today().isoformat())
+    session = ReviewSession(items, labels, annotator, folder, datetime.now(UTC).date().isoformat())
     if not items:
         click.echo("Nothing to review.")
         return 0
     click.echo(f"{len(items)} to review as {annotator}. {KEYS}\nA '#' begins a comment: y # seen on the spot")
-    while not session.done:
-        heading = f"\n[{session.position + 1}/{len(items)}]"
-        click.echo(session.items[session.position].text(heading))
-        try:
-            text = click.prompt("verdict", default="", show_default=False)
-        except click.Abort:  # end of input, or Ctrl-C
-            click.echo()
-            break
-        if text.strip() == "q":
-            break
-        click.echo(session.answer(text))
+    _ask(session)
     number = len(session.written)
     where = f" in {file_of(folder, annotator)}; commit it and run: dvc repro" if number else ""
     click.echo(f"{number} verdict{'' if number == 1 else 's'}{where}")
     return number
+
+
+def _ask(session: ReviewSession) -> None:
+    """Item after item, until all are judged, the annotator quits or the input ends."""
+    while True:
+        if session.done:
+            question = "All done; Enter ends, u takes back the last verdict"
+        else:
+            click.echo(
+                session.items[session.position].text(f"\n[{session.position + 1}/{len(session.items)}]")
+            )
+            question = "verdict"
+        try:
+            text = click.prompt(question, default="", show_default=False)
+        except click.Abort:  # end of input, or Ctrl-C
+            click.echo()
+            return
+        word, _ = split_answer(text)
+        if word in QUIT or (session.done and word not in UNDO):
+            return
+        try:
+            click.echo(session.answer(text))
+        except HgldError as error:  # such as a tab in a comment: said, and asked again
+            click.echo(str(error))
 
 
 def open_items(params: Params, folder: Path, labels: Sequence[str]) -> list[Item]:

@@ -13,6 +13,15 @@ from hgld.hierarchy.verdicts import Verdict, append_verdict, remove_verdict
 _NO_SUGGESTION = "Nothing is suggested here: type a label, or e to leave it empty."
 _NOTE = re.compile(r"(?:^|\s)#\s*(?P<comment>.*)$")
 _WIDTH = 100
+_LEAST_LETTERS = 3
+
+ACCEPT = {"", "y", "yes"}
+RUNNER_UP = {"r"}
+EMPTY = {"e"}
+SKIP = {"s", "skip"}
+UNDO = {"u", "undo"}
+HELP = {"?", "help"}
+QUIT = {"q", "quit", "exit"}
 
 
 @dataclass(frozen=True)
@@ -81,25 +90,23 @@ class ReviewSession:
 
     def answer(self, text: str) -> str:
         """Act on one line of input; returns what to say. A line that is not understood changes nothing."""
-        found = _NOTE.search(text)
-        comment = found["comment"].strip() if found else ""
-        word = (text[: found.start()] if found else text).strip()
+        word, comment = split_answer(text)
+        if word in UNDO:
+            return self._undo()
+        if word in HELP:
+            return textwrap.fill(", ".join(label.strip() for label in self.labels), _WIDTH)
         item = self.items[self.position]
-        if word in ("", "y"):
+        if word in SKIP:
+            self.position += 1
+            return f"Skipped {item.category}."
+        if word in EMPTY:
+            return self._judge(item, "", comment)
+        if word in ACCEPT:
             return (
                 self._judge(item, item.suggested_label, comment) if item.suggested_label else _NO_SUGGESTION
             )
-        if word == "r":
+        if word in RUNNER_UP:
             return self._judge(item, item.runner_up, comment) if item.runner_up else "There is no runner-up."
-        if word == "e":
-            return self._judge(item, "", comment)
-        if word == "s":
-            self.position += 1
-            return f"Skipped {item.category}."
-        if word == "u":
-            return self._undo()
-        if word == "?":
-            return textwrap.fill(", ".join(label.strip() for label in self.labels), _WIDTH)
         label, problem = match_label(word, self.labels)
         return self._judge(item, label, comment) if label else problem
 
@@ -129,11 +136,22 @@ class ReviewSession:
         return f"Took back the verdict on {verdict.category}."
 
 
+def split_answer(text: str) -> tuple[str, str]:
+    """The word of a line, in lower case, and the comment behind it.
+
+    >>> split_answer("Castle # seen on the spot")
+    ('castle', 'seen on the spot')
+    """
+    found = _NOTE.search(text)
+    comment = found["comment"].strip() if found else ""
+    return (text[: found.start()] if found else text).strip().casefold(), comment
+
+
 def match_label(word: str, labels: Sequence[str]) -> tuple[str, str]:
     """(the label that `word` means, "") or ("", why it means none).
 
-    It means a label that equals it, else the only one that begins with it, else the only one that contains it, else
-    the only one that is spelt much like it; upper and lower case are the same.
+    It means a label that equals it, else the only one that begins with it, given three letters; upper and lower case
+    are the same. A likeness is only proposed: a verdict is never guessed.
 
     >>> match_label("lightho", ["house", "lighthouse"])
     ('lighthouse', '')
@@ -142,14 +160,10 @@ def match_label(word: str, labels: Sequence[str]) -> tuple[str, str]:
     """
     key = word.casefold()
     names = {label.strip().casefold(): label for label in labels}
-    for found in (
-        [name for name in names if name == key],
-        [name for name in names if name.startswith(key)],
-        [name for name in names if key in name],
-    ):
-        if len(found) == 1:
-            return names[found[0]], ""
-        if found:
-            return "", f"'{word}' may mean {', '.join(names[name].strip() for name in found)}."
-    hint = suggest(key, names)
-    return (names[hint.split("'")[1]], "") if hint else ("", f"There is no label '{word}'; ? lists them.")
+    begins = [name for name in names if name.startswith(key)]
+    if key in names or (len(begins) == 1 and len(key) >= _LEAST_LETTERS):
+        return names[key if key in names else begins[0]], ""
+    near = begins or [name for name in names if len(key) >= _LEAST_LETTERS and key in name]
+    if near:
+        return "", f"'{word}' may mean {', '.join(names[name].strip() for name in near)}."
+    return "", f"There is no label '{word}'{suggest(key, names)}; ? lists them."

@@ -100,3 +100,14 @@ def test_checksums_are_the_standard_ones(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert md5(tmp_path / "a") == "900150983cd24fb0d6963f7d28e17f72"
     assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_device_and_a_pipe_are_refused_and_a_link_is_followed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null"), tmp_path):
+        with pytest.raises(HgldError, match="no regular file"):
+            write_text("x", path)
+    assert (tmp_path / "pipe").is_fifo() and Path("/dev/null").is_char_device()
+    (tmp_path / "link").symlink_to("target")
+    write_text("x", tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "target").read_text() == "x"

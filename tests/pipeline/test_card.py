@@ -148,3 +148,15 @@ def test_the_projects_card_has_every_block() -> None:
 
 def test_no_block_is_no_change(tmp_path: Path) -> None:
     assert render("Prose only.\n", {}, tmp_path) == "Prose only.\n"
+
+
+@pytest.mark.parametrize("lost", ["<!-- numbers:splits -->\n", "<!-- /numbers -->\n"])
+def test_a_card_without_its_marks_is_not_said_to_be_right(released, lost: str) -> None:
+    _card("splits", "rules")
+    write_card(released.params, CARD)
+    CARD.write_text(CARD.read_text().replace(lost, "", 1))
+    with pytest.raises(HgldError):
+        check_card(released.params, CARD)
+    CARD.write_text("Prose only.\n")
+    with pytest.raises(HgldError, match="nothing to check"):
+        check_card(released.params, CARD)

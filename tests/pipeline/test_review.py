@@ -85,11 +85,26 @@ def test_what_is_not_understood_changes_nothing(session: ReviewSession) -> None:
 
 
 @pytest.mark.parametrize(("word", "label"), [
-    ("house", "house"), ("HOUSE", "house"), ("light", "lighthouse"), ("fort", "castle / fort"), ("chruch", "church"),
+    ("house", "house"), ("HOUSE", "house"), ("light", "lighthouse"),
     ("ocean area", "ocean area "),
 ])  # fmt: skip
-def test_a_label_may_be_short_or_misspelt(word: str, label: str) -> None:
+def test_a_label_may_be_typed_by_its_beginning(word: str, label: str) -> None:
     assert match_label(word, LABELS) == (label, "")
+
+
+@pytest.mark.parametrize("word", ["chruch", "cathedral", "no", "none", "leave", "fort", "chu rch", "la"])
+def test_a_verdict_is_never_guessed_from_a_likeness(session: ReviewSession, word: str) -> None:
+    answer = session.answer(word)
+    assert answer.startswith((f"There is no label '{word}'", f"'{word}' may mean"))
+    assert session.position == 0 and not session.folder.exists()
+
+
+@pytest.mark.parametrize(("line", "said"), [
+    ("Y", "One: church."), ("YES # sure", "One: church."), ("E", "One: left empty."), ("S", "Skipped One."),
+    ("U", "Nothing to undo in this session."), ("Church", "One: church."), ("R", "One: lake."),
+])  # fmt: skip
+def test_keys_are_keys_in_upper_case_too(session: ReviewSession, line: str, said: str) -> None:
+    assert session.answer(line) == said
 
 
 def test_an_item_shows_why_it_is_here() -> None:
@@ -126,6 +141,13 @@ def _review(world, answers: str, **more):
     done = CliRunner().invoke(command, input=answers, catch_exceptions=False)
     assert done.exit_code == 0
     return done.output, written[0]
+
+
+def test_the_last_verdict_can_be_taken_back(queued) -> None:
+    output, number = _review(queued, "e\nu\nlake # back\tagain\nlake\n\n", limit=1)
+    assert "Took back the verdict" in output
+    assert number == 1
+    assert [row.split(",")[-7] for row in (REVIEW / "ana.csv").read_text().splitlines()[1:]] == ["lake"]
 
 
 def test_a_session_through_a_pipe(queued) -> None:
