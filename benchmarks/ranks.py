@@ -21,37 +21,50 @@ which SupRank never falls below the true rank, hence the default here (but at an
 item, where the true rank counts 1 and h-(0) is 1/2, as published). The two published settings are start .5,
 offset 1.44 (drops by .05 at delta) and start 0, offset 1 ("iNat"; below the step on (0, delta]).
 
-Only the positives get a rank, and the pairs are worked off in blocks, each recomputed in the backward pass: memory
-stays at O(B N) plus one block however many positives there are.
+Only the positives get a rank. Here stand the definitions, and the ranks pair by pair; the losses take theirs from
+hgld.benchmarks.fused, which carries the gradient along and has a way round the pairs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-# Pairs held at once: 2^20 float32 are 4 MiB a temporary, which stays near the cache and loses nothing in speed.
-BLOCK = 1 << 20
+# Pairs held at once: 2^18 float32 are 1 MiB a temporary, and the dozen of a block stay in the cache.
+BLOCK = 1 << 18
 
 
 class Surrogate(Protocol):
-    """The two step functions of a rank. x = s_j - s_i, lower = t_j < t_i, higher = t_j > t_i, all (M, N)."""
+    """The two step functions of a rank, and their derivatives in x.
+
+    x = s_j - s_i, lower = t_j < t_i, higher = t_j > t_i, all (M, N) -> (M, N).
+    """
 
     def step(self, x: Tensor, lower: Tensor) -> Tensor:
         """H of the rank."""
 
+    def step_slope(self, x: Tensor, lower: Tensor) -> Tensor:
+        """H' of the rank."""
+
     def gain_step(self, x: Tensor, higher: Tensor) -> Tensor:
         """h+ of the Hrank."""
+
+    def gain_slope(self, x: Tensor, higher: Tensor) -> Tensor | None:
+        """Derivative of h+; None where it is 0 everywhere."""
 
 
 def heaviside(x: Tensor) -> Tensor:
     """The step with H(0) = 1, without gradient."""
     return (x >= 0).to(x.dtype)
+
+
+def _sigmoid_slope(x: Tensor, tau: float) -> Tensor:
+    sigmoid = torch.sigmoid(x / tau)
+    return sigmoid * (1.0 - sigmoid) / tau
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +75,17 @@ class Exact:
         """Of the rank; see Surrogate."""
         return heaviside(x)
 
+    def step_slope(self, x: Tensor, lower: Tensor) -> Tensor:
+        """Of the rank; see Surrogate."""
+        return torch.zeros_like(x)
+
     def gain_step(self, x: Tensor, higher: Tensor) -> Tensor:
         """Of the Hrank; see Surrogate."""
         return heaviside(x)
+
+    def gain_slope(self, x: Tensor, higher: Tensor) -> Tensor | None:
+        """Of the Hrank; see Surrogate."""
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +98,17 @@ class Smooth:
         """Of the rank; see Surrogate."""
         return torch.sigmoid(x / self.tau)
 
+    def step_slope(self, x: Tensor, lower: Tensor) -> Tensor:
+        """Of the rank; see Surrogate."""
+        return _sigmoid_slope(x, self.tau)
+
     def gain_step(self, x: Tensor, higher: Tensor) -> Tensor:
         """Of the Hrank; see Surrogate."""
         return torch.sigmoid(x / self.tau)
+
+    def gain_slope(self, x: Tensor, higher: Tensor) -> Tensor | None:
+        """Of the Hrank; see Surrogate."""
+        return _sigmoid_slope(x, self.tau)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,17 +124,29 @@ class SupRank:
     leak: float | None = None
     gamma: float | None = None
 
+    @property
+    def joint(self) -> float:
+        """Where the linear piece starts: the offset, or what joins the pieces."""
+        if self.offset is not None:
+            return self.offset
+        return self.start + 1.0 / (1.0 + math.exp(-self.delta / self.tau))
+
     def step(self, x: Tensor, lower: Tensor) -> Tensor:
         """Of the rank; see Surrogate."""
         sigmoid = torch.sigmoid(x / self.tau)
-        offset = self.offset
-        if offset is None:
-            offset = self.start + float(
-                torch.sigmoid(torch.tensor(self.delta / self.tau, dtype=torch.float64))
-            )
         near = torch.where(x > 0, self.start + sigmoid, sigmoid)
-        above = torch.where(x > self.delta, self.rho * (x - self.delta) + offset, near)
+        above = torch.where(x > self.delta, self.rho * (x - self.delta) + self.joint, near)
         return torch.where(lower, above, heaviside(x))
+
+    def step_slope(self, x: Tensor, lower: Tensor) -> Tensor:
+        """Of the rank; see Surrogate."""
+        slope = torch.where(x > self.delta, self.rho, _sigmoid_slope(x, self.tau))
+        return slope.masked_fill_(~lower, 0.0)
+
+    @property
+    def lifts(self) -> bool:
+        """Whether SupHRank's h+ is on."""
+        return None not in (self.beta, self.leak, self.gamma)
 
     def gain_step(self, x: Tensor, higher: Tensor) -> Tensor:
         """Of the Hrank; see Surrogate."""
@@ -114,9 +155,17 @@ class SupRank:
         rising = (self.beta * x + self.gamma).clamp(max=1.0)
         return torch.where(higher, torch.where(x > 0, rising, self.leak * x), heaviside(x))
 
+    def gain_slope(self, x: Tensor, higher: Tensor) -> Tensor | None:
+        """Of the Hrank; see Surrogate."""
+        if self.beta is None or self.leak is None or self.gamma is None:
+            return None
+        slope = torch.full_like(x, self.leak).masked_fill_(x > 0, self.beta)
+        full = (x > 0) & (self.beta * x + self.gamma > 1.0)
+        return slope.masked_fill_(full | ~higher, 0.0)
+
 
 class Ranks(NamedTuple):
-    """Ranks of the positives in row order: `query` and `item` (M,) int64 say whose, `rank` and `hrank` (M,) float."""
+    """Ranks of some positives: `query` and `item` (M,) int64 say whose, `rank` and `hrank` (M,) float."""
 
     query: Tensor
     item: Tensor
@@ -124,41 +173,57 @@ class Ranks(NamedTuple):
     hrank: Tensor
 
 
+class Pairs(NamedTuple):
+    """Some positives (M,) against their whole rows: x = s_j - s_i and the agreements, (M, N) but t_own (M, 1)."""
+
+    x: Tensor
+    t: Tensor
+    t_own: Tensor
+    gain: Tensor | None
+    itself: Tensor
+
+
+def pairs_of(scores: Tensor, depth: Tensor, table: Tensor | None, query: Tensor, item: Tensor) -> Pairs:
+    """The pairs of the positives (query, item). gain is min(rel_i, rel_j), None without a table (B, L + 1)."""
+    rows, t = scores.index_select(0, query), depth.index_select(0, query)
+    own, t_own = rows.gather(1, item[:, None]), t.gather(1, item[:, None])
+    gain = None
+    if table is not None:
+        rel = table.index_select(0, query)
+        gain = torch.minimum(rel, rel.gather(1, t_own.long())).gather(1, t.long())
+    return Pairs(rows - own, t, t_own, gain, item[:, None])
+
+
+def pair_ranks(pairs: Pairs, surrogate: Surrogate) -> tuple[Tensor, Tensor]:
+    """rank and Hrank of the positives (M,), (M,); without gains the second is 0."""
+    step = surrogate.step(pairs.x, pairs.t < pairs.t_own)
+    rank = 1.0 + step.scatter_(1, pairs.itself, 0.0).sum(1)
+    if pairs.gain is None:
+        return rank, torch.zeros_like(rank)
+    gained = pairs.gain * surrogate.gain_step(pairs.x, pairs.t > pairs.t_own)
+    own = pairs.gain.gather(1, pairs.itself)
+    return rank, gained.scatter_(1, pairs.itself, own).sum(1)
+
+
 def positive_ranks(
-    scores: Tensor, depth: Tensor, surrogate: Surrogate, relevance: Tensor | None = None
+    scores: Tensor, depth: Tensor, surrogate: Surrogate, table: Tensor | None = None
 ) -> Ranks:
-    """Surrogate ranks of every item with a positive agreement.
+    """Surrogate ranks of every item with a positive agreement, without gradient.
 
-    scores (B, N) float32 or float64; depth (B, N) agreement (for one level: 0/1); relevance (B, N) or None for 0/1.
-    M = number of positives over all rows. Without relevance, hrank is rank+, the rank among the positives.
+    scores (B, N) float32 or float64; depth (B, N) uint8 agreement, 0 .. L (for one level: 0/1); table (B, L + 1) the
+    relevance of an agreement (levels.pop_relevance), None for 0/1, with which hrank is rank+.
+    M = number of positives over all rows.
     """
+    scores = scores.detach()
     query, item = depth.gt(0).nonzero(as_tuple=True)
-    gain = depth.gt(0).to(scores.dtype) if relevance is None else relevance.to(scores.dtype)
+    if table is None:
+        depth, table = depth.gt(0).to(torch.uint8), torch.tensor([0.0, 1.0]).expand(len(scores), 2)
+    table = table.to(scores)
     rows = max(1, BLOCK // max(1, scores.shape[1]))
-    parts = [
-        _block(query[at : at + rows], item[at : at + rows], scores, depth, gain, surrogate)
-        for at in range(0, len(query), rows)
-    ]
-    if not parts:
-        empty = scores.new_zeros(0)
-        return Ranks(query, item, empty, empty)
-    rank, hrank = (torch.cat(part) for part in zip(*parts, strict=True))
-    return Ranks(query, item, rank, hrank)
-
-
-def _block(
-    query: Tensor, item: Tensor, scores: Tensor, depth: Tensor, gain: Tensor, surrogate: Surrogate
-) -> tuple[Tensor, Tensor]:
-    """Ranks of some positives against whole rows, kept for the backward pass only as their inputs."""
-
-    def ranks(scores: Tensor) -> tuple[Tensor, Tensor]:
-        x = scores[query] - scores[query, item, None]
-        t, t_own = depth[query], depth[query, item, None]
-        itself = torch.zeros_like(t, dtype=torch.bool).scatter_(1, item[:, None], True)
-        step = surrogate.step(x, t < t_own).masked_fill(itself, 0.0)
-        gain_step = surrogate.gain_step(x, t > t_own).masked_fill(itself, 0.0)
-        own = gain[query, item]
-        return 1.0 + step.sum(1), own + (torch.minimum(gain[query], own[:, None]) * gain_step).sum(1)
-
-    run: Callable[..., tuple[Tensor, Tensor]] = checkpoint
-    return run(ranks, scores, use_reentrant=False, preserve_rng_state=False)
+    rank, hrank = [scores.new_zeros(0)], [scores.new_zeros(0)]
+    for at in range(0, len(query), rows):
+        block = slice(at, at + rows)
+        some = pair_ranks(pairs_of(scores, depth, table, query[block], item[block]), surrogate)
+        rank.append(some[0])
+        hrank.append(some[1])
+    return Ranks(query, item, torch.cat(rank), torch.cat(hrank))

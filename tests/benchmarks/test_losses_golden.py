@@ -121,8 +121,9 @@ def test_ranks(kind: str, surrogate: Surrogate) -> None:
     """rank, and Hrank up to the factor by which the original scales its relevances (the loss divides it out)."""
     embeddings, labels = golden.inputs("sq")[:2]
     depth = agreement(labels, labels)
-    relevance = pop_relevance(level_counts(depth, 3)).gather(1, depth.long())
-    ranks = positive_ranks(embeddings @ embeddings.T, depth, surrogate, relevance)
+    table = pop_relevance(level_counts(depth, 3))
+    relevance = table.gather(1, depth.long())
+    ranks = positive_ranks(embeddings @ embeddings.T, depth, surrogate, table)
     where = ranks.query, ranks.item
     norm = golden.tensor(f"sq/ranks/{kind}/norm")[ranks.query] / relevance.sum(1)[ranks.query]
     torch.testing.assert_close(ranks.rank, golden.tensor(f"sq/ranks/{kind}/rank")[where], atol=1e-9, rtol=0)
