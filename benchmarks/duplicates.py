@@ -28,18 +28,21 @@ def copies(rows: Tensor) -> tuple[Tensor, Tensor]:
     first = order[starts][starts.cumsum(0) - 1]
     at, of = order[~starts], first[~starts]
     step = max(1, CHUNK // max(1, rows.shape[1]))
-    same = [(rows[a] == rows[b]).all(1) for a, b in zip(at.split(step), of.split(step), strict=True)]
+    same = [
+        (rows[a] == rows[b]).all(1) for a, b in zip(torch.split(at, step), torch.split(of, step), strict=True)
+    ]
     kept = torch.cat(same) if same else torch.zeros_like(at, dtype=torch.bool)
     return at[kept], of[kept]
 
 
 def _bit_sums(rows: Tensor) -> Tensor:
     """A weighted sum of the bits of every row, (n,) int64: equal rows have equal sums."""
+    wide = rows.shape[1] * rows.element_size() % 8 == 0
+    as_int = torch.int64 if wide else {2: torch.int16, 4: torch.int32, 8: torch.int64}[rows.element_size()]
+    length = rows.shape[1] * rows.element_size() // 8 if wide else rows.shape[1]
     generator = torch.Generator().manual_seed(0)
-    as_int = {2: torch.int16, 4: torch.int32, 8: torch.int64}[rows.element_size()]
-    weights = torch.randint(1 << 31, (rows.shape[1],), generator=generator).mul_(2).add_(1).to(rows.device)
+    odd = torch.randint(1 << 62, (length,), generator=generator).mul_(2).add_(1).to(rows.device)
     step = max(1, CHUNK // max(1, rows.shape[1]))
     # 0.0 added: -0.0 and 0.0 are equal numbers with different bits.
-    return torch.cat(
-        [((part.contiguous() + 0.0).view(as_int) * weights).sum(1) for part in rows.split(step)]
-    )
+    parts = ((part.contiguous() + 0.0).view(as_int) for part in torch.split(rows, step))
+    return torch.cat([(part * odd).sum(1) for part in parts])

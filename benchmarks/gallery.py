@@ -36,9 +36,7 @@ class Gallery:
         """Look at a gallery once."""
         labels = narrowed(labels).T.contiguous().T
         ragged = bool((labels == UNKNOWN).any())
-        return cls(
-            embeddings, labels, ragged, *copies(embeddings), Scales.to(len(labels), embeddings.device)
-        )
+        return cls(embeddings, labels, ragged, *copies(embeddings), Scales.to(len(labels), embeddings.device))
 
     def scores(self, query: Tensor) -> Tensor:
         """Scores of the whole gallery (Q, N), in float32 at least; equal embeddings have equal scores."""
@@ -46,13 +44,15 @@ class Gallery:
         if self.embeddings.dtype == torch.promote_types(wide, self.embeddings.dtype):
             scores = similarity(query, self.embeddings)
         else:
-            parts = self.embeddings.split(WIDENED)
+            parts = torch.split(self.embeddings, WIDENED)
             scores = torch.cat([similarity(query, part) for part in parts], dim=1)
         if len(self.copies):
             scores[:, self.copies] = scores[:, self.originals]
         return scores
 
-    def ranking(self, scores: Tensor, query_labels: Tensor, own: Sequence[Sequence[int]], ragged: bool) -> Ranking:
+    def ranking(
+        self, scores: Tensor, query_labels: Tensor, own: Sequence[Sequence[int]], ragged: bool
+    ) -> Ranking:
         """The gallery as each query ranks it, without the query's own items. Writes over `scores`."""
         depth = agreement(query_labels, self.labels, ragged=ragged or self.ragged)
         hidden = [(row, item) for row, items in enumerate(own) for item in items]

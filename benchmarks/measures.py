@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hgld.benchmarks.levels import pop_relevance
+from hgld.benchmarks.levels import at_least, equal, pop_relevance
 from hgld.benchmarks.places import Ranking, before
 
 
@@ -61,7 +61,7 @@ def recall_at(ranking: Ranking, t: int, k: int) -> Tensor:
 
 def exact_level_ap(ranking: Ranking, t: int) -> Tensor:
     """AP#t: the positives agree exactly at t, and the items that agree further are taken out of the ranking."""
-    hits, deeper = ranking.exactly(t), ranking.depth > t
+    hits, deeper = ranking.exactly(t), at_least(ranking.depth, t + 1)
     out = before(deeper, hits) - hits.spread(_earlier_rows(deeper))
     return hits.total(hits.nth / (hits.places + 1 - out)) / _or_nan(hits.counts)
 
@@ -124,12 +124,14 @@ def meetings(ranking: Ranking) -> Tensor:
     """
     levels = range(1, ranking.levels + 1)
     lists = [ranking.exactly(t) for t in levels]
-    table = torch.zeros(len(ranking.depth), len(lists), len(lists), dtype=torch.float64, device=ranking.depth.device)
+    table = torch.zeros(
+        len(ranking.depth), len(lists), len(lists), dtype=torch.float64, device=ranking.depth.device
+    )
     for a, shallow in enumerate(lists):
         table[:, a, a] = shallow.total(shallow.precision)
         if a + 1 == len(lists):
             break
-        chosen = ranking.depth == levels[a]
+        chosen = equal(ranking.depth, levels[a])
         summed = torch.cat([shallow.inverse.new_zeros(1), shallow.inverse.cumsum(0)])
         ends = summed[shallow.bounds[1:]]
         for b in range(a + 1, len(lists)):

@@ -32,9 +32,9 @@ def descending_keys(scores: Tensor) -> Tensor:
 def ordered(scores: Tensor, depth: Tensor, hidden: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
     """Agreements and scores in ranked order.
 
-    scores (Q, N) float32 or float64, written over; depth (Q, N) uint8, written over too; hidden (rows, items) are no part of their
-    row's ranking: they go to its end with agreement 0. -> depth (Q, N) and something (Q, N) that is equal where the
-    scores are, both best first.
+    scores (Q, N) float32 or float64 and depth (Q, N) uint8, both written over; hidden (rows, items) are no part of
+    their row's ranking: they go to its end with agreement 0. -> depth (Q, N) and something (Q, N) that is equal where
+    the scores are, both best first.
     """
     if hidden is not None:
         depth[hidden] = 0

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hgld.benchmarks.levels import at_least, equal
+
 
 @dataclass(frozen=True)
 class Scales:
@@ -47,7 +49,9 @@ class Hits:
         """(Q + 1,): the hits of row r are bounds[r] to bounds[r + 1]."""
         if self.rows == 1:
             return torch.tensor([0, len(self.flat)], device=self.flat.device)
-        return torch.searchsorted(self.flat, torch.arange(self.rows + 1, device=self.flat.device) * self.width)
+        return torch.searchsorted(
+            self.flat, torch.arange(self.rows + 1, device=self.flat.device) * self.width
+        )
 
     @cached_property
     def counts(self) -> Tensor:
@@ -115,7 +119,7 @@ class Ranking:
     def exactly(self, t: int) -> Hits:
         """The items of agreement t."""
         if ("=", t) not in self._found:
-            self._found["=", t] = self._hits(self.depth == t)
+            self._found["=", t] = self._hits(equal(self.depth, t))
         return self._found["=", t]
 
     def reaching(self, t: int) -> Hits:
@@ -123,7 +127,7 @@ class Ranking:
         if t == self.levels:
             return self.exactly(t)
         if (">=", t) not in self._found:
-            self._found[">=", t] = self._hits(self.depth >= t)
+            self._found[">=", t] = self._hits(at_least(self.depth, t))
         return self._found[">=", t]
 
     @cached_property
@@ -137,7 +141,7 @@ class Ranking:
             flat = torch.from_numpy(np.flatnonzero(chosen.numpy()))
         else:
             flat = chosen.view(-1).nonzero()[:, 0]
-        return Hits(flat, *self.depth.shape, self.scales)
+        return Hits(flat, len(self.depth), self.depth.shape[1], self.scales)
 
 
 def before(chosen: Tensor, hits: Hits) -> Tensor:

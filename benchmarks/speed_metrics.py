@@ -64,7 +64,11 @@ GLDV2 = Case(
     *(1_129, 761_757, 512, (101_302, 78, 2)),
     (
         *("NDCG", "NDCG@10", "H-AP", "ASI", "AP#1", "AP#2", "AP#3", "ties"),
-        *(f"{name}_l{level}" for level in range(3) for name in ("AP", "mAP@R", "mAP@100", "P@10", "R@1", "recall@10")),
+        *(
+            f"{name}_l{level}"
+            for level in range(3)
+            for name in ("AP", "mAP@R", "mAP@100", "P@10", "R@1", "recall@10")
+        ),
     ),
 )
 
@@ -191,7 +195,9 @@ def main() -> None:
     for row in rows:
         print(f"{row.case:48} {row.seconds:8.2f} s {row.mib:8.0f} MiB", end="")
         if row.ratio is not None:
-            print(f"   plain {row.plain_seconds:6.2f} s {row.plain_mib:6.0f} MiB   {row.ratio:5.1f} x", end="")
+            print(
+                f"   plain {row.plain_seconds:6.2f} s {row.plain_mib:6.0f} MiB   {row.ratio:5.1f} x", end=""
+            )
         print()
     if wanted.json is not None:
         wanted.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")

@@ -21,7 +21,8 @@ R = TypeVar("R")
 class Each(Protocol):
     """`each(function, parts)`: function(part) for every part, in order."""
 
-    def __call__(self, function: Callable[[T], R], parts: Iterable[T], /) -> list[R]: ...
+    def __call__(self, function: Callable[[T], R], parts: Iterable[T], /) -> list[R]:
+        """Apply the function to every part."""
 
 
 @contextmanager
