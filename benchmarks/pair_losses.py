@@ -11,11 +11,11 @@ positives still has negatives and counts with them; only Triplet needs a positiv
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from pytorch_metric_learning.distances import CosineSimilarity
 from pytorch_metric_learning.losses import ContrastiveLoss, TripletMarginLoss
-from pytorch_metric_learning.miners import BatchEasyHardMiner
 from pytorch_metric_learning.reducers import DoNothingReducer
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -39,7 +39,7 @@ class _Pairs:
         known_reduction(self.reduction)
 
     def values(self, embeddings: Tensor, labels: Tensor, ref: Tensor, ref_labels: Tensor) -> Tensor:
-        """Value per query (B,), NaN where undefined; embeddings are float32 at least."""
+        """Value per query (B,), NaN where undefined; `ref` is `embeddings` where the gallery is the batch."""
         raise NotImplementedError
 
     def __call__(
@@ -53,7 +53,9 @@ class _Pairs:
         ref_embeddings, ref_labels = gallery_of(embeddings, labels, ref_embeddings, ref_labels)
         wide = torch.promote_types(torch.promote_types(embeddings.dtype, ref_embeddings.dtype), torch.float32)
         with torch.autocast(embeddings.device.type, enabled=False):
-            per_query = self.values(embeddings.to(wide), labels, ref_embeddings.to(wide), ref_labels)
+            query = embeddings.to(wide)
+            ref = query if ref_embeddings is embeddings else ref_embeddings.to(wide)
+            per_query = self.values(query, labels, ref, ref_labels)
         return reduced(per_query, self.reduction, embeddings)
 
 
@@ -66,18 +68,20 @@ def mean_violation(losses: Tensor, rows: Tensor, queries: int) -> Tensor:
     return total / losses.gt(0).sum().clamp(min=1)
 
 
-def classes_at(labels: Tensor, ref_labels: Tensor, level: int) -> tuple[Tensor, Tensor]:
-    """One number a row, equal where two rows agree at `level` and every coarser one.
+def library_share(found: dict[str, Any], embeddings: Tensor) -> Tensor:
+    """`mean_violation` of every part of what the library returns without reducing it -> (B,)."""
+    share = embeddings.sum(1) * 0.0 + 0.0  # of value 0, never -0, and in the graph
+    for part in found.values():
+        if isinstance(part["losses"], Tensor):  # a number where there is nothing to sum
+            share = share + mean_violation(part["losses"], part["indices"][0], len(share))
+    return share
 
-    labels (B, L), ref_labels (N, L) -> (B,), (N,) int64. Raises HgldError as `agreement` does.
 
-    >>> classes_at(torch.tensor([[7, 1]]), torch.tensor([[8, 1], [7, 1], [7, 2]]), level=0)
-    (tensor([0]), tensor([2, 0, 1]))
-    """
-    reaches(agreement(labels[:0], ref_labels[:0]), level, labels.shape[1])
-    rows = torch.cat([labels, ref_labels])[:, level:]
-    numbers = torch.unique(rows, dim=0, return_inverse=True)[1]
-    return numbers[: len(labels)], numbers[len(labels) :]
+def without_itself(positive: Tensor, batch: bool) -> Tensor:
+    """The mask of the positives (B, N) without the diagonal where the gallery is the batch."""
+    return (
+        positive & ~torch.eye(len(positive), dtype=torch.bool, device=positive.device) if batch else positive
+    )
 
 
 @strict
@@ -119,18 +123,17 @@ class Contrastive(_Pairs):
 
     def values(self, embeddings: Tensor, labels: Tensor, ref: Tensor, ref_labels: Tensor) -> Tensor:
         """Each query's share (B,), never NaN."""
-        own, other = classes_at(labels, ref_labels, self.level)
-        if ref_labels is labels:
-            other = own  # by this the library knows a batch that is its own gallery
+        positive = reaches(agreement(labels, ref_labels), self.level, labels.shape[1])
+        pulled = without_itself(positive, ref is embeddings)
+        pairs = *pulled.nonzero(as_tuple=True), *(~positive).nonzero(as_tuple=True)
+        if max(len(index) for index in pairs) == 1:
+            # The library takes a lone pair of either kind for nothing; twice the pair has the same mean.
+            pairs = tuple(index.repeat(2) for index in pairs)
         library = ContrastiveLoss(
             pos_margin=self.pos_margin, neg_margin=self.neg_margin, reducer=DoNothingReducer()
         )
-        found = library(embeddings, own, ref_emb=ref, ref_labels=other)
-        share = embeddings.sum(1) * 0.0
-        for part in found.values():
-            if isinstance(part["losses"], Tensor):
-                share = share + mean_violation(part["losses"], part["indices"][0], len(own))
-        return share * len(share)
+        found = library(embeddings, labels[:, 0], pairs, ref, ref_labels[:, 0])
+        return library_share(found, embeddings) * len(embeddings)
 
 
 @strict
@@ -150,21 +153,35 @@ class Triplet(_Pairs):
 
     def values(self, embeddings: Tensor, labels: Tensor, ref: Tensor, ref_labels: Tensor) -> Tensor:
         """Each query's share (B,), NaN for a query without a positive or without a negative."""
-        own, other = classes_at(labels, ref_labels, self.level)
-        batch = ref_labels is labels
-        same = own[:, None] == other
-        if batch and not self.itself:
-            other, same = own, same & ~torch.eye(len(own), dtype=torch.bool, device=own.device)
-        mined = BatchEasyHardMiner()(embeddings, own, ref, other) if self.semihard else None
+        positive = reaches(agreement(labels, ref_labels), self.level, labels.shape[1])
+        negative = ~positive
+        positive = without_itself(positive, ref is embeddings and not self.itself)
+        with torch.no_grad():
+            cosine = similarity(normalize(embeddings, dim=1), normalize(ref, dim=1))
+            triplets = semihard(cosine, positive, negative) if self.semihard else every(positive, negative)
         library = TripletMarginLoss(
             margin=self.margin, distance=CosineSimilarity(), reducer=DoNothingReducer()
         )
-        found = library(embeddings, own, mined, ref, other)["loss"]
-        share = embeddings.sum(1) * 0.0
-        if isinstance(found["losses"], Tensor):
-            share = share + mean_violation(found["losses"], found["indices"][0], len(own))
-        defined = same.any(1) & (own[:, None] != other).any(1)
-        return torch.where(defined, share * defined.sum(), torch.nan)
+        found = library(embeddings, labels[:, 0], triplets, ref, ref_labels[:, 0])
+        defined = positive.any(1) & negative.any(1)
+        return torch.where(defined, library_share(found, embeddings) * defined.sum(), torch.nan)
+
+
+def every(positive: Tensor, negative: Tensor) -> tuple[Tensor, ...]:
+    """All triplets of two masks (B, N): query, positive, negative, each (M,)."""
+    return (positive[:, :, None] & negative[:, None, :]).nonzero(as_tuple=True)
+
+
+def semihard(scores: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """For each query its easiest positive and the hardest negative that scores less; none where there is none such.
+
+    scores (B, N), two masks (B, N) -> query, positive, negative, each (M,), M <= B.
+    """
+    easiest = scores.masked_fill(~positive, -torch.inf)
+    best = easiest.amax(1, keepdim=True)
+    hardest = scores.masked_fill(~negative | (scores >= best), -torch.inf)
+    query = (hardest > -torch.inf).any(1).nonzero()[:, 0]
+    return query, easiest[query].argmax(1), hardest[query].argmax(1)
 
 
 @strict
