@@ -14,9 +14,11 @@ sums (hgld.benchmarks.near_linear). `DENSE_PAIRS` says from where on; `force` ov
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,11 +27,13 @@ from torch.autograd.function import once_differentiable
 
 from hgld.benchmarks import ranks
 from hgld.benchmarks.near_linear import Rows, applies, precision_of, ranked
-from hgld.benchmarks.ranks import Surrogate, pair_ranks, pairs_of
+from hgld.benchmarks.ranks import Pairs, Surrogate, pair_ranks, pairs_of
+from hgld.benchmarks.threads import side_by_side
 
 # Pairs a query up to which they are cheaper than the sums (measured: benchmarks/speed.py --switch), by dtype. Float64 is
 # chosen for exactness, and gets it for as long as it can be waited for.
 DENSE_PAIRS = {torch.float32: 12_000, torch.float64: 4_000_000}
+SMALL = 1 << 12  # scores below which threads cost more than they save
 ITEMS = 1 << 16  # of the rows that the near-linear sums hold at once: a hundred bytes each, a few MB a level
 
 _forced: ContextVar[str] = ContextVar("_forced", default="")
@@ -66,8 +70,24 @@ class _RankScore(torch.autograd.Function):
         ctx: Any, scores: Tensor, depth: Tensor, surrogate: Surrogate, table: Tensor | None, share: Share
     ) -> Tensor:
         gradient = torch.zeros_like(scores) if ctx.needs_input_grad[0] else None
-        way = _by_sums if _long_rows(scores, depth, surrogate) else _by_pairs
-        value = way(scores, depth, surrogate, table, share, gradient)
+        per_query = float(depth.count_nonzero()) / max(1, len(scores)) * scores.shape[1]
+        sums = _long_rows(scores, per_query, surrogate)
+        way, size = (_by_sums, ITEMS / scores.shape[1]) if sums else (_by_pairs, ranks.BLOCK / max(1.0, per_query))
+
+        def work(rows: slice) -> Tensor:
+            def shifted(query: Tensor, t: Tensor, rank: Tensor, hrank: Tensor) -> Tensor:
+                return share(query + rows.start, t, rank, hrank)
+
+            part = Part(
+                scores=scores[rows],
+                depth=depth[rows],
+                table=None if table is None else table[rows],
+                gradient=None if gradient is None else gradient[rows],
+            )
+            with torch.no_grad():  # a thread of its own starts without it
+                return way(part, surrogate, shifted)
+
+        value = _in_blocks(work, scores, int(size))
         if gradient is not None:
             ctx.save_for_backward(gradient)
         return value
@@ -79,12 +99,33 @@ class _RankScore(torch.autograd.Function):
         return gradient * grad[:, None], None, None, None, None
 
 
-def _long_rows(scores: Tensor, depth: Tensor, surrogate: Surrogate) -> bool:
-    """Whether to use the near-linear sums."""
+def _in_blocks(work: Callable[[slice], Tensor], scores: Tensor, size: int) -> Tensor:
+    """`work` on blocks of at most `size` rows (at least one), on as many threads as torch has -> (B,)."""
+    queries = len(scores)
+    threads = torch.get_num_threads() if scores.device.type == "cpu" else 1
+    size = max(1, min(size, math.ceil(queries / threads)))
+    blocks = [slice(at, at + size) for at in range(0, queries, size)]
+    if scores.numel() < SMALL:
+        threads = 1
+    with side_by_side(min(threads, len(blocks))) as each:
+        return torch.cat([scores.new_zeros(0), *each(work, blocks)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Some queries: scores and depth (R, N), table (R, L + 1) or None, gradient (R, N) to write, None if not wanted."""
+
+    scores: Tensor
+    depth: Tensor
+    table: Tensor | None
+    gradient: Tensor | None
+
+
+def _long_rows(scores: Tensor, per_query: float, surrogate: Surrogate) -> bool:
+    """Whether to use the near-linear sums, for so many pairs a query."""
     if not scores.numel() or _forced.get() == "pairs":
         return False
-    pairs = float(depth.count_nonzero()) / len(scores) * scores.shape[1]
-    if pairs <= DENSE_PAIRS[scores.dtype] and _forced.get() != "near_linear":
+    if per_query <= DENSE_PAIRS[scores.dtype] and _forced.get() != "near_linear":
         return False
     low, high = scores.aminmax()
     return applies(surrogate, float(high - low), precision_of(scores))
@@ -103,59 +144,42 @@ def _shares(
     return found.detach(), a, b
 
 
-def _by_pairs(
-    scores: Tensor,
-    depth: Tensor,
-    surrogate: Surrogate,
-    table: Tensor | None,
-    share: Share,
-    gradient: Tensor | None,
-) -> Tensor:
-    """Scores (B,) from whole rows of pairs, some positives at a time; adds to `gradient` (B, N)."""
+def _by_pairs(part: Part, surrogate: Surrogate, share: Share) -> Tensor:
+    """Scores (R,) from whole rows of pairs, some positives at a time."""
+    scores, gradient = part.scores, part.gradient
     value = scores.new_zeros(len(scores))
-    queries, items = depth.nonzero(as_tuple=True)
+    queries, items = part.depth.nonzero(as_tuple=True)
     size = max(1, ranks.BLOCK // max(1, scores.shape[1]))
     for query, item in zip(queries.split(size), items.split(size), strict=True):
-        pairs = pairs_of(scores, depth, table, query, item)
+        pairs = pairs_of(scores, part.depth, part.table, query, item)
         rank, hrank = pair_ranks(pairs, surrogate)
         shares, a, b = _shares(share, query, pairs.t_own[:, 0], rank, hrank, gradient is not None)
         value.index_add_(0, query, shares)
-        if gradient is None:
-            continue
-        back = surrogate.step_slope(pairs.x, pairs.t < pairs.t_own).mul_(a[:, None])
-        gain_slope = None
-        if pairs.gain is not None:
-            gain_slope = surrogate.gain_slope(pairs.x, pairs.t > pairs.t_own)
-        if pairs.gain is not None and gain_slope is not None:
-            back += gain_slope.mul_(pairs.gain).mul_(b[:, None])
-        back.scatter_(1, pairs.itself, 0.0)
-        back.scatter_(1, pairs.itself, -back.sum(1, keepdim=True))
-        gradient.index_add_(0, query, back)
-    return value
-
-
-def _by_sums(
-    scores: Tensor,
-    depth: Tensor,
-    surrogate: Surrogate,
-    table: Tensor | None,
-    share: Share,
-    gradient: Tensor | None,
-) -> Tensor:
-    """Scores (B,) from the near-linear sums, some rows at a time; writes `gradient` (B, N)."""
-    value = scores.new_zeros(len(scores))
-    levels = int(depth.amax())
-    size = max(1, ITEMS // scores.shape[1])
-    for at in range(0, len(scores), size):
-        block = slice(at, at + size)
-        y, order = scores[block].neg().sort(1)
-        rows = Rows(y.double(), depth[block].gather(1, order).long(), max(1, levels))
-        relevance = None if table is None else table[block].double()
-        found = ranked(rows, relevance, surrogate, precision_of(scores))
-        query = rows.row + at
-        shares, a, b = _shares(share, query, rows.level, found.rank, found.hrank, gradient is not None)
-        value.index_add_(0, query, shares.to(value.dtype))
         if gradient is not None:
-            back = found.pullback(a.double(), b.double()).to(scores.dtype)
-            gradient[block].scatter_(1, order, back)
+            gradient.index_add_(0, query, _pulled_back(pairs, surrogate, a, b))
     return value
+
+
+def _pulled_back(pairs: Pairs, surrogate: Surrogate, a: Tensor, b: Tensor) -> Tensor:
+    """What the gradients of rank and Hrank (M,), (M,) come to for the scores of each positive's row -> (M, N)."""
+    back = surrogate.step_slope(pairs.x, pairs.t < pairs.t_own).mul_(a[:, None])
+    if pairs.gain is not None:
+        slope = surrogate.gain_slope(pairs.x, pairs.t > pairs.t_own)
+        if slope is not None:
+            back += slope.mul_(pairs.gain).mul_(b[:, None])
+    back.scatter_(1, pairs.itself, 0.0)
+    return back.scatter_(1, pairs.itself, -back.sum(1, keepdim=True))
+
+
+def _by_sums(part: Part, surrogate: Surrogate, share: Share) -> Tensor:
+    """Scores (R,) from the near-linear sums."""
+    y, order = part.scores.neg().sort(1)
+    group = part.depth.gather(1, order).long()
+    rows = Rows(y.double(), group, max(1, int(group.amax())))
+    table = None if part.table is None else part.table.double()
+    found = ranked(rows, table, surrogate, precision_of(part.scores))
+    want = part.gradient is not None
+    shares, a, b = _shares(share, rows.row, rows.level, found.rank, found.hrank, want)
+    if part.gradient is not None:
+        part.gradient.scatter_(1, order, found.pullback(a.double(), b.double()).to(y.dtype))
+    return y.new_zeros(len(y)).index_add_(0, rows.row, shares.to(y.dtype))

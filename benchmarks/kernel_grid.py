@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,41 +36,48 @@ SINGLE = Precision(points=8, steps=3.0, series=1e-6)
 DOUBLE = Precision(points=16, steps=5.0, series=1e-10)
 
 
-class Grid:
-    """Where the points of some rows lie on a grid that they share.
+class Places(NamedTuple):
+    """Points on the grid: `nodes` (K,) int64, the first node of each, and `weights`, one (K,) float64 a node."""
 
-    y (R, N) float64 -> nodes (R * N,) int64, the first node of each point; weights, one (R * N,) float64 a node.
-    """
+    nodes: Tensor
+    weights: list[Tensor]
+
+
+class Grid:
+    """Where the points of some rows lie on a grid that they share. y (R, N) float64."""
 
     def __init__(self, y: Tensor, tau: float, precision: Precision) -> None:
         self.step = tau / precision.steps
-        place = (y - y.amin()) / self.step
+        self.points = precision.points
+        place = ((y - y.amin()) / self.step).view(-1)
         first = place.floor()
-        self.nodes = first.long().view(-1)
+        self.nodes, self.fraction = first.long(), place - first
         self.size = int(first.amax()) + precision.points
-        self.weights = lagrange((place - first).view(-1), precision.points)
 
-    def spread(self, slots: int, slot: Tensor, at: Tensor | None = None, mass: Tensor | None = None) -> Tensor:
-        """The masses (K,; 1 by default) of the points `at` (K,; all by default) on rows of nodes -> (slots, size).
+    def places(self, at: Tensor | None = None) -> Places:
+        """Of all points, or of the points `at` (K,). (To work weights out anew is cheaper than to fetch them.)"""
+        if at is None:
+            return Places(self.nodes, lagrange(self.fraction, self.points))
+        return Places(self.nodes.gather(0, at), lagrange(self.fraction.gather(0, at), self.points))
 
-        slot (K,) says which row of nodes each point goes to.
-        """
-        grid = self.weights[0].new_zeros(slots * self.size)
-        base = self._base(slot, at)
-        for k, weight in enumerate(self.weights):
-            values = weight if at is None else weight[at]
-            grid.scatter_add_(0, base + k, values if mass is None else values * mass)
+    def spread(self, slots: int, slot: Tensor, places: Places, mass: Tensor | None = None) -> Tensor:
+        """The masses (K,; 1 by default) of some points on rows of nodes, each in its slot (K,) -> (slots, size)."""
+        grid = self.fraction.new_zeros(slots * self.size)
+        node = slot * self.size + places.nodes
+        for weight in places.weights:
+            grid.scatter_add_(0, node, weight if mass is None else weight * mass)
+            node += 1
         return grid.view(slots, self.size)
 
-    def read(self, fields: Sequence[Tensor], slot: Tensor, at: Tensor) -> list[Tensor]:
-        """The fields (slots, size) interpolated at the points `at` (K,), each in its slot (K,) -> (K,) a field."""
-        base = self._base(slot, at)
+    def read(self, fields: Sequence[Tensor], slot: Tensor, places: Places) -> list[Tensor]:
+        """The fields (slots, size) interpolated at some points, each in its slot (K,) -> (K,) a field."""
+        node = slot * self.size + places.nodes
         flat = [field.reshape(-1) for field in fields]
-        found = [torch.zeros_like(base, dtype=field.dtype) for field in flat]
-        for k, weight in enumerate(self.weights):
-            values, node = weight[at], base + k
+        found = [torch.zeros_like(places.weights[0]) for _ in flat]
+        for weight in places.weights:
             for total, field in zip(found, flat, strict=True):
-                total.addcmul_(field[node], values)
+                total.addcmul_(field.gather(0, node), weight)
+            node += 1
         return found
 
     def convolved(self, masses: Tensor, kernels: Sequence[Tensor]) -> list[Tensor]:
@@ -86,11 +94,8 @@ class Grid:
 
     def lags(self) -> Tensor:
         """The distances between nodes, -(size - 1) .. size - 1 steps."""
-        like = self.weights[0]
+        like = self.fraction
         return torch.arange(-(self.size - 1), self.size, dtype=like.dtype, device=like.device) * self.step
-
-    def _base(self, slot: Tensor, at: Tensor | None) -> Tensor:
-        return slot * self.size + (self.nodes if at is None else self.nodes[at])
 
 
 def _padded(kernel: Tensor, length: int) -> Tensor:

@@ -27,7 +27,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hgld.benchmarks.kernel_grid import DOUBLE, SINGLE, Grid, Precision
+from hgld.benchmarks.kernel_grid import DOUBLE, SINGLE, Grid, Places, Precision
 from hgld.benchmarks.ranks import Smooth, SupRank, Surrogate
 
 WIDEST = 20_000.0  # taus between the best and the worst score; a grid of three steps a tau is then 0.5 MB a row
@@ -46,40 +46,57 @@ class Ranked(NamedTuple):
 
 
 class Rows:
-    """Sorted rows, with a source weight an item: y (R, N) float64 ascending, group (R, N) int64 in 0 .. groups.
+    """Sorted rows: y (R, N) float64 ascending, group (R, N) int64 in 0 .. groups.
 
     The targets are the items of a group above 0, and the sources of a target those of its row in a *smaller* group.
     """
 
-    def __init__(self, y: Tensor, group: Tensor, groups: int, weight: Tensor | None = None) -> None:
+    def __init__(self, y: Tensor, group: Tensor, groups: int) -> None:
         self.y, self.group, self.groups = y, group, groups
-        flat = group.reshape(-1)
+        flat = group.view(-1)
         self.target = flat.gt(0).nonzero()[:, 0]
         self.row = torch.div(self.target, y.shape[1], rounding_mode="floor")
-        self.own = y.reshape(-1)[self.target]
-        self.level = flat[self.target]
+        self.own = y.view(-1).gather(0, self.target)
+        self.level = flat.gather(0, self.target)
+        self.sums = Sums(y, group, groups, None)
         self.slot = self.row * groups + self.level - 1
+
+    def ties(self) -> tuple[Tensor, Tensor]:
+        """For each target, how many items of its row are better, and how many at least as good -> (M,), (M,)."""
+        new = torch.ones_like(self.y, dtype=torch.bool)
+        torch.ne(self.y[:, 1:], self.y[:, :-1], out=new[:, 1:])
+        run = new.view(-1).cumsum(0).gather(0, self.target)
+        first = torch.nn.functional.pad(new.view(-1).nonzero()[:, 0], (0, 1), value=self.y.numel())
+        start = self.row * self.y.shape[1]
+        return first.gather(0, run - 1) - start, first.gather(0, run) - start
+
+
+class Sums:
+    """Running sums over sorted rows, for each group over the items of smaller groups, each with its weight (R, N)."""
+
+    def __init__(self, y: Tensor, group: Tensor, groups: int, weight: Tensor | None) -> None:
+        self.y, self.groups = y, groups
         below = group[:, None, :] < torch.arange(1, groups + 1, device=group.device)[:, None]
-        self.source = below.to(y.dtype) if weight is None else below * weight[:, None, :]
+        self.source = below.to(y.dtype)
+        if weight is not None:
+            self.source *= weight[:, None, :]
 
-    def before(self, shift: float, *, ties: bool) -> Tensor:
-        """For each target, how many items of its row have y < its own + shift; <= with ties -> (M,)."""
-        return torch.searchsorted(self.y, self.y + shift, right=ties).view(-1)[self.target]
-
-    def prefix(self, values: Tensor | None = None) -> Tensor:
-        """Running sums of the sources' weights times `values` (R, N), with a leading 0 -> (R * G * (N + 1),)."""
+    def over(self, values: Tensor | None = None) -> Tensor:
+        """Sums of the weights times `values` (R, N), from the best item down -> (R * G * (N + 1),), first a 0."""
         rows, items = self.y.shape
         sums = self.y.new_zeros(rows, self.groups, items + 1)
         torch.cumsum(self.source if values is None else self.source * values[:, None, :], 2, out=sums[..., 1:])
         return sums.view(-1)
 
-    def pick(self, sums: Tensor, count: Tensor) -> Tensor:
-        """What `prefix` found for the sources among the first `count` (M,) items of each target's row -> (M,)."""
-        return sums[self.slot * (self.y.shape[1] + 1) + count]
+    def place(self, slot: Tensor, count: Tensor) -> Tensor:
+        """Where `over` keeps the sum of the first `count` items for slot = row * groups + group - 1 -> (M,)."""
+        return slot * (self.y.shape[1] + 1) + count
 
-    def mirrored(self, weight: Tensor) -> Rows:
-        """Seen from below: sources and targets change places, so that sums over rows become their adjoint."""
-        return Rows(-self.y.flip(1), self.groups - self.group.flip(1), self.groups, weight.flip(1))
+    def tail(self, rate: float, at: Tensor, row: Tensor, own: Tensor) -> Tensor:
+        """The sum of exp(-rate (own - y_j)) over the items before the places `at` (M,), own (M,) in row (M,)."""
+        best = self.y[:, :1]
+        sums = self.over(torch.exp((self.y - best) * rate))
+        return sums.gather(0, at) * torch.exp((best.view(-1).gather(0, row) - own) * rate)
 
 
 def precision_of(scores: Tensor) -> Precision:
@@ -109,20 +126,21 @@ def ranked(rows: Rows, table: Tensor | None, surrogate: Surrogate, precision: Pr
 def _sup(rows: Rows, table: Tensor | None, step: SupRank, precision: Precision) -> Ranked:
     """SupRank: h- over the sources, the plain count over the others; the exact Hrank."""
     grid = Grid(rows.y, step.tau, precision)
-    count, equal = rows.prefix(), rows.before(0.0, ties=True)
-    value, slope = _sigmoid_over_sources(rows, grid, step.tau)
-    far, far_slope, middle = _far(rows, step, precision, count)
-    rank = equal - rows.pick(count, equal) + value + far + step.start * middle
+    places = grid.places(rows.target)
+    count = rows.sums.over()
+    better, equal = rows.ties()
+    value, slope = _sigmoid_over_sources(rows, grid, places, step.tau)
+    far, far_slope, above = _far(rows, step, precision, count)
+    middle = count.gather(0, rows.sums.place(rows.slot, better)) - above
+    lower = count.gather(0, rows.sums.place(rows.slot, equal))
+    rank = equal - lower + value + far + step.start * middle
     slope = slope + far_slope
     hrank = rank if table is None else _exact_hrank(rows, table, count, equal)
 
     def pullback(a: Tensor, b: Tensor) -> Tensor:
-        back = _sigmoid_adjoint(rows, grid, step.tau, a)
-        mirror = rows.mirrored(_placed(rows, a))
-        far_back = torch.zeros_like(back).view(-1)
-        far_back[mirror.target] = _far(mirror, step, precision, mirror.prefix())[1]
-        back += far_back.view_as(back).flip(1)
-        back.view(-1)[rows.target] -= a * slope
+        back = _sigmoid_adjoint(rows, grid, places, step.tau, a)
+        back += _far_adjoint(rows, step, precision, a)
+        back.view(-1).scatter_add_(0, rows.target, -a * slope)
         return back
 
     return Ranked(rank, hrank, pullback)
@@ -130,38 +148,63 @@ def _sup(rows: Rows, table: Tensor | None, step: SupRank, precision: Precision) 
 
 def _exact_hrank(rows: Rows, table: Tensor, count: Tensor, equal: Tensor) -> Tensor:
     """sum of min(rel_i, rel_j) over the items j with s_j >= s_i, the target itself among them -> (M,)."""
-    width = rows.y.shape[1] + 1
-    own, first = table[rows.row, rows.level], rows.row * rows.groups * width + equal
-    total, before = torch.zeros_like(own), count[first]
-    for level in range(1, rows.groups + 1):
-        upto = count[first + level * width] if level < rows.groups else equal
-        total += torch.minimum(own, table[rows.row, level]) * (upto - before)
+    own = _of_level(rows, table, rows.level)
+    total, before = torch.zeros_like(own), torch.zeros_like(own)
+    for level in range(rows.groups + 1):
+        upto = equal
+        if level < rows.groups:
+            upto = count.gather(0, rows.sums.place(rows.row * rows.groups + level, equal))
+        if level > 0:
+            total += torch.minimum(own, _of_level(rows, table, level)) * (upto - before)
         before = upto
     return total
 
 
-def _placed(rows: Rows, values: Tensor) -> Tensor:
-    """Values (M,) of the targets at their places, 0 elsewhere -> (R, N)."""
-    return rows.y.new_zeros(rows.y.numel()).index_copy_(0, rows.target, values).view_as(rows.y)
+def _of_level(rows: Rows, table: Tensor, level: Tensor | int) -> Tensor:
+    """The relevance of a level to the query of each target: table (R, G + 1) -> (M,)."""
+    return table.reshape(-1).gather(0, rows.row * table.shape[1] + level)
 
 
 def _far(rows: Rows, step: SupRank, precision: Precision, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """What the sources more than delta better add to the sum over all sigmoids, and to the slopes -> (M,), (M,).
 
-    Third, how many sources are better by at most delta. count: rows.prefix().
+    Third, how many they are. count: rows.sums.over().
     """
-    beyond = rows.before(-step.delta, ties=False)
-    above = rows.pick(count, beyond)
-    middle = rows.pick(count, rows.before(0.0, ties=False)) - above
-    excess = above * (rows.own - step.delta) - rows.pick(rows.prefix(rows.y), beyond)
-    value = step.rho * excess + (step.joint - 1.0) * above
+    beyond = torch.searchsorted(rows.y, rows.y - step.delta).view(-1).gather(0, rows.target)
+    at = rows.sums.place(rows.slot, beyond)
+    above = count.gather(0, at)
+    value = step.rho * (above * (rows.own - step.delta) - rows.sums.over(rows.y).gather(0, at))
+    value += (step.joint - 1.0) * above
     slope = step.rho * above
     for n in range(1, _terms(step, precision) + 1):
-        tail = _tail(rows, n / step.tau, beyond)
+        tail = rows.sums.tail(n / step.tau, at, rows.row, rows.own)
         sign = -1.0 if n % 2 else 1.0
         value.sub_(tail, alpha=sign)
         slope.add_(tail, alpha=sign * n / step.tau)
-    return value, slope, middle
+    return value, slope, above
+
+
+def _far_adjoint(rows: Rows, step: SupRank, precision: Precision, weight: Tensor) -> Tensor:
+    """For each item j, the sum of weight_i times `_far`'s slope of (i, j) over the targets i of which j is a source.
+
+    Seen from below (scores negated, groups counted from the other end) sources and targets change places. weight (M,)
+    -> (R, N).
+    """
+    (count, items), groups = rows.y.shape, rows.groups
+    y = -rows.y.flip(1)
+    placed = torch.zeros_like(rows.y)
+    placed.view(-1).scatter_(0, rows.target, weight)
+    group = groups - rows.group.flip(1)
+    sums = Sums(y, group, groups, placed.flip(1))
+    row = torch.arange(count, device=y.device)[:, None].expand(count, items)
+    beyond = torch.searchsorted(y, y - step.delta)
+    at = sums.place(row * groups + (group - 1).clamp(min=0), beyond).view(-1)
+    row, own = row.reshape(-1), y.view(-1)
+    slope = step.rho * sums.over().gather(0, at)
+    for n in range(1, _terms(step, precision) + 1):
+        sign = -1.0 if n % 2 else 1.0
+        slope.add_(sums.tail(n / step.tau, at, row, own), alpha=sign * n / step.tau)
+    return slope.view_as(y).masked_fill_(group == 0, 0.0).flip(1)
 
 
 def _terms(step: SupRank, precision: Precision) -> int:
@@ -170,34 +213,28 @@ def _terms(step: SupRank, precision: Precision) -> int:
     return next(n for n in range(1000) if (n + 1) * math.exp(-(n + 1) * ratio) < small)
 
 
-def _tail(rows: Rows, rate: float, beyond: Tensor) -> Tensor:
-    """The sum of exp(-rate (s_j - s_i)) over the sources among the first `beyond` items -> (M,)."""
-    best = rows.y[:, :1]
-    sums = rows.prefix(torch.exp((rows.y - best) * rate))
-    return rows.pick(sums, beyond) * torch.exp((best.view(-1)[rows.row] - rows.own) * rate)
-
-
-def _sigmoid_over_sources(rows: Rows, grid: Grid, tau: float) -> tuple[Tensor, Tensor]:
+def _sigmoid_over_sources(rows: Rows, grid: Grid, places: Places, tau: float) -> tuple[Tensor, Tensor]:
     """Sum of sigmoid((s_j - s_i) / tau) and of its derivative over the sources of each target -> (M,), (M,)."""
     masses = _by_group(rows, grid)[:, :-1].cumsum(1).view(-1, grid.size)
-    value, slope = grid.read(grid.convolved(masses, _kernels(grid, tau)), rows.slot, rows.target)
+    value, slope = grid.read(grid.convolved(masses, _kernels(grid, tau)), rows.slot, places)
     return value, slope
 
 
-def _sigmoid_adjoint(rows: Rows, grid: Grid, tau: float, weight: Tensor) -> Tensor:
+def _sigmoid_adjoint(rows: Rows, grid: Grid, places: Places, tau: float, weight: Tensor) -> Tensor:
     """For each item j, the sum of weight_i (M,) times the derivative over the targets i it is a source of -> (R, N)."""
-    masses = grid.spread(len(rows.y) * rows.groups, rows.slot, rows.target, weight)
-    masses = masses.view(len(rows.y), rows.groups, -1).flip(1).cumsum(1).flip(1).reshape(-1, grid.size)
-    flat = rows.group.reshape(-1)
-    at = flat.lt(rows.groups).nonzero()[:, 0]
-    slot = torch.div(at, rows.y.shape[1], rounding_mode="floor") * rows.groups + flat[at]
-    (found,) = grid.read(grid.convolved(masses, _kernels(grid, tau)[1:]), slot, at)
-    return rows.y.new_zeros(rows.y.numel()).index_copy_(0, at, found).view_as(rows.y)
+    count, groups = len(rows.y), rows.groups
+    masses = grid.spread(count * groups, rows.slot, places, weight).view(count, groups, -1)
+    masses = masses.flip(1).cumsum(1).flip(1).reshape(-1, grid.size)
+    (field,) = grid.convolved(masses, _kernels(grid, tau)[1:])
+    # The deepest group is a source of nothing: a field of noughts.
+    field = torch.nn.functional.pad(field.reshape(count, groups, -1), (0, 0, 0, 1))
+    (back,) = grid.read([field], _slot_of_group(rows), grid.places())
+    return back.view_as(rows.y)
 
 
 def _by_group(rows: Rows, grid: Grid) -> Tensor:
     """All items on the grid, a row of nodes for each (row, group) -> (R, G + 1, size)."""
-    masses = grid.spread(len(rows.y) * (rows.groups + 1), _slot_of_group(rows))
+    masses = grid.spread(len(rows.y) * (rows.groups + 1), _slot_of_group(rows), grid.places())
     return masses.view(len(rows.y), rows.groups + 1, grid.size)
 
 
@@ -216,33 +253,29 @@ def _kernels(grid: Grid, tau: float) -> tuple[Tensor, Tensor]:
 def _smooth(rows: Rows, table: Tensor | None, tau: float, precision: Precision) -> Ranked:
     """Smooth: the sigmoid over all other items, in both sums, group by group."""
     grid = Grid(rows.y, tau, precision)
-    masses = _by_group(rows, grid).view(-1, grid.size)
-    fields = grid.convolved(masses, _kernels(grid, tau))
-    gains = [_shared_gain(rows, table, group) for group in range(rows.groups + 1)]
-    own = torch.zeros_like(rows.own) if table is None else table[rows.row, rows.level]
+    places = grid.places(rows.target)
+    fields = grid.convolved(_by_group(rows, grid).view(-1, grid.size), _kernels(grid, tau))
+    own = torch.zeros_like(rows.own) if table is None else _of_level(rows, table, rows.level)
+    gains = [
+        own if table is None else torch.minimum(own, _of_level(rows, table, group))
+        for group in range(rows.groups + 1)
+    ]
     # The target itself is among the items, with 1/2, where the formulas have 1 and rel_i for it.
     rank, hrank = torch.full_like(own, 0.5), 0.5 * own
     slope, hslope = torch.zeros_like(own), torch.zeros_like(own)
     for group, gain in enumerate(gains):
-        value, rise = grid.read(fields, rows.row * (rows.groups + 1) + group, rows.target)
+        value, rise = grid.read(fields, rows.row * (rows.groups + 1) + group, places)
         rank += value
         hrank += gain * value
         slope += rise
         hslope += gain * rise
 
     def pullback(a: Tensor, b: Tensor) -> Tensor:
-        spread = [grid.spread(len(rows.y), rows.row, rows.target, a + b * gain) for gain in gains]
+        spread = [grid.spread(len(rows.y), rows.row, places, a + b * gain) for gain in gains]
         masses = torch.stack(spread, 1).view(-1, grid.size)
-        every = torch.arange(rows.y.numel(), device=rows.y.device)
-        (back,) = grid.read(grid.convolved(masses, _kernels(grid, tau)[1:]), _slot_of_group(rows), every)
-        back[rows.target] -= a * slope + b * hslope
+        field = grid.convolved(masses, _kernels(grid, tau)[1:])
+        (back,) = grid.read(field, _slot_of_group(rows), grid.places())
+        back.scatter_add_(0, rows.target, -(a * slope + b * hslope))
         return back.view_as(rows.y)
 
     return Ranked(rank, hrank, pullback)
-
-
-def _shared_gain(rows: Rows, table: Tensor | None, group: int) -> Tensor:
-    """min(rel_i, rel_j) of each target and the items of a group -> (M,)."""
-    if table is None:
-        return torch.zeros_like(rows.own)
-    return torch.minimum(table[rows.row, rows.level], table[rows.row, group])
