@@ -39,6 +39,7 @@ def side_by_side(threads: int) -> Iterator[Each]:
     before, started = torch.get_num_threads(), Barrier(threads)
 
     def alone(_: int) -> None:
+        torch.get_num_threads()  # a thread's first look gives it the process's number, and would undo the next line
         torch.set_num_threads(1)
         started.wait()  # no thread may take the place of another that has not started yet
 
