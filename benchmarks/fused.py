@@ -30,7 +30,7 @@ from hgld.benchmarks.near_linear import Rows, applies, precision_of, ranked
 from hgld.benchmarks.ranks import Pairs, Surrogate, pair_ranks, pairs_of
 from hgld.benchmarks.threads import side_by_side
 
-# Pairs a query up to which they are cheaper than the sums (measured: benchmarks/speed.py --switch), by dtype. Float64 is
+# Pairs a query up to which they are cheaper than the sums (measured), by dtype. Float64 is
 # chosen for exactness, and gets it for as long as it can be waited for.
 DENSE_PAIRS = {torch.float32: 12_000, torch.float64: 4_000_000}
 SMALL = 1 << 12  # scores below which threads cost more than they save
@@ -60,7 +60,7 @@ def rank_score(
     scores (B, N) float32 or float64; depth (B, N) uint8 agreement; table (B, L + 1) the relevance of each agreement, or
     None where no Hrank is needed (it is then 0) -> (B,); 0 for a query without positives.
     """
-    found: Tensor = _RankScore.apply(scores, depth, surrogate, table, share)  # type: ignore[no-untyped-call]
+    found: Tensor = _RankScore.apply(scores, depth, surrogate, table, share)
     return found
 
 
@@ -72,7 +72,9 @@ class _RankScore(torch.autograd.Function):
         gradient = torch.zeros_like(scores) if ctx.needs_input_grad[0] else None
         per_query = float(depth.count_nonzero()) / max(1, len(scores)) * scores.shape[1]
         sums = _long_rows(scores, per_query, surrogate)
-        way, size = (_by_sums, ITEMS / scores.shape[1]) if sums else (_by_pairs, ranks.BLOCK / max(1.0, per_query))
+        way, size = (
+            (_by_sums, ITEMS / scores.shape[1]) if sums else (_by_pairs, ranks.BLOCK / max(1.0, per_query))
+        )
 
         def work(rows: slice) -> Tensor:
             def shifted(query: Tensor, t: Tensor, rank: Tensor, hrank: Tensor) -> Tensor:
@@ -93,7 +95,7 @@ class _RankScore(torch.autograd.Function):
         return value
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
         return gradient * grad[:, None], None, None, None, None
@@ -150,7 +152,8 @@ def _by_pairs(part: Part, surrogate: Surrogate, share: Share) -> Tensor:
     value = scores.new_zeros(len(scores))
     queries, items = part.depth.nonzero(as_tuple=True)
     size = max(1, ranks.BLOCK // max(1, scores.shape[1]))
-    for query, item in zip(queries.split(size), items.split(size), strict=True):
+    for at in range(0, len(queries), size):
+        query, item = queries[at : at + size], items[at : at + size]
         pairs = pairs_of(scores, part.depth, part.table, query, item)
         rank, hrank = pair_ranks(pairs, surrogate)
         shares, a, b = _shares(share, query, pairs.t_own[:, 0], rank, hrank, gradient is not None)

@@ -81,7 +81,7 @@ class Grid:
         return found
 
     def convolved(self, masses: Tensor, kernels: Sequence[Tensor]) -> list[Tensor]:
-        """masses (S, size) with kernels (2 size - 1,), lag 0 in the middle -> (S, size) each."""
+        """Masses (S, size) with kernels (2 size - 1,), lag 0 in the middle -> (S, size) each."""
         length = fft_length(2 * self.size - 1)
         spectrum = torch.fft.rfft(masses, length)
         shift = self.size - 1
@@ -108,7 +108,8 @@ def fft_length(least: int) -> int:
     >>> fft_length(700)
     768
     """
-    return min(n for b in range(3) for n in [3**b * 2 ** max(1, math.ceil(math.log2(least / 3**b)))] if n >= least)
+    sizes = [3**b * 2 ** max(1, math.ceil(math.log2(least / 3**b))) for b in range(3)]
+    return min(size for size in sizes if size >= least)
 
 
 def lagrange(fraction: Tensor, points: int) -> list[Tensor]:

@@ -30,7 +30,9 @@ from torch import Tensor
 from hgld.benchmarks.kernel_grid import DOUBLE, SINGLE, Grid, Places, Precision
 from hgld.benchmarks.ranks import Smooth, SupRank, Surrogate
 
-WIDEST = 20_000.0  # taus between the best and the worst score; a grid of three steps a tau is then 0.5 MB a row
+WIDEST = (
+    20_000.0  # taus between the best and the worst score; a grid of three steps a tau is then 0.5 MB a row
+)
 TALLEST = 690.0  # exp of more than this leaves float64
 
 
@@ -85,7 +87,9 @@ class Sums:
         """Sums of the weights times `values` (R, N), from the best item down -> (R * G * (N + 1),), first a 0."""
         rows, items = self.y.shape
         sums = self.y.new_zeros(rows, self.groups, items + 1)
-        torch.cumsum(self.source if values is None else self.source * values[:, None, :], 2, out=sums[..., 1:])
+        torch.cumsum(
+            self.source if values is None else self.source * values[:, None, :], 2, out=sums[..., 1:]
+        )
         return sums.view(-1)
 
     def place(self, slot: Tensor, count: Tensor) -> Tensor:
@@ -147,7 +151,7 @@ def _sup(rows: Rows, table: Tensor | None, step: SupRank, precision: Precision) 
 
 
 def _exact_hrank(rows: Rows, table: Tensor, count: Tensor, equal: Tensor) -> Tensor:
-    """sum of min(rel_i, rel_j) over the items j with s_j >= s_i, the target itself among them -> (M,)."""
+    """Sum of min(rel_i, rel_j) over the items j with s_j >= s_i, the target itself among them -> (M,)."""
     own = _of_level(rows, table, rows.level)
     total, before = torch.zeros_like(own), torch.zeros_like(own)
     for level in range(rows.groups + 1):
@@ -245,7 +249,7 @@ def _slot_of_group(rows: Rows) -> Tensor:
 
 
 def _kernels(grid: Grid, tau: float) -> tuple[Tensor, Tensor]:
-    """sigmoid and its derivative at the distances of the grid."""
+    """Sigmoid and its derivative at the distances of the grid."""
     sigmoid = torch.sigmoid(grid.lags() / tau)
     return sigmoid, sigmoid * (1.0 - sigmoid) / tau
 

@@ -195,7 +195,7 @@ def pairs_of(scores: Tensor, depth: Tensor, table: Tensor | None, query: Tensor,
 
 
 def pair_ranks(pairs: Pairs, surrogate: Surrogate) -> tuple[Tensor, Tensor]:
-    """rank and Hrank of the positives (M,), (M,); without gains the second is 0."""
+    """Rank and Hrank of the positives (M,), (M,); without gains the second is 0."""
     step = surrogate.step(pairs.x, pairs.t < pairs.t_own)
     rank = 1.0 + step.scatter_(1, pairs.itself, 0.0).sum(1)
     if pairs.gain is None:
@@ -205,9 +205,7 @@ def pair_ranks(pairs: Pairs, surrogate: Surrogate) -> tuple[Tensor, Tensor]:
     return rank, gained.scatter_(1, pairs.itself, own).sum(1)
 
 
-def positive_ranks(
-    scores: Tensor, depth: Tensor, surrogate: Surrogate, table: Tensor | None = None
-) -> Ranks:
+def positive_ranks(scores: Tensor, depth: Tensor, surrogate: Surrogate, table: Tensor | None = None) -> Ranks:
     """Surrogate ranks of every item with a positive agreement, without gradient.
 
     scores (B, N) float32 or float64; depth (B, N) uint8 agreement, 0 .. L (for one level: 0/1); table (B, L + 1) the

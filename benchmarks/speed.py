@@ -28,6 +28,7 @@ from torch import Tensor
 
 from hgld.benchmarks.levels import agreement, level_counts, pop_relevance
 from hgld.benchmarks.losses import LOSSES
+from hgld.benchmarks.speed_metrics import measure_all
 
 THREADS = 2
 STATUS = Path("/proc/self/status")
@@ -68,11 +69,39 @@ QUICK = ("SupAP 384 × 384, 4 per class", "SupHAP 384 × 384, 3 levels")
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Median seconds, the seconds of every run, the extra memory of the first in MB (NaN where unknown)."""
+    """Median seconds and processor seconds, the seconds of every run, the extra memory of the first in MB or NaN."""
 
     seconds: float
+    processor_seconds: float
     runs: list[float]
     extra_mb: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A case with what was measured; the published algorithm on a `scale`-th of the queries."""
+
+    case: str
+    goal: str
+    ours: Measured
+    published: Measured | None = None
+    scale: float = 1.0
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster by the clock."""
+        return (
+            float("nan")
+            if self.published is None
+            else self.published.seconds * self.scale / self.ours.seconds
+        )
+
+    @property
+    def processor_ratio(self) -> float:
+        """How many times less processor time: what remains comparable on a busy machine."""
+        if self.published is None:
+            return float("nan")
+        return self.published.processor_seconds * self.scale / self.ours.processor_seconds
 
 
 def inputs(case: Case) -> tuple[Tensor, Tensor]:
@@ -91,10 +120,10 @@ def ours(case: Case) -> Callable[[], None]:
     def step() -> None:
         leaf = embeddings.clone().requires_grad_()
         if case.queries == case.items:
-            loss(leaf, labels).backward()
+            back(loss(leaf, labels))
         else:
             batch = leaf[: case.queries].detach().requires_grad_()
-            loss(batch, labels[: case.queries], embeddings, labels).backward()
+            back(loss(batch, labels[: case.queries], embeddings, labels))
 
     return step
 
@@ -107,9 +136,14 @@ def published(case: Case) -> Callable[[], None]:
         leaf = embeddings.clone().requires_grad_()
         depth = agreement(labels[: case.dense], labels)
         relevance = pop_relevance(level_counts(depth, case.levels)).float().gather(1, depth.long())
-        dense_hap(leaf[: case.dense] @ leaf.T, depth, relevance).backward()
+        back(dense_hap(leaf[: case.dense] @ leaf.T, depth, relevance))
 
     return step
+
+
+def back(value: Tensor) -> None:
+    """The backward pass."""
+    torch.autograd.backward(value)
 
 
 def dense_hap(scores: Tensor, depth: Tensor, relevance: Tensor) -> Tensor:
@@ -147,12 +181,18 @@ def measure(step: Callable[[], None], runs: int) -> Measured:
         Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
     step()
     extra = resident("VmHWM") - before
-    seconds = []
+    seconds, processor = [], []
     for _ in range(runs):
-        start = time.perf_counter()
+        start, start_processor = time.perf_counter(), time.process_time()
         step()
         seconds.append(time.perf_counter() - start)
-    return Measured(seconds=statistics.median(seconds), runs=seconds, extra_mb=extra)
+        processor.append(time.process_time() - start_processor)
+    return Measured(
+        seconds=statistics.median(seconds),
+        processor_seconds=statistics.median(processor),
+        runs=seconds,
+        extra_mb=extra,
+    )
 
 
 def measure_here(name: str, way: str, runs: int) -> Measured:
@@ -165,38 +205,41 @@ def measure_here(name: str, way: str, runs: int) -> Measured:
 
 def in_process(name: str, way: str, runs: int) -> Measured:
     """One case in a process of its own."""
-    command = [sys.executable, "-m", "hgld.benchmarks.speed", "--one", name, "--way", way, "--runs", str(runs)]
+    command = [
+        sys.executable,
+        "-m",
+        "hgld.benchmarks.speed",
+        "--one",
+        name,
+        "--way",
+        way,
+        "--runs",
+        str(runs),
+    ]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return Measured(**json.loads(done.stdout))
 
 
-def compare(name: str, runs: int) -> dict[str, object]:
+def compare(name: str, runs: int) -> Line:
     """One line of the table."""
-    case, found = CASES[name], in_process(name, "ours", runs)
-    line: dict[str, object] = {"case": name, "goal": case.goal, "ours": asdict(found)}
-    if case.dense:
-        scale = case.queries / case.dense
-        dense = in_process(name, "published", max(1, min(runs, 5)))
-        line["published"] = {
-            "seconds": dense.seconds * scale,
-            "extra_mb": dense.extra_mb * scale,
-            "queries_measured": case.dense,
-        }
-        line["times_faster"] = dense.seconds * scale / found.seconds
-    return line
+    case, mine = CASES[name], in_process(name, "ours", runs)
+    if not case.dense:
+        return Line(case=name, goal=case.goal, ours=mine)
+    scale = case.queries / case.dense
+    return Line(
+        case=name, goal=case.goal, ours=mine, published=in_process(name, "published", runs), scale=scale
+    )
 
 
-def row(line: dict[str, object]) -> str:
+def row(line: Line) -> str:
     """A line of the printed table."""
-    mine, dense = line["ours"], line.get("published")
-    assert isinstance(mine, dict)
-    text = f"{line['case']:32} {mine['seconds'] * 1e3:9.1f} ms {mine['extra_mb']:7.0f} MB"
-    if isinstance(dense, dict):
-        star = "*" if dense["queries_measured"] != CASES[str(line["case"])].queries else " "
-        text += f"  {dense['seconds']:7.2f} s{star} {dense['extra_mb']:7.0f} MB{star} {line['times_faster']:6.0f} ×"
-    else:
-        text += f"  {'does not fit':>19} {'':10}"
-    return f"{text}   {line['goal']}"
+    text = f"{line.case:32} {line.ours.seconds * 1e3:8.0f} ms {line.ours.extra_mb:6.0f} MB"
+    if line.published is None:
+        return f"{text}  {'does not fit':>39}   {line.goal}"
+    star = " " if line.scale == 1 else "*"
+    seconds, extra = line.published.seconds * line.scale, line.published.extra_mb * line.scale
+    ratios = f"{line.ratio:5.0f} × {line.processor_ratio:5.0f} ×"
+    return f"{text}  {seconds:6.2f} s{star} {extra:6.0f} MB{star} {ratios:>19}   {line.goal}"
 
 
 @click.command()
@@ -210,14 +253,27 @@ def main(quick: bool, out: Path | None, one: str | None, way: str, runs: int) ->
     if one is not None:
         click.echo(json.dumps(asdict(measure_here(one, way, runs))))
         return
-    click.echo(f"{'case':32} {'ours':>23}  {'published, transcribed':>31}   goal")
+    click.echo(
+        f"{'forward and backward':32} {'ours':>21}  {'published, transcribed':>20} {'faster, by processor':>20}"
+    )
     lines = []
     for name in QUICK if quick else CASES:
         lines.append(compare(name, 3 if quick else runs))
         click.echo(row(lines[-1]))
     click.echo("* measured on fewer queries and scaled up")
+    metrics = [] if quick else measure_all(repeats=runs)
+    for each in metrics:
+        plain = (
+            ""
+            if each.ratio is None
+            else f"  plain {each.plain_seconds:.2f} s {each.plain_mib:.0f} MiB {each.ratio:.1f} ×"
+        )
+        click.echo(f"{each.case:44} {each.seconds:8.2f} s {each.mib:6.0f} MiB{plain}")
     if out is not None:
-        out.write_text(json.dumps({"threads": THREADS, "losses": lines}, indent=1) + "\n", encoding="utf-8")
+        ratios = [{"ratio": line.ratio, "processor_ratio": line.processor_ratio} for line in lines]
+        losses = [asdict(line) | ratio for line, ratio in zip(lines, ratios, strict=True)]
+        found = {"threads": THREADS, "losses": losses, "metrics": [asdict(each) for each in metrics]}
+        out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
