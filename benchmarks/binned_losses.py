@@ -38,6 +38,11 @@ def soft_histogram(place: Tensor, weight: Tensor, bins: int) -> Tensor:
     return place.new_zeros(len(place), bins).scatter_add(1, left, near).scatter_add(1, left + 1, far)
 
 
+def widened(embeddings: Tensor) -> Tensor:
+    """The embeddings in float32 at least, so that normalising them is not done in half precision."""
+    return embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Binned:
     level: int = 0
@@ -77,7 +82,7 @@ class FastAP(_Binned):
     ) -> Tensor:
         """Value of the loss; see the module for shapes."""
         ref, ref_labels = gallery_of(embeddings, labels, ref_embeddings, ref_labels)
-        scores = similarity(normalize(embeddings, dim=1), normalize(ref, dim=1))
+        scores = similarity(normalize(widened(embeddings), dim=1), normalize(widened(ref), dim=1))
         positive = reaches(agreement(labels, ref_labels), self.level, labels.shape[1])
         ranked = torch.ones_like(positive)
         if ref_embeddings is None:

@@ -177,6 +177,9 @@ def semihard(scores: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor
 
     scores (B, N), two masks (B, N) -> query, positive, negative, each (M,), M <= B.
     """
+    if not scores.shape[1]:
+        nothing = torch.zeros(0, dtype=torch.long, device=scores.device)
+        return nothing, nothing, nothing
     easiest = scores.masked_fill(~positive, -torch.inf)
     best = easiest.amax(1, keepdim=True)
     hardest = scores.masked_fill(~negative | (scores >= best), -torch.inf)
