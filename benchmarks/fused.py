@@ -27,7 +27,7 @@ from torch.autograd.function import once_differentiable
 
 from hgld.benchmarks import ranks
 from hgld.benchmarks.near_linear import Rows, applies, precision_of, ranked
-from hgld.benchmarks.ranks import Pairs, Surrogate, pair_ranks, pairs_of
+from hgld.benchmarks.ranks import PairRanks, Pairs, Surrogate, pair_ranks, pairs_of
 from hgld.benchmarks.threads import side_by_side
 
 # Pairs a query up to which they are cheaper than the sums (measured), by dtype. Float64 is
@@ -155,21 +155,19 @@ def _by_pairs(part: Part, surrogate: Surrogate, share: Share) -> Tensor:
     for at in range(0, len(queries), size):
         query, item = queries[at : at + size], items[at : at + size]
         pairs = pairs_of(scores, part.depth, part.table, query, item)
-        rank, hrank = pair_ranks(pairs, surrogate)
-        shares, a, b = _shares(share, query, pairs.t_own[:, 0], rank, hrank, gradient is not None)
+        found = pair_ranks(pairs, surrogate)
+        shares, a, b = _shares(share, query, pairs.t_own[:, 0], found.rank, found.hrank, gradient is not None)
         value.index_add_(0, query, shares)
         if gradient is not None:
-            gradient.index_add_(0, query, _pulled_back(pairs, surrogate, a, b))
+            gradient.index_add_(0, query, _pulled_back(pairs, found, a, b))
     return value
 
 
-def _pulled_back(pairs: Pairs, surrogate: Surrogate, a: Tensor, b: Tensor) -> Tensor:
+def _pulled_back(pairs: Pairs, found: PairRanks, a: Tensor, b: Tensor) -> Tensor:
     """What the gradients of rank and Hrank (M,), (M,) come to for the scores of each positive's row -> (M, N)."""
-    back = surrogate.step_slope(pairs.x, pairs.t < pairs.t_own).mul_(a[:, None])
-    if pairs.gain is not None:
-        slope = surrogate.gain_slope(pairs.x, pairs.t > pairs.t_own)
-        if slope is not None:
-            back += slope.mul_(pairs.gain).mul_(b[:, None])
+    back = torch.zeros_like(pairs.x) if found.slope is None else found.slope.mul_(a[:, None])
+    if found.gain_slope is not None:
+        back.addcmul_(found.gain_slope, b[:, None])
     back.scatter_(1, pairs.itself, 0.0)
     return back.scatter_(1, pairs.itself, -back.sum(1, keepdim=True))
 

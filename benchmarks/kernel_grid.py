@@ -108,7 +108,7 @@ def fft_length(least: int) -> int:
     >>> fft_length(700)
     768
     """
-    sizes = [3**b * 2 ** max(1, math.ceil(math.log2(least / 3**b))) for b in range(3)]
+    sizes: list[int] = [3**b * 2 ** max(1, math.ceil(math.log2(least / 3**b))) for b in range(3)]
     return min(size for size in sizes if size >= least)
 
 
