@@ -130,6 +130,6 @@ class SoftBinAP(_Binned):
         items = soft_histogram(place, torch.ones_like(scores), self.nq).cumsum(1)
         precision = hits.cumsum(1) / torch.where(items > 0, items, 1.0)
         total = positive.sum(1)
-        # The bins' own sum for |P|, as published: of the same value, but on a kink (see soft_histogram) with a gradient.
+        # The sum over the bins for |P|, as published: the same value, but on a kink (see soft_histogram) a gradient.
         share = hits / torch.where(total > 0, hits.sum(1), 1.0)[:, None]
         return self._finish((precision * share).sum(1), total, embeddings)

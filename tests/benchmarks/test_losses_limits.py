@@ -93,7 +93,11 @@ def test_only_the_theory_setting_is_monotone_and_above_the_step(
 ) -> None:
     """Published for SOP (offset 1.44) h- falls by .05 at delta; for iNat (start 0) it is below 1 on (0, delta]."""
     x = torch.linspace(1e-6, 0.2, 100_001, dtype=torch.float64)
-    h = SupRank(start=start, offset=offset).step(x, torch.ones_like(x, dtype=torch.bool))
+    pairs = torch.stack(
+        [torch.zeros_like(x), x], dim=1
+    )  # a positive, and a lower item x above it: rank 1 + h-(x)
+    depth = torch.tensor([1, 0], dtype=torch.uint8).expand(len(x), 2)
+    h = positive_ranks(pairs, depth, SupRank(start=start, offset=offset)).rank - 1
     monotone, above = bool((h.diff() >= 0).all()), bool((h >= 1).all())
     assert (monotone and above) == bounds
     assert monotone == (offset != 1.44)
