@@ -156,7 +156,7 @@ def _by_pairs(part: Part, surrogate: Surrogate, share: Share) -> Tensor:
         query, item = queries[at : at + size], items[at : at + size]
         pairs = pairs_of(scores, part.depth, part.table, query, item)
         found = pair_ranks(pairs, surrogate)
-        shares, a, b = _shares(share, query, pairs.t_own[:, 0], found.rank, found.hrank, gradient is not None)
+        shares, a, b = _shares(share, query, pairs.t[:, 0], found.rank, found.hrank, gradient is not None)
         value.index_add_(0, query, shares)
         if gradient is not None:
             gradient.index_add_(0, query, _pulled_back(pairs, found, a, b))

@@ -78,8 +78,8 @@ class Sums:
 
     def __init__(self, y: Tensor, group: Tensor, groups: int, weight: Tensor | None) -> None:
         self.y, self.groups = y, groups
-        below = group[:, None, :] < torch.arange(1, groups + 1, device=group.device)[:, None]
-        self.source = below.to(y.dtype)
+        levels = torch.arange(1, groups + 1, dtype=y.dtype, device=y.device)
+        self.source = (levels[:, None] - group.to(y.dtype)[:, None, :]).clamp_(0.0, 1.0)
         if weight is not None:
             self.source *= weight[:, None, :]
 
@@ -208,7 +208,7 @@ def _far_adjoint(rows: Rows, step: SupRank, precision: Precision, weight: Tensor
     for n in range(1, _terms(step, precision) + 1):
         sign = -1.0 if n % 2 else 1.0
         slope.add_(sums.tail(n / step.tau, at, row, own), alpha=sign * n / step.tau)
-    return slope.view_as(y).masked_fill_(group == 0, 0.0).flip(1)
+    return slope.view_as(y).mul_(group.clamp(max=1)).flip(1)
 
 
 def _terms(step: SupRank, precision: Precision) -> int:

