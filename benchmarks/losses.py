@@ -6,8 +6,11 @@
 
 (B, d) L2-normalised, (B, L) integers with column 0 the finest, (N, d), (N, L) -> scalar.
 
-Single-level losses take level=0; every loss takes reduction="mean" | "none" (per query; NaN where undefined, and the
-mean leaves those out). Settings and formulas stand with each class.
+Single-level losses take level=0; losses with proxies take num_classes (csl: the table of the classes' labels) and dim;
+every loss takes reduction="mean" | "none" (per query; NaN where undefined, and the mean leaves those out). A query
+without positives is undefined for every loss that ranks or compares with a positive; the losses whose unit is a pair
+(calibration, contrastive, xbm_pair) count its negatives, and those with proxies need no positive. No loss is ever NaN
+for it. Settings and formulas stand with each class.
 """
 
 from __future__ import annotations
@@ -17,8 +20,10 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from hgld.benchmarks.pair_losses import Calibration
-from hgld.benchmarks.proxy_losses import Cluster
+from hgld.benchmarks.binned_losses import FastAP, SoftBinAP
+from hgld.benchmarks.blackbox import BlackBoxAP
+from hgld.benchmarks.pair_losses import Calibration, Contrastive, Triplet, XBMPair
+from hgld.benchmarks.proxy_losses import CSL, ArcFace, Cluster, ProxyNCA
 from hgld.benchmarks.rank_losses import RANK_LOSSES
 from hgld.hierarchy.errors import HgldError, suggest
 
@@ -37,7 +42,23 @@ class Loss(Protocol):
         ...
 
 
-LOSSES: dict[str, Callable[..., Loss]] = {**RANK_LOSSES, "calibration": Calibration, "cluster": Cluster}
+PROXY_LOSSES: dict[str, Callable[..., Loss]] = {
+    "cluster": Cluster,
+    "csl": CSL,
+    "arcface": ArcFace,
+    "proxy_nca": ProxyNCA,
+}
+LOSSES: dict[str, Callable[..., Loss]] = {
+    **RANK_LOSSES,
+    "soft_bin_ap": SoftBinAP,
+    "fast_ap": FastAP,
+    "blackbox_ap": BlackBoxAP,
+    "calibration": Calibration,
+    **PROXY_LOSSES,
+    "contrastive": Contrastive,
+    "triplet": Triplet,
+    "xbm_pair": XBMPair,
+}
 
 
 def make_loss(name: str, **settings: Any) -> Loss:

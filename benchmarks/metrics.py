@@ -16,25 +16,35 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from hgld.benchmarks import measures
-from hgld.benchmarks.levels import agreement, check_labels, reaches
-from hgld.benchmarks.rank_losses import similarity
+from hgld.benchmarks.gallery import Gallery, check_side, narrowed, own_items
+from hgld.benchmarks.levels import UNKNOWN
+from hgld.benchmarks.places import Ranking
+from hgld.benchmarks.threads import side_by_side
 from hgld.hierarchy.errors import HgldError, suggest
 
 METRICS = (
     *("H-AP", "NDCG", "NDCG@10", "ASI", "AP_l0", "mAP@R_l0", "mAP@100_l0", "P@1_l0", "R@1_l0"),
     *("recall@10_l0", "AP#1"),
 )
-# Scores held at once: 2^22 float32 are 16 MiB; a measure makes about six float64 temporaries of that many items.
-BLOCK = 1 << 22
+# Scores held at once. A block costs a pass over the gallery: with 88 rows of 761,757 (2^26 float32, 256 MiB) the
+# product of the two is bound by arithmetic, with 8 rows by memory, four times slower.
+BLOCK = 1 << 26
+# Scores worked on by one thread at once, about 50 bytes each: enough that Python's part does not count (with 2^16,
+# a row of 60,000, the two threads waited for each other's).
+PART = 1 << 19
+# A GPU has no use for small parts, and forming them would wait for it.
+GPU_PART = 1 << 26
 
-Measure = Callable[[Tensor, Tensor], Tensor]  # (ranked agreements, ranked scores) -> (Q,)
+Measure = Callable[[Ranking], Tensor]  # -> (Q,)
+Values = np.ndarray[Any, np.dtype[np.float64]]
 
-AT_K: dict[str, Callable[[Tensor, int], Tensor]] = {
+AT_K: dict[str, Callable[[Ranking, int, int], Tensor]] = {
     "mAP": measures.average_precision_at,
     "P": measures.precision_at,
     "R": measures.any_at,
@@ -49,6 +59,7 @@ FORMS = {
 }
 
 
+@torch.no_grad()
 def evaluate(
     query: Tensor,
     query_labels: Tensor,
@@ -79,20 +90,42 @@ def evaluate(
         gallery, gallery_labels = query, query_labels
         query_ids = range(len(query)) if query_ids is None else query_ids
         gallery_ids = query_ids
-    _check(query, query_labels, query_ids, "query")
-    _check(gallery, gallery_labels, gallery_ids, "gallery")
-    levels = query_labels.shape[1]
-    wanted = {name: parse(name, levels, alpha) for name in metrics}
-    own = _own_items(len(query), query_ids, gallery_ids)
-    columns: dict[str, list[Tensor]] = {name: [] for name in wanted}
-    rows = max(1, BLOCK // max(1, len(gallery)))
-    for at in range(0, len(query), rows):
-        part = slice(at, at + rows)
-        scores, ranked = _ranking(query[part], query_labels[part], gallery, gallery_labels, own[part])
-        for name, measure in wanted.items():
-            columns[name].append(measure(ranked, scores).cpu())
-    empty = torch.zeros(0, dtype=torch.float64)
-    return pd.DataFrame({name: torch.cat([empty, *values]).numpy() for name, values in columns.items()})
+    check_side(query, query_labels, query_ids, "query")
+    check_side(gallery, gallery_labels, gallery_ids, "gallery")
+    if query_labels.shape[1] != gallery_labels.shape[1]:
+        raise HgldError(
+            f"query labels have {query_labels.shape[1]} levels and gallery labels {gallery_labels.shape[1]}: "
+            "use the same label columns for both"
+        )
+    wanted = {name: parse(name, query_labels.shape[1], alpha) for name in metrics}
+    own = own_items(len(query), query_ids, gallery_ids)
+    values = _measured(query, query_labels, Gallery.of(gallery, gallery_labels), own, list(wanted.values()))
+    return pd.DataFrame(dict(zip(wanted, values, strict=True)))
+
+
+def _measured(
+    query: Tensor, labels: Tensor, gallery: Gallery, own: list[list[int]], wanted: list[Measure]
+) -> list[Values]:
+    """Every measure for every query, one array (Q,) a measure."""
+    width, labels = max(1, len(gallery.labels)), narrowed(labels)
+    ragged = bool((labels == UNKNOWN).any())
+    on_cpu = query.device.type == "cpu"
+    step, block = max(1, (PART if on_cpu else GPU_PART) // width), max(1, BLOCK // width)
+    table = np.full((len(wanted), len(query)), np.nan)
+
+    def measure(part: tuple[Tensor, int]) -> None:
+        scores, at = part
+        rows = slice(at, at + len(scores))
+        ranking = gallery.ranking(scores, labels[rows], own[rows], ragged)
+        for line, one in zip(table, wanted, strict=True):
+            line[rows] = one(ranking).cpu().numpy()
+
+    threads = torch.get_num_threads() if on_cpu and len(query) * width > 4 * PART else 1
+    with side_by_side(threads) as each:
+        for at in range(0, len(query), block):
+            scores = gallery.scores(query[at : at + block])
+            each(measure, [(part, at + n * step) for n, part in enumerate(torch.split(scores, step))])
+    return list(table)
 
 
 def parse(name: str, levels: int, alpha: float = 1.0) -> Measure:
@@ -111,68 +144,26 @@ def parse(name: str, levels: int, alpha: float = 1.0) -> Measure:
             raise HgldError(
                 f"metric {name!r}: the labels have {levels} levels, agreements run from 1 to {levels}"
             )
-        return lambda ranked, _: measures.exact_level_ap(ranked, t)
+        return lambda ranking: measures.exact_level_ap(ranking, t)
     if form == "ndcg":
-        return lambda ranked, _: measures.ndcg(ranked, levels, int(groups[0]))
+        return lambda ranking: measures.ndcg(ranking, int(groups[0]))
     whole: dict[str, Measure] = {
-        "H-AP": lambda ranked, _: measures.h_ap(ranked, levels, alpha),
-        "NDCG": lambda ranked, _: measures.ndcg(ranked, levels),
-        "ASI": lambda ranked, _: measures.asi(ranked, levels),
+        "H-AP": lambda ranking: measures.h_ap(ranking, alpha),
+        "NDCG": measures.ndcg,
+        "ASI": measures.asi,
         "ties": measures.boundary_tie,
     }
     return whole[name]
 
 
 def _level_measure(kind: str, level: int, k: int | None, levels: int) -> Measure:
-    """A measure on the positives of one level."""
+    """A measure on the positives of one level: those that agree at `levels - level` or deeper."""
     if level >= levels:
         raise HgldError(
             f"metric {kind!r}: level {level} does not exist, the labels have {levels} (0 is the finest)"
         )
+    t = levels - level
     if k is not None:
-        return lambda ranked, _: AT_K[kind](reaches(ranked, level, levels), k)
+        return lambda ranking: AT_K[kind](ranking, t, k)
     of_hits = measures.average_precision if kind == "AP" else measures.average_precision_at_r
-    return lambda ranked, _: of_hits(reaches(ranked, level, levels))
-
-
-def _check(embeddings: Tensor, labels: Tensor, ids: Sequence[Any] | None, what: str) -> None:
-    """Raise HgldError unless embeddings, labels and ids belong together and the embeddings are finite."""
-    check_labels(labels, f"{what} labels")
-    if embeddings.dim() != 2 or len(embeddings) != len(labels):
-        raise HgldError(
-            f"{what}: embeddings {tuple(embeddings.shape)} do not fit labels {tuple(labels.shape)}"
-        )
-    if ids is not None and len(ids) != len(labels):
-        raise HgldError(f"{what}: {len(ids)} ids for {len(labels)} rows")
-    if not bool(torch.isfinite(embeddings).all()):
-        row = int((~torch.isfinite(embeddings)).any(1).nonzero()[0])
-        raise HgldError(
-            f"{what}: the embedding of row {row} is not finite; the model has diverged or the image is bad"
-        )
-
-
-def _own_items(
-    queries: int, query_ids: Sequence[Any] | None, gallery_ids: Sequence[Any] | None
-) -> list[list[int]]:
-    """For each query the gallery rows that carry its id; none where either side has no ids."""
-    if query_ids is None or gallery_ids is None:
-        return [[]] * queries
-    at: dict[Any, list[int]] = {}
-    for row, name in enumerate(gallery_ids):
-        at.setdefault(name, []).append(row)
-    return [at.get(name, []) for name in query_ids]
-
-
-def _ranking(
-    query: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels: Tensor, own: list[list[int]]
-) -> tuple[Tensor, Tensor]:
-    """Scores and agreements of the gallery, best first; the query's own items go to the end with agreement 0."""
-    scores = similarity(query, gallery)
-    depth = agreement(query_labels, gallery_labels)
-    hidden = [(row, item) for row, items in enumerate(own) for item in items]
-    if hidden:
-        rows, items = torch.tensor(hidden, device=scores.device).T
-        scores[rows, items] = -torch.inf
-        depth[rows, items] = 0
-    scores, order = scores.sort(dim=1, descending=True, stable=True)
-    return scores, depth.gather(1, order)
+    return lambda ranking: of_hits(ranking, t)

@@ -24,8 +24,9 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from hgld.benchmarks.fused import rank_score
 from hgld.benchmarks.levels import agreement, level_counts, map_relevance, pop_relevance, reaches
-from hgld.benchmarks.ranks import Smooth, SupRank, Surrogate, positive_ranks
+from hgld.benchmarks.ranks import Smooth, SupRank, Surrogate
 from hgld.benchmarks.settings import strict
 from hgld.hierarchy.errors import HgldError, suggest
 
@@ -53,11 +54,6 @@ def known_reduction(reduction: str) -> None:
         raise HgldError(
             f"unknown reduction {reduction!r}{suggest(reduction, REDUCTIONS)}; known: {', '.join(REDUCTIONS)}"
         )
-
-
-def _spread(values: Tensor, rows: Tensor, count: int) -> Tensor:
-    """Sum `values` (M,) into their rows -> (count,)."""
-    return values.new_zeros(count).index_add(0, rows, values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,10 +136,14 @@ class _AP(_Ranked):
     level: int = 0
 
     def score(self, scores: Tensor, depth: Tensor, levels: int) -> Tensor:
-        positive = reaches(depth, self.level, levels)
-        ranks = positive_ranks(scores, positive, self.surrogate)
-        total = positive.sum(1).to(scores.dtype)
-        return _spread(ranks.hrank / ranks.rank, ranks.query, len(scores)) / _or_nan(total)
+        positive = reaches(depth, self.level, levels).to(torch.uint8)
+        total = _or_nan(positive.sum(1).to(scores.dtype))
+        table = scores.new_tensor([0.0, 1.0]).expand(len(scores), 2)
+
+        def share(query: Tensor, t: Tensor, rank: Tensor, hrank: Tensor) -> Tensor:
+            return hrank / rank / total[query]
+
+        return _defined(rank_score(scores, positive, self.surrogate, table, share), total)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,20 +167,34 @@ class _HAP(_Ranked):
         table = (
             pop_relevance(counts, self.alpha) if self.weights is None else map_relevance(counts, self.weights)
         )
-        relevance = table.to(scores.dtype).gather(1, depth.long())
-        ranks = positive_ranks(scores, depth, self.surrogate, relevance)
-        return _spread(ranks.hrank / ranks.rank, ranks.query, len(scores)) / _or_nan(relevance.sum(1))
+        total = _or_nan((table * counts).sum(1)).to(scores.dtype)
+
+        def share(query: Tensor, t: Tensor, rank: Tensor, hrank: Tensor) -> Tensor:
+            return hrank / rank / total[query]
+
+        table = table.to(scores.dtype)
+        return _defined(rank_score(scores, depth, self.surrogate, table, share), total)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _NDCG(_Ranked):
     def score(self, scores: Tensor, depth: Tensor, levels: int) -> Tensor:
-        ranks = positive_ranks(scores, depth, self.surrogate)
-        gain = torch.exp2(depth.to(scores.dtype)) - 1.0
-        dcg = _spread(gain[ranks.query, ranks.item] / torch.log2(1.0 + ranks.rank), ranks.query, len(scores))
-        place = torch.arange(2, scores.shape[1] + 2, dtype=scores.dtype, device=scores.device)
-        ideal = (gain.sort(dim=1, descending=True).values / torch.log2(place)).sum(1)
-        return dcg / _or_nan(ideal)
+        total = _or_nan(ideal_dcg(level_counts(depth, levels), scores.shape[1])).to(scores.dtype)
+
+        def share(query: Tensor, t: Tensor, rank: Tensor, hrank: Tensor) -> Tensor:
+            return (torch.exp2(t.to(rank.dtype)) - 1.0) / torch.log2(1.0 + rank) / total[query]
+
+        return _defined(rank_score(scores, depth, self.surrogate, None, share), total)
+
+
+def ideal_dcg(counts: Tensor, items: int) -> Tensor:
+    """DCG of the best order, from how many items stand at each agreement: (B, L + 1) -> (B,) float64."""
+    place = torch.arange(2, items + 2, dtype=torch.float64, device=counts.device)
+    discount = torch.cat([place.new_zeros(1), (1.0 / torch.log2(place)).cumsum(0)])
+    upto = counts.flip(1).cumsum(1).flip(1)  # items at least as deep
+    share = discount[upto] - torch.nn.functional.pad(discount[upto[:, 1:]], (0, 1))
+    level = torch.arange(counts.shape[1], dtype=torch.float64, device=counts.device)
+    return (share * (torch.exp2(level) - 1.0)).sum(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,18 +209,25 @@ class _Recall(_Ranked):
             raise HgldError(f"at_k must name at least one rank, each 1 or more; got {self.at_k}")
 
     def score(self, scores: Tensor, depth: Tensor, levels: int) -> Tensor:
-        positive = reaches(depth, self.level, levels)
-        ranks = positive_ranks(scores, positive, self.surrogate)
-        k = torch.tensor(self.at_k, dtype=scores.dtype, device=scores.device)
-        hits = torch.sigmoid((k - ranks.rank[:, None]) / self.temp)
+        positive = reaches(depth, self.level, levels).to(torch.uint8)
         total = _or_nan(positive.sum(1).to(scores.dtype))
-        found = scores.new_zeros(len(scores), len(k)).index_add(0, ranks.query, hits)
-        return (found / torch.minimum(total[:, None], k)).mean(1)
+        k = torch.tensor(self.at_k, dtype=scores.dtype, device=scores.device)
+        most = torch.minimum(total[:, None], k)
+
+        def share(query: Tensor, t: Tensor, rank: Tensor, hrank: Tensor) -> Tensor:
+            return (torch.sigmoid((k - rank[:, None]) / self.temp) / most[query]).mean(1)
+
+        return _defined(rank_score(scores, positive, self.surrogate, None, share), total)
 
 
 def _or_nan(total: Tensor) -> Tensor:
-    """The denominators, NaN where there is nothing to divide by; no gradient flows through them."""
+    """The denominators, NaN where there is nothing to divide by."""
     return torch.where(total > 0, total, torch.nan)
+
+
+def _defined(score: Tensor, total: Tensor) -> Tensor:
+    """The scores, NaN where the denominator is; no gradient flows there."""
+    return torch.where(total.isnan(), torch.nan, score)
 
 
 @strict

@@ -43,5 +43,7 @@ def strict(cls: type[T]) -> type[T]:
         original(self, **settings)
 
     initialise.__doc__ = original.__doc__
+    # help() and inspect still show the settings
+    initialise.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
     cls.__init__ = initialise  # type: ignore[method-assign]
     return cls
