@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from rich.console import Console
@@ -21,8 +22,8 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from hgld.benchmarks.data import Pictures, Release, read_release
-from hgld.benchmarks.metrics import evaluate
+from hgld.benchmarks.data import Pictures, Release, known_levels, read_release
+from hgld.benchmarks.metrics import evaluate, parse
 from hgld.benchmarks.model import Network, build, load
 from hgld.benchmarks.report import Neighbours, page
 from hgld.benchmarks.train import reproducible
@@ -35,6 +36,7 @@ from hgld.hierarchy.tables import write_parquet
 SHUFFLES = 5
 ROWS = ("model", "untrained", "chance")
 USAGES = ("Public", "Private")
+NEEDED = ("H-AP", "mAP@100_l0", "ties")  # what the report itself is made of, whatever metrics are asked for
 
 
 @dataclass(frozen=True)
@@ -91,18 +93,32 @@ def benchmark(model_path: Path, params: Params, out: Path | None) -> Report:
     Raises HgldError for a checkpoint that does not fit the contract and for missing or broken inputs.
     """
     settings = params.benchmark
+    levels = known_levels(params.train.levels)
+    for name in settings.metrics:
+        parse(name, len(levels))
+    curves = curves_beside(model_path) if out is not None else None
     with reproducible(settings.seed, settings.threads) as device:
         network, config = load(model_path)
-        seed = config.get("train", {}).get("seed", 0) if isinstance(config.get("train"), dict) else 0
-        fresh = build(network.shape, seed=seed if isinstance(seed, int) else 0).eval()
-        release = read_release(params.data / "release", params.train.levels)
+        fresh = build(network.shape, seed=first_seed(config)).eval()
+        release = read_release(params.data / "release", levels)
         with ImageTars(params.data / "images" / "images.parquet", params.data / "images") as tars:
             query, gallery = embedded([network, fresh], tars, release, settings.batch, device)
             report, ranking = score(query, gallery, release, settings.metrics, settings.seed)
             if out is not None:
                 shown = neighbours(report, ranking, release, tars, settings.gallery_queries)
-                write(report, release, shown, curves_beside(model_path), config, out)
+                write(report, release, shown, curves, config, out)
     return report
+
+
+def first_seed(config: dict[str, Any]) -> int:
+    """The seed that a checkpoint's config states for its first weights; 0 where it states none that torch takes.
+
+    >>> first_seed({"train": {"seed": 7}}), first_seed({"train": {"seed": 2**70}}), first_seed({})
+    (7, 0, 0)
+    """
+    train = config.get("train")
+    seed = train.get("seed") if isinstance(train, dict) else None
+    return seed if type(seed) is int and -(2**63) <= seed < 2**64 else 0
 
 
 def embedded(
@@ -128,7 +144,7 @@ def score(
     query: list[Tensor], gallery: list[Tensor], release: Release, metrics: list[str], seed: int
 ) -> tuple[Report, Tensor]:
     """Scores of model, untrained network and chance; -> the report and the model's ten best of each query."""
-    names = list(dict.fromkeys([*metrics, "H-AP", "mAP@100_l0", "ties"]))
+    names = list(dict.fromkeys([*metrics, *NEEDED]))
 
     def scored(at: int, labels: Tensor) -> pd.DataFrame:
         ids: dict[str, Any] = {"query_ids": release.test.ids, "gallery_ids": release.index.ids}
@@ -194,12 +210,22 @@ def neighbours(
 
 
 def curves_beside(model_path: Path) -> pd.DataFrame | None:
-    """The training curves that lie beside a checkpoint, where there are any."""
+    """The training curves that lie beside a checkpoint, where there are any. Raises HgldError for other contents."""
     path = model_path.with_name("curves.csv")
+    if not path.is_file():
+        return None
     try:
-        return pd.read_csv(path) if path.is_file() else None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise HgldError(f"{path}: not a table of training curves: {error}") from None
+        curves = pd.read_csv(path)
+    except (ValueError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise HgldError(f"{path}: not a table of training curves: {reason}; move it away") from None
+    for name in curves:
+        if not pd.api.types.is_numeric_dtype(curves[name]) or not np.isfinite(curves[name]).all():
+            raise HgldError(
+                f"{path}: column {str(name)[:60]!r} of the training curves must hold numbers only; "
+                "correct the file or move it away"
+            )
+    return curves
 
 
 def write(

@@ -104,10 +104,18 @@ class Network(nn.Module):
         )
 
     def _channels(self) -> int:
-        """Width of the features, seen on one empty image."""
+        """Width of the features, seen on one empty image. Raises HgldError when the backbone does not take its size."""
         self.backbone.eval()
-        with torch.no_grad():
-            width = self._features(torch.zeros(1, 3, self.shape.image_size, self.shape.image_size)).shape[1]
+        size = self.shape.image_size
+        try:
+            with torch.no_grad():
+                width = self._features(torch.zeros(1, 3, size, size)).shape[1]
+        except (AssertionError, RuntimeError, ValueError, TypeError, IndexError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise HgldError(
+                f"backbone {self.shape.backbone!r} does not take images of {size} px ({reason}); "
+                "choose another image_size or backbone"
+            ) from None
         self.backbone.train()
         return int(width)
 
@@ -143,12 +151,7 @@ def load(path: Path) -> tuple[Network, dict[str, Any]]:
     """The network of a checkpoint, in eval mode, and its config. Raises HgldError, one line, for anything else."""
     document = _read(path)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        found = (
-            f"keys {sorted(map(str, document))[:4]}"
-            if isinstance(document, dict)
-            else type(document).__name__
-        )
-        raise HgldError(f"{path}: {CONTRACT}; found {found}")
+        raise HgldError(f"{path}: {CONTRACT}; found {_kind(document)}")
     if missing := [
         key for key in ("model", "state_dict", "config") if not isinstance(document.get(key), dict)
     ]:
@@ -158,9 +161,21 @@ def load(path: Path) -> tuple[Network, dict[str, Any]]:
     except ValidationError as error:
         first = error.errors()[0]
         raise HgldError(f"{path}: model.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    network = build(shape, seed=0)
+    try:
+        network = build(shape, seed=0)
+    except HgldError as error:
+        raise HgldError(f"{path}: {error}") from None
     _fill(network, document["state_dict"], path)
     return network.eval(), document["config"]
+
+
+def _kind(document: object) -> str:
+    """What a file holds that is no checkpoint of this format."""
+    if not isinstance(document, dict):
+        return type(document).__name__
+    if isinstance(document.get("format"), str):
+        return f"format {document['format'][:40]!r}"
+    return f"keys {sorted(map(str, document))[:4]}"
 
 
 def _read(path: Path) -> object:
@@ -196,7 +211,16 @@ def _fill(network: Network, state: dict[str, Any], path: Path) -> None:
     if extra := [str(key) for key in state if key not in own]:
         raise HgldError(f"{path}: state_dict has unknown {extra[0]!r} ({len(extra)} keys); {CONTRACT}")
     for key, value in state.items():
+        if isinstance(value, Tensor) and not _is_plain(value, own[key]):
+            found = f"{value.dtype}, {value.layout}, on {value.device}"
+            raise HgldError(f"{path}: {key} is {found}; the network needs a plain {own[key].dtype} tensor")
         if not isinstance(value, Tensor) or value.shape != own[key].shape:
             found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise HgldError(f"{path}: {key} is {found}, the network needs {tuple(own[key].shape)}")
     network.load_state_dict(state)
+
+
+def _is_plain(value: Tensor, own: Tensor) -> bool:
+    """Whether a tensor holds its values one by one, here, as the same kind of number as the network's own."""
+    same_kind = value.is_floating_point() == own.is_floating_point() and not value.is_complex()
+    return same_kind and value.layout == torch.strided and value.device.type == "cpu" and not value.is_nested

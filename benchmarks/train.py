@@ -23,7 +23,7 @@ from torchvision.transforms import v2
 from tqdm import tqdm
 
 from hgld.benchmarks.data import Pictures, Split, read_release, renumbered
-from hgld.benchmarks.losses import Loss, make_loss
+from hgld.benchmarks.losses import PROXY_LOSSES, Loss, make_loss
 from hgld.benchmarks.model import Network, Shape, build, save
 from hgld.benchmarks.sampler import PerClass
 from hgld.hierarchy.errors import HgldError
@@ -156,10 +156,13 @@ def loss_terms(settings: Train, labels: Tensor, device: str) -> list[Term]:
     """The losses of the settings; those with proxies get the number of classes and the width of the embedding."""
     terms = []
     for term in settings.loss:
-        stated = {key: tuple(v) if isinstance(v, list) else v for key, v in term.settings.items()}
-        if term.name == "cluster":
+        stated: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in term.settings.items()
+        }
+        if term.name in PROXY_LOSSES:
             level = term.settings.get("level", 0)
-            classes = int(labels[:, level if isinstance(level, int) else 0].max()) + 1
+            column = labels[:, level if isinstance(level, int) else 0]
+            classes = labels if term.name == "csl" else int(column.max()) + 1
             stated = {"num_classes": classes, "dim": settings.dim, "seed": settings.seed, **stated}
         loss = make_loss(term.name, **stated)
         terms.append(Term(term.name, term.weight, loss.to(device) if isinstance(loss, nn.Module) else loss))

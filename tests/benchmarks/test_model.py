@@ -70,6 +70,17 @@ def test_equal_networks_give_equal_bytes(tmp_path: Path) -> None:
         ({"state_dict": state(lambda s: s.pop("head.bias"))}, r"lacks 'head.bias' \(1 of"),
         ({"state_dict": state(lambda s: s.update(extra=torch.ones(1)))}, "unknown 'extra'"),
         ({"state_dict": state(lambda s: s.update({"head.bias": 3}))}, "head.bias is int"),
+        ({"format": "hgld-model/2"}, "found format 'hgld-model/2'"),
+        (
+            {"model": {**SHAPE.model_dump(), "backbone": "test_vit", "image_size": 64}},
+            "backbone 'test_vit' does not take images of 64 px",
+        ),
+        ({"state_dict": state(lambda s: s.update({"head.bias": torch.zeros(8).to_sparse()}))}, "torch.sparse_coo"),
+        ({"state_dict": state(lambda s: s.update({"head.bias": torch.zeros(8, device="meta")}))}, "on meta"),
+        (
+            {"state_dict": state(lambda s: s.update({"head.bias": torch.zeros(8, dtype=torch.complex64)}))},
+            "head.bias is torch.complex64",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -78,7 +89,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path, changes: dict[str, Any], mes
     with pytest.raises(HgldError, match=message) as caught:
         load(path)
     assert "\n" not in str(caught.value)
-    assert "model.pt" in str(caught.value) or "backbone" in message or "did you mean" in message
+    assert "model.pt" in str(caught.value)
 
 
 class Evil:
