@@ -212,8 +212,8 @@ def _fill(network: Network, state: dict[str, Any], path: Path) -> None:
         raise HgldError(f"{path}: state_dict has unknown {extra[0]!r} ({len(extra)} keys); {CONTRACT}")
     for key, value in state.items():
         if isinstance(value, Tensor) and not _is_plain(value, own[key]):
-            found = f"{value.dtype}, {value.layout}, on {value.device}"
-            raise HgldError(f"{path}: {key} is {found}; the network needs a plain {own[key].dtype} tensor")
+            kind = f"{value.dtype}, {value.layout}, on {value.device}"
+            raise HgldError(f"{path}: {key} is {kind}; the network needs a plain {own[key].dtype} tensor")
         if not isinstance(value, Tensor) or value.shape != own[key].shape:
             found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise HgldError(f"{path}: {key} is {found}, the network needs {tuple(own[key].shape)}")

@@ -1,6 +1,6 @@
 """Ranks of the positives and their differentiable surrogates.
 
-For one query with scores s and items i, j (SEEDS: i is a positive, j every other item):
+For one query with scores s and items i, j (i is a positive, j every other item):
 
     rank(i)  = 1     + sum_{j != i} h(s_j - s_i)
     Hrank(i) = rel_i + sum_{j != i} min(rel_i, rel_j) h+(s_j - s_i)

@@ -23,10 +23,10 @@ from torchvision.transforms import v2
 from tqdm import tqdm
 
 from hgld.benchmarks.data import Pictures, Split, read_release, renumbered
-from hgld.benchmarks.losses import PROXY_LOSSES, Loss, make_loss
+from hgld.benchmarks.losses import LOSSES, PROXY_LOSSES, Loss, make_loss
 from hgld.benchmarks.model import Network, Shape, build, save
 from hgld.benchmarks.sampler import PerClass
-from hgld.hierarchy.errors import HgldError
+from hgld.hierarchy.errors import HgldError, suggest
 from hgld.hierarchy.files import write_text
 from hgld.hierarchy.images import ImageTars
 from hgld.hierarchy.params import Params, Train
@@ -38,6 +38,7 @@ MARGIN = 1.125
 
 def run(params: Params) -> None:
     """Train the network of `params.train` on the release and write the outputs of the stage."""
+    check_terms(params.train)
     with reproducible(params.train.seed, params.train.threads) as device:
         split = read_release(
             params.data / "release", params.train.levels, clean_only=params.train.clean_only
@@ -150,6 +151,20 @@ class Term:
     name: str
     weight: float
     loss: Loss
+
+
+def check_terms(settings: Train) -> None:
+    """Raise HgldError for a loss that does not exist or works on a level that is not there, before anything is read."""
+    for term in settings.loss:
+        if term.name not in LOSSES:
+            hint = suggest(term.name, LOSSES) or f"; known: {', '.join(LOSSES)}"
+            raise HgldError(f"train.loss: unknown loss {term.name!r}{hint}")
+        level = term.settings.get("level", 0)
+        if not isinstance(level, int) or not 0 <= level < len(settings.levels):
+            last = len(settings.levels) - 1
+            raise HgldError(
+                f"train.loss: {term.name}: level must be a number from 0 (finest) to {last}; found {level!r}"
+            )
 
 
 def loss_terms(settings: Train, labels: Tensor, device: str) -> list[Term]:

@@ -11,7 +11,7 @@ Share = float
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Download(_Section):
@@ -79,7 +79,7 @@ class Queue(_Section):
     """How much is put before the annotators: the doubtful, and a random control sample of the accepted."""
 
     control: int = Field(ge=0)
-    seed: int
+    seed: int = Field(ge=0, lt=2**63)
 
 
 class Release(_Section):
@@ -115,7 +115,7 @@ class Train(_Section):
     proxy_lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     warmup_epochs: int = Field(ge=0)
-    seed: int
+    seed: int = Field(ge=0, lt=2**63)
     threads: int = Field(ge=1)
 
 
@@ -126,7 +126,7 @@ class Benchmark(_Section):
     gallery_queries: int = Field(ge=0)
     batch: int = Field(ge=1)
     threads: int = Field(ge=1)
-    seed: int
+    seed: int = Field(ge=0, lt=2**63)
 
 
 class Params(_Section):
@@ -156,6 +156,7 @@ def load_params(path: Path = Path("params.yaml"), profile: str | None = None) ->
     Raises HgldError that names the file, the key and the nearest known key.
     """
     document = _read_yaml(Path(path))
+    _check_keys(document, f"{path}")
     chosen = profile or document.pop("profile", None)
     document.pop("profile", None)
     if not isinstance(chosen, str) or chosen not in document:
@@ -164,6 +165,7 @@ def load_params(path: Path = Path("params.yaml"), profile: str | None = None) ->
     section = document[chosen]
     if not isinstance(section, dict):
         raise HgldError(f"{path}: {chosen}: expected one section a stage, found {section!r}")
+    _check_keys(section, f"{path}: {chosen}")
     try:
         return Params(profile=chosen, **section)
     except ValidationError as error:
@@ -172,6 +174,13 @@ def load_params(path: Path = Path("params.yaml"), profile: str | None = None) ->
         raise HgldError(
             f"{path}: {chosen}: unknown key 'profile'; it stands at the top of the file"
         ) from None
+
+
+def _check_keys(section: dict[str, object], place: str) -> None:
+    """Raise HgldError for a key that YAML does not take for text, such as 5 or true."""
+    for key in section:
+        if not isinstance(key, str):
+            raise HgldError(f"{place}: expected names as keys, found {key!r}; correct it or put it in quotes")
 
 
 def _read_yaml(path: Path) -> dict[str, object]:
@@ -183,6 +192,8 @@ def _read_yaml(path: Path) -> dict[str, object]:
         document = YAML(typ="safe", pure=True).load(path)
     except FileNotFoundError:
         raise HgldError(f"no {path} here; run hgld in the root of the repository") from None
+    except OSError as error:
+        raise HgldError(f"{path}: cannot be read as a file of settings: {error.strerror}") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise HgldError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):

@@ -1,4 +1,8 @@
-"""The shape of every table that one stage hands to another, checked with pandera where it is written."""
+"""The shape of the tables that come from outside or out of a model, checked with pandera where they are written.
+
+These are GLDv2's metadata, the index of the image tars, what Wikidata says, and CLIP's proposals. The tables that are
+made of them (build, queue, release) are not checked here.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -12,10 +16,8 @@ if TYPE_CHECKING:
 METADATA = ("train", "train_clean", "train_label_to_category", "index", "index_image_to_landmark",
             "index_label_to_category", "test", "retrieval_solution", "recognition_solution")  # fmt: skip
 
-_LABEL = ["category", "supercategory", "hierarchical_label", "natural_or_human_made"]
-
 # name -> ({column: check}, the columns that together name a row). A check is "id" (16 hex digits), "landmark"
-# (digits), "qid", "text" (not empty), "any" (may be empty), "count" or "share".
+# (1 to 18 digits), "qid", "text" (not empty), "any" (may be empty), "count" or "share".
 _SHAPES: dict[str, tuple[dict[str, str], list[str]]] = {
     "train": ({"id": "id", "url": "text", "landmark_id": "landmark"}, ["id"]),
     "train_clean": ({"id": "id", "landmark_id": "landmark"}, ["id"]),
@@ -34,7 +36,6 @@ _SHAPES: dict[str, tuple[dict[str, str], list[str]]] = {
     "class_labels": ({"qid": "qid", "label": "text"}, ["qid"]),
     "proposals": ({"category": "text", "hierarchical_label": "text", "score": "share", "margin": "share",
                    "runner_up": "text", "images": "count", "evidence": "text"}, ["category"]),
-    "labels": ({**dict.fromkeys(_LABEL, "any"), "source": "any"}, ["category"]),
 }  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def _schema(name: str) -> "pa.DataFrameSchema":
     text = "str"
     checks: dict[str, pa.Column] = {
         "id": pa.Column(text, pa.Check.str_matches(r"^[0-9a-f]{16}$", error="16 hex digits")),
-        "landmark": pa.Column(text, pa.Check.str_matches(r"^[0-9]+$", error="digits")),
+        "landmark": pa.Column(text, pa.Check.str_matches(r"^[0-9]{1,18}$", error="1 to 18 digits")),
         "qid": pa.Column(text, pa.Check.str_matches(r"^Q[0-9]+$", error="a QID")),
         "text": pa.Column(text, pa.Check.str_length(min_value=1, error="not empty")),
         "any": pa.Column(text),
@@ -78,5 +79,5 @@ def _schema(name: str) -> "pa.DataFrameSchema":
     return pa.DataFrameSchema(
         {column: checks[check] for column, check in columns.items()},
         unique=key,
-        strict="filter" if name == "labels" else True,
+        strict=True,
     )

@@ -174,4 +174,4 @@ def _anchor_problems(row: dict[str, str], anchors: dict[str, Anchor]) -> Iterato
         yield f"{row['anchor_qid']} is also an anchor of '{anchors[row['anchor_qid']].hierarchical_label}'"
     others = {a.natural_or_human_made for a in anchors.values() if a.hierarchical_label == label}
     if others - {nature}:
-        yield f"'{label}' is {', '.join(others)} in another row"
+        yield f"'{label}' is {', '.join(sorted(others - {nature}))} in another row"

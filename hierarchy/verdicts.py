@@ -79,7 +79,7 @@ def append_verdict(folder: Path, verdict: Verdict) -> None:
     """
     path, line = file_of(folder, verdict.annotator), to_line(verdict)
     with _locked(folder):
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        text = _text(path) if path.is_file() else ""
         if text and not text.endswith("\n"):
             text += "\n"
         _write(path, (text or _HEADER) + line)
@@ -89,7 +89,7 @@ def remove_verdict(folder: Path, verdict: Verdict) -> bool:
     """Take back the last row that equals `verdict`; False when there is none. Other rows stay as they are."""
     path, line = file_of(folder, verdict.annotator), to_line(verdict)
     with _locked(folder):
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+        lines = _text(path).splitlines(keepends=True) if path.is_file() else []
         places = [place for place, one in enumerate(lines) if one == line]
         if places:
             del lines[places[-1]]
@@ -138,9 +138,9 @@ def read_verdicts(folder: Path, labels: Collection[str]) -> tuple[list[Verdict],
     problems: list[str] = []
     for path in sorted(Path(folder).glob("*.csv")):
         try:
-            lines = path.read_text(encoding="utf-8").split("\n")
-        except UnicodeDecodeError as error:
-            problems.append(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8")
+            lines = _text(path).split("\n")
+        except HgldError as error:
+            problems.append(str(error))
             continue
         if lines[0].rstrip("\r") != _HEADER.rstrip("\n"):
             problems.append(
@@ -153,6 +153,16 @@ def read_verdicts(folder: Path, labels: Collection[str]) -> tuple[list[Verdict],
                 rows += [verdict] if verdict else []
                 problems += [f"{path}:{number}: {problem}"] if problem else []
     return rows, problems
+
+
+def _text(path: Path) -> str:
+    """The contents of a verdict file, without the mark that some editors put before UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise HgldError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
+    except OSError as error:
+        raise HgldError(f"{path}: cannot be read as a file of verdicts: {error.strerror}") from None
 
 
 def _parse(line: str, path: Path, labels: Collection[str]) -> tuple[Verdict | None, str]:

@@ -17,7 +17,7 @@ def run(params: Params) -> None:
     """
     settings = params.download
     source = Source(settings.source, settings.timeout_s, settings.retries)
-    manifest, rows = [], {}
+    manifest, rows, verified = [], {}, 0
     with replacing(params.data / "metadata", directory=True) as folder:
         for name, table in TABLES.items():
             path = params.data / "downloads" / table.file
@@ -25,10 +25,11 @@ def run(params: Params) -> None:
             frame = read_table(name, path)
             write_parquet(frame, folder / f"{name}.parquet")
             rows[name] = len(frame)
-            manifest.append(_entry(source, table.file, path, found))
+            verified += found.verified
+            manifest.append(_entry(source, table.file, path, found.md5))
         write_text(json.dumps(rows, indent=2) + "\n", folder / "metrics.json")
     write_text(json.dumps(manifest, indent=2) + "\n", params.data / "downloads" / "manifest.json")
-    print(f"{len(rows)} tables, {sum(rows.values()):,} rows, every published MD5 right")
+    print(f"{len(rows)} tables, {sum(rows.values()):,} rows, {verified} verified by their published MD5")
 
 
 def _entry(source: Source, file: str, path: Path, found: str) -> dict[str, object]:

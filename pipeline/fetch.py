@@ -4,6 +4,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import requests
@@ -26,6 +27,8 @@ class Source:
     retries: int = 3
 
     def __post_init__(self) -> None:
+        if not self.base.strip():
+            raise HgldError("the source is empty; give an https URL or a folder laid out like GLDv2's server")
         parts = urlsplit(self.base)
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise HgldError(f"{self.base}: plain http is not accepted; use https, or a local folder")
@@ -48,8 +51,11 @@ class Source:
         if not self.remote:
             path = Path(self.base) / name
             return path.read_bytes() if path.is_file() else None
-        with self._get(name) as response:
-            return None if response.status_code in (403, 404) else self._checked(response).content
+        try:
+            with self._get(name) as response:
+                return None if response.status_code in (403, 404) else self._checked(response).content
+        except requests.RequestException as error:
+            raise self._broke_off(name, error) from None
 
     def fetch(self, name: str, target: Path) -> None:
         """Copy one file to `target`; a broken transfer leaves `target` as it was.
@@ -67,9 +73,10 @@ class Source:
                 for chunk in self._checked(response).iter_content(_CHUNK):
                     handle.write(chunk)
         except requests.RequestException as error:
-            raise HgldError(
-                f"{self.place(name)}: the transfer broke off ({error}); run the stage again"
-            ) from None
+            raise self._broke_off(name, error) from None
+
+    def _broke_off(self, name: str, error: requests.RequestException) -> HgldError:
+        return HgldError(f"{self.place(name)}: the transfer broke off ({error}); run the stage again")
 
     def _get(self, name: str) -> requests.Response:
         policy = Retry(total=self.retries, backoff_factor=0.5, backoff_jitter=0.5, raise_on_status=False,
@@ -109,8 +116,15 @@ def published_md5(source: Source, name: str) -> str | None:
     return found.group(1).decode().lower()
 
 
-def fetch_verified(source: Source, name: str, target: Path, *, require_md5: bool) -> str:
-    """Bring `name` to `target`, whole and with the published MD5; returns the MD5 found.
+class Fetched(NamedTuple):
+    """A file that was brought: its MD5, and whether that is the published one (False: none is published)."""
+
+    md5: str
+    verified: bool
+
+
+def fetch_verified(source: Source, name: str, target: Path, *, require_md5: bool) -> Fetched:
+    """Bring `name` to `target`, whole and with the published MD5 where there is one.
 
     A `target` that already has the published MD5 is left as it is, so a killed run goes on where it stopped.
 
@@ -122,7 +136,7 @@ def fetch_verified(source: Source, name: str, target: Path, *, require_md5: bool
             f"{source.place(name)}: no MD5 is published for it; set require_md5: false to go on without"
         )
     if expected is not None and target.is_file() and md5(target) == expected:
-        return expected
+        return Fetched(expected, verified=True)
     with replacing(target) as part:
         source.fetch(name, part)
         found = md5(part)
@@ -131,4 +145,4 @@ def fetch_verified(source: Source, name: str, target: Path, *, require_md5: bool
                 f"{source.place(name)}: MD5 is {found}, published is {expected}; "
                 "the file is damaged or was replaced: fetch it again, or correct the published value"
             )
-    return found
+    return Fetched(found, verified=expected is not None)

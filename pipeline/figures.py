@@ -135,11 +135,26 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
     return found
 
 
+def _of_card(block: Callable[[Numbers, Path], str]) -> Callable[[Numbers, Path], str]:
+    """`block`, with HgldError for a card.json that does not hold what the block shows."""
+
+    def checked(card: Numbers, data: Path) -> str:
+        try:
+            return block(card, data)
+        except (KeyError, AttributeError, TypeError, ValueError) as error:
+            raise HgldError(
+                f"{data / 'release' / 'card.json'}: not the figures of a release ({type(error).__name__}: {error}); "
+                "run: dvc repro release"
+            ) from None
+
+    return checked
+
+
 BLOCKS: dict[str, Callable[[Numbers, Path], str]] = {
-    "splits": _splits,
-    "sources": _sources,
-    "labels": _labels,
-    "rules": _rules,
+    "splits": _of_card(_splits),
+    "sources": _of_card(_sources),
+    "labels": _of_card(_labels),
+    "rules": _of_card(_rules),
     "wikidata": _wikidata,
     "clip": _clip,
     "benchmark": _benchmark,
@@ -157,11 +172,18 @@ MADE_FROM = {
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object that a stage wrote. Raises HgldError that names the stage when it is not there."""
+    """A JSON object that a stage wrote. Raises HgldError that names the stage when it is not there or not that."""
+    again = f"run the stage that makes it: dvc repro {path.parent.name}"
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise HgldError(f"no {path}; run the stage that makes it: dvc repro {path.parent.name}") from None
+        raise HgldError(f"no {path}; {again}") from None
     except json.JSONDecodeError as error:
-        raise HgldError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
+        raise HgldError(f"{path}:{error.lineno}: not JSON: {error.msg}; {again}") from None
+    except UnicodeDecodeError:
+        raise HgldError(f"{path}: not JSON: not UTF-8; {again}") from None
+    except (OSError, RecursionError) as error:
+        raise HgldError(f"{path}: cannot be read: {error}; {again}") from None
+    if not isinstance(content, dict):
+        raise HgldError(f"{path}: expected a JSON object, found {type(content).__name__}; {again}")
     return content

@@ -58,6 +58,8 @@ def read_table(name: str, path: Path) -> pd.DataFrame:
     """
     table = TABLES[name]
     frame = table.shape(_read_strings(path, table.header))
+    if frame.empty:
+        raise HgldError(f"{path}: a header and no rows; expected a table: fetch the file again")
     return validated(frame.sort_values(table.key, kind="stable", ignore_index=True), name, str(path))
 
 
@@ -73,16 +75,14 @@ def _read_strings(path: Path, header: list[str]) -> pd.DataFrame:
         return "skip"
 
     try:
-        table = pacsv.read_csv(
-            path,
-            read_options=pacsv.ReadOptions(use_threads=False),
-            parse_options=pacsv.ParseOptions(invalid_row_handler=note),
-            convert_options=pacsv.ConvertOptions(
-                column_types={name: pa.string() for name in header}, strings_can_be_null=False
-            ),
-        )
-    except FileNotFoundError:
-        raise HgldError(f"no file {path}") from None
+        try:
+            table = _parsed(path, header, None)
+        except pa.ArrowInvalid:
+            # Arrow decodes a malformed row before it hands it over, and cannot report that this failed
+            _check_utf8(path)
+            table = _parsed(path, header, note)
+    except OSError as error:
+        raise _unreadable(path, error) from None
     except pa.ArrowInvalid as error:
         raise HgldError(f"{path}: not a UTF-8 CSV file: {error}") from None
     if table.column_names != header:
@@ -93,3 +93,31 @@ def _read_strings(path: Path, header: list[str]) -> pd.DataFrame:
         raise HgldError(f"{len(bad)} malformed row(s):\n" + "\n".join(bad))
     frame: pd.DataFrame = table.to_pandas()
     return frame.astype("str")
+
+
+def _parsed(path: Path, header: list[str], handler: Callable[[pacsv.InvalidRow], str] | None) -> pa.Table:
+    return pacsv.read_csv(
+        path,
+        read_options=pacsv.ReadOptions(use_threads=False),
+        parse_options=pacsv.ParseOptions(invalid_row_handler=handler),
+        convert_options=pacsv.ConvertOptions(
+            column_types={name: pa.string() for name in header}, strings_can_be_null=False
+        ),
+    )
+
+
+def _check_utf8(path: Path) -> None:
+    """Raise HgldError with the line of the first byte that is not UTF-8."""
+    with path.open("rb") as handle:
+        for number, line in enumerate(handle, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                found = f"{error.reason} (byte {error.start + 1} of the line)"
+                raise HgldError(f"{path}:{number}: not a UTF-8 CSV file: {found}; fetch it again") from None
+
+
+def _unreadable(path: Path, error: OSError) -> HgldError:
+    if isinstance(error, FileNotFoundError):
+        return HgldError(f"no file {path}")
+    return HgldError(f"{path}: cannot be read: {error.strerror or error}")

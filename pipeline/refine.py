@@ -12,6 +12,7 @@ from hgld.hierarchy.params import Params, Refine
 from hgld.hierarchy.proposals import accepted, label_vectors, mean_probabilities, propose
 from hgld.hierarchy.schemas import validated
 from hgld.hierarchy.tables import read_parquet, write_parquet
+from hgld.pipeline.figures import read_json
 from hgld.pipeline.sample.measure import unlabelled_accuracy
 
 Metrics = dict[str, float | int | None]
@@ -47,10 +48,12 @@ def _zero_shot(folder: Path, temperature: float) -> pd.DataFrame:
     """The proposals for every category that `embed` saw."""
     images, rows = _vectors(folder, "images")
     prompts, texts = _vectors(folder, "prompts")
-    model = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["model"]
+    model = read_json(folder / "summary.json").get("model")
+    if not isinstance(model, str):
+        raise HgldError(f"{folder / 'summary.json'}: names no model; run: dvc repro embed")
     names, vectors = label_vectors(prompts, list(texts["hierarchical_label"]))
     found = mean_probabilities(images, list(rows["category"]), vectors, temperature)
-    return propose(*found, names, str(model))
+    return propose(*found, names, model)
 
 
 def _vectors(

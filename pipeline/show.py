@@ -1,14 +1,16 @@
 """`hgld show`: the chain of evidence of one label, from the landmark's category to the decision."""
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from hgld.hierarchy.category import category_url, normalise
-from hgld.hierarchy.errors import HgldError, suggest
+from hgld.hierarchy.errors import HgldError
 from hgld.hierarchy.params import Params
 from hgld.hierarchy.tables import read_parquet
 from hgld.hierarchy.taxonomy import load_taxonomy
@@ -33,6 +35,8 @@ def show(key: str, params: Params) -> str:
 
     Raises HgldError when nothing is called so, with the nearest name there is.
     """
+    if any(unicodedata.category(sign) == "Cs" for sign in key):
+        raise HgldError(f"{key!r} is not UTF-8 text; give a landmark id, or a category's name or URL")
     tables = {split: landmarks(params, split) for split in SPLITS}
     found = _by_id(key.strip(), tables)
     if not found:
@@ -62,11 +66,18 @@ def _by_name(key: str, tables: Mapping[str, pd.DataFrame]) -> str:
     name = normalise(key)
     known = set(pd.concat([table["category"] for table in tables.values()]))
     if name not in known:
-        # difflib is slow on 200,000 names; a typing error seldom hits the first letter
-        near = [one for one in known if one[0] == name[0] and abs(len(one) - len(name)) <= 4]
         kind = "landmark id or category" if key.strip().isdigit() else "category"
-        raise HgldError(f"no {kind} '{key}' in the metadata{suggest(name, sorted(near))}")
+        raise HgldError(f"no {kind} '{key}' in the metadata{_hint(name, known)}")
     return name
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown category: the nearest there is, whatever its case, or nothing."""
+    # difflib is slow on 200,000 names; a typing error seldom hits the first letter
+    near = {one.casefold(): one for one in sorted(known)
+            if one[0] == name[0] and abs(len(one) - len(name)) <= 4}  # fmt: skip
+    found = get_close_matches(name.casefold(), near, n=1)
+    return f"; did you mean '{near[found[0]]}'?" if found else ""
 
 
 def _aligned(lines: list[_Line]) -> list[str]:

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import http.client
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 from time import sleep
 from typing import Any
 from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
 
 from SPARQLWrapper import JSON, POST, SPARQLExceptions, SPARQLWrapper
 
@@ -61,6 +63,7 @@ def select(endpoint: Endpoint, query: str, columns: Sequence[str]) -> list[Row]:
 
     Raises QueryTimeoutError when the endpoint runs out of time, HgldError for all else that is not rows of `columns`.
     """
+    _check_url(endpoint.url)
     kept = _cache_path(endpoint, query)
     if kept is not None and kept.is_file():
         return _rows(_parsed(gzip.decompress(kept.read_bytes()).decode("utf-8"), endpoint), columns, endpoint)
@@ -118,6 +121,17 @@ def qid(uri: str) -> str:
     """The QID of an entity's URI; "" for anything else (an unknown value, a lexeme, a property)."""
     found = uri.removeprefix(ENTITY)
     return found if uri.startswith(ENTITY) and found[:1] == "Q" and found[1:].isdigit() else ""
+
+
+def _check_url(url: str) -> None:
+    """Raise HgldError unless `url` is one of http or https: a file would be read as if it were an answer."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        good = False
+    if not good:
+        raise HgldError(f"'{url}' is not the URL of a SPARQL endpoint; expected http://... or https://...")
 
 
 def _cache_path(endpoint: Endpoint, query: str) -> Path | None:
@@ -196,8 +210,10 @@ def _retry_after(header: str | None) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(header).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
+    if not math.isfinite(seconds):
+        return None
     return min(max(seconds, 0.0), _LONGEST_WAIT_S)
 
 
@@ -207,19 +223,21 @@ def _raise_if_timeout(body: str) -> None:
 
 
 def _parsed(body: str, endpoint: Endpoint) -> Any:
-    _raise_if_timeout(body)
     try:
         return json.loads(body)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
+        _raise_if_timeout(body)
         what = "a web page" if body.lstrip()[:1] == "<" else "nothing" if not body.strip() else "broken JSON"
         raise _BrokenError(f"{endpoint.url}: {what} instead of a JSON result: {_short(body)}") from None
 
 
 def _rows(result: Any, columns: Sequence[str], endpoint: Endpoint) -> list[Row]:
     try:
-        found = list(result["head"]["vars"])
+        found = [_text(name) for name in result["head"]["vars"]]
         bindings = result["results"]["bindings"]
-        rows = [{name: row[name]["value"] if name in row else "" for name in columns} for row in bindings]
+        rows = [
+            {name: _text(row[name]["value"]) if name in row else "" for name in columns} for row in bindings
+        ]
     except (KeyError, TypeError):
         raise HgldError(f"{endpoint.url}: JSON that is no SPARQL result: {_short(result)}") from None
     if sorted(found) != sorted(columns):
@@ -228,5 +246,15 @@ def _rows(result: Any, columns: Sequence[str], endpoint: Endpoint) -> list[Row]:
     return sorted(rows, key=lambda row: [row[name] for name in columns])
 
 
+def _text(value: object) -> str:
+    """`value` itself; raises TypeError when it is no text."""
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, found {type(value).__name__}")
+    return value
+
+
 def _short(what: object) -> str:
-    return " ".join(str(what).split())[:160]
+    try:
+        return " ".join(str(what).split())[:160]
+    except RecursionError:
+        return "(too deeply nested to show)"

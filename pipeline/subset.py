@@ -6,6 +6,7 @@ label) and `commons_category.tsv.gz` (item, category). `hgld serve FOLDER` makes
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,17 +51,30 @@ def subset_to_ntriples(folder: Path, out: Path) -> int:
 
 
 def _pairs(path: Path, header: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    number = 0
+    for number, line in enumerate(_lines(path), 1):
+        cells = tuple(line.rstrip("\r\n").split("\t"))
+        if len(cells) != 2 or (number == 1 and cells != header):
+            raise HgldError(f"{path}:{number}: expected {' and '.join(header)}; found {line.strip()[:80]}")
+        if number > 1:
+            yield cells[0], cells[1]
+    if not number:
+        raise HgldError(f"{path}:1: expected {' and '.join(header)}; found nothing")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a gzipped text. Raises HgldError when it is not there, cut short, or something else."""
     if not path.is_file():
         raise HgldError(f"no table {path}; expected {', '.join(TABLES)}")
-    with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
-        for number, line in enumerate(lines, 1):
-            cells = tuple(line.rstrip("\r\n").split("\t"))
-            if len(cells) != 2 or (number == 1 and cells != header):
-                raise HgldError(
-                    f"{path}:{number}: expected {' and '.join(header)}; found {line.strip()[:80]}"
-                )
-            if number > 1:
-                yield cells[0], cells[1]
+    try:
+        with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
+            yield from lines
+    except EOFError:
+        raise HgldError(f"{path}: the gzip file is cut short; fetch it again") from None
+    except UnicodeDecodeError:
+        raise HgldError(f"{path}: not UTF-8; expected a gzipped table in UTF-8") from None
+    except (OSError, zlib.error) as error:
+        raise HgldError(f"{path}: not a gzip file, or damaged ({error}); fetch it again") from None
 
 
 def _is_item(identifier: str) -> bool:

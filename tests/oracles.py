@@ -1,4 +1,4 @@
-"""Every metric and rank loss once more, as slow loops straight from the formula (SEEDS §2, §3), for one query.
+"""Every metric and rank loss once more, as slow loops straight from the formula, for one query.
 
 Nothing here is shared with the package: plain Python floats, no tensors, no levels of indirection.
 """

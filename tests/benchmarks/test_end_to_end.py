@@ -13,7 +13,7 @@ import torch
 from hgld.benchmarks import evaluate, train
 from hgld.hierarchy.errors import HgldError
 from hgld.hierarchy.files import sha256
-from hgld.hierarchy.params import Params
+from hgld.hierarchy.params import LossTerm, Params
 from hgld.hierarchy.tables import write_parquet
 from tests.benchmarks.conftest import make_world, tiny
 
@@ -101,6 +101,43 @@ def test_the_curves_hold_every_term(world: Params) -> None:
     assert curves["epoch"].tolist() == [1, 2]
     weighted = 0.9 * curves["sup_hap"] + 0.1 * curves["cluster"]
     assert curves["loss"].tolist() == pytest.approx(weighted.tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "curves", "message"),
+    [
+        ({"metrics": ["H-PA"]}, "", "unknown metric 'H-PA'"),
+        ({"metrics": ["AP_l7"]}, "", "level 7"),
+        ({}, "epoch,loss\n1,high\n", "curves.csv: column 'loss'"),
+        ({}, "", "curves.csv: not a table"),
+    ],
+)
+def test_what_cannot_be_reported_is_found_before_the_model_is_read(
+    tmp_path: Path, settings: Params, change: dict[str, object], curves: str, message: str
+) -> None:
+    (tmp_path / "curves.csv").write_text(curves, encoding="utf-8")
+    asked = settings.model_copy(update={"benchmark": settings.benchmark.model_copy(update=change)})
+    with pytest.raises(HgldError, match=message):
+        evaluate.benchmark(tmp_path / "none.pt", asked, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "message"),
+    [
+        ("sup_hpa", 0, "unknown loss 'sup_hpa'; did you mean 'sup_hap'"),
+        ("cluster", 9, "level must be .* found 9"),
+    ],
+)
+def test_a_loss_that_is_not_there_is_found_before_anything_is_read(
+    settings: Params, name: str, level: int, message: str
+) -> None:
+    with pytest.raises(HgldError, match=message):
+        train.run(tiny(settings, loss=[LossTerm(name=name, weight=1.0, settings={"level": level})]))
+
+
+@pytest.mark.parametrize("seed", [2**70, True, "7", None, 1.5])
+def test_a_seed_that_torch_does_not_take_counts_as_none(seed: object) -> None:
+    assert evaluate.first_seed({"train": {"seed": seed}}) == 0
 
 
 class Balanced(HTMLParser):

@@ -72,10 +72,13 @@ def test_equal_networks_give_equal_bytes(tmp_path: Path) -> None:
         ({"state_dict": state(lambda s: s.update({"head.bias": 3}))}, "head.bias is int"),
         ({"format": "hgld-model/2"}, "found format 'hgld-model/2'"),
         (
-            {"model": {**SHAPE.model_dump(), "backbone": "test_vit", "image_size": 64}},
-            "backbone 'test_vit' does not take images of 64 px",
+            {"model": {**SHAPE.model_dump(), "backbone": "vit_tiny_patch16_224", "image_size": 64}},
+            "backbone 'vit_tiny_patch16_224' does not take images of 64 px",
         ),
-        ({"state_dict": state(lambda s: s.update({"head.bias": torch.zeros(8).to_sparse()}))}, "torch.sparse_coo"),
+        (
+            {"state_dict": state(lambda s: s.update({"head.bias": torch.zeros(8).to_sparse()}))},
+            "torch.sparse_coo",
+        ),
         ({"state_dict": state(lambda s: s.update({"head.bias": torch.zeros(8, device="meta")}))}, "on meta"),
         (
             {"state_dict": state(lambda s: s.update({"head.bias": torch.zeros(8, dtype=torch.complex64)}))},

@@ -38,6 +38,10 @@ def test_the_file_chooses_the_profile() -> None:
         ("    batch_size: 64", "    batch_size: '64'", "sample.train.batch_size: .*found '64'"),
         ("profile: sample", "profile: [", "not YAML"),
         ("profile: sample", "profile: full", "no profile 'full'"),
+        ("profile: sample", "profile: sample\n1: {}", "expected names as keys, found 1"),
+        ("  refine:", "  5: {}\n  refine:", "sample: expected names as keys, found 5"),
+        ("temperature: 0.05", "temperature: .inf", "sample.refine.temperature: .*finite"),
+        ("temperature: 0.05", "temperature: .nan", "sample.refine.temperature: .*finite"),
     ],
 )  # fmt: skip
 def test_a_fault_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -50,6 +54,11 @@ def test_a_fault_is_named(tmp_path: Path, old: str, new: str, message: str) -> N
 def test_another_document_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(HgldError):
         _load(tmp_path, text)
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HgldError, match="cannot be read as a file of settings"):
+        load_params(tmp_path)
 
 
 def test_a_missing_file_says_where_to_run() -> None:

@@ -43,6 +43,27 @@ def test_a_new_file_has_a_header_and_one_line_a_verdict(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "review").iterdir()] == ["ana.csv"]
 
 
+def test_a_file_that_begins_with_a_byte_order_mark_is_read_and_written(tmp_path: Path) -> None:
+    append_verdict(tmp_path, _verdict())
+    path = tmp_path / "ana.csv"
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    append_verdict(tmp_path, _verdict("Lake"))
+    assert list(load_verdicts(tmp_path, LABELS)["category"]) == ["Abbey", "Lake"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "dangling link", "not UTF-8"])
+def test_what_cannot_be_read_is_named(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "dir.csv"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "dangling link":
+        path.symlink_to("nowhere")
+    else:
+        path.write_bytes(b"\xff")
+    with pytest.raises(HgldError, match=r"dir\.csv: (cannot be read|not UTF-8)"):
+        load_verdicts(tmp_path, LABELS)
+
+
 _TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=30)
 
 

@@ -22,6 +22,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path.startswith("/short") and self.path.endswith(".csv"):
             self._answer(200, BODY[: len(BODY) // 2], length=len(BODY))
+        elif self.path.startswith("/cut"):
+            self._answer(200, b"0123", length=44)
         elif self.path.startswith("/flaky") and _Handler.failures < 2:
             _Handler.failures += 1
             self._answer(503, b"busy")
@@ -66,7 +68,7 @@ def _folder(root: Path, digest: str) -> str:
 def test_a_file_comes_over_http_with_its_published_md5(server: str, tmp_path: Path) -> None:
     found = fetch_verified(Source(server + "/ok"), "metadata/test.csv", tmp_path / "t.csv", require_md5=True)
     assert (tmp_path / "t.csv").read_bytes() == BODY
-    assert found == hashlib.md5(BODY).hexdigest()
+    assert found == (hashlib.md5(BODY).hexdigest(), True)
 
 
 def test_a_busy_server_is_asked_again(server: str, tmp_path: Path) -> None:
@@ -111,6 +113,24 @@ def test_a_missing_file_names_its_url(server: str, tmp_path: Path) -> None:
 def test_an_unreachable_server_is_one_clear_message(tmp_path: Path) -> None:
     with pytest.raises(HgldError, match="cannot be reached after 1 tries"):
         published_md5(Source("http://127.0.0.1:9", retries=0), "metadata/test.csv")
+
+
+def test_a_listing_that_breaks_off_is_one_clear_message(server: str) -> None:
+    with pytest.raises(HgldError, match=r"md5\.test\.csv\.txt: the transfer broke off"):
+        published_md5(Source(server + "/cut", retries=0), "metadata/test.csv")
+
+
+@pytest.mark.parametrize("base", ["", " "])
+def test_an_empty_source_is_refused(base: str) -> None:
+    with pytest.raises(HgldError, match="the source is empty"):
+        Source(base)
+
+
+def test_a_file_without_a_published_md5_is_not_called_verified(tmp_path: Path) -> None:
+    base = _folder(tmp_path, "")
+    (tmp_path / "md5sum/metadata/md5.test.csv.txt").unlink()
+    found = fetch_verified(Source(base), "metadata/test.csv", tmp_path / "t.csv", require_md5=False)
+    assert not found.verified
 
 
 def test_plain_http_and_missing_folders_are_refused() -> None:

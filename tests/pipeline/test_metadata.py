@@ -52,7 +52,10 @@ def test_every_malformed_row_is_listed_with_its_line(tmp_path: Path) -> None:
         ("id,url\n", "expected the header id,url,landmark_id"),
         ("id,url,landmark_id\nxyz,u,1\n", "16 hex digits"),
         (f"id,url,landmark_id\n{A},u,1\n{A},u,2\n", "not a valid 'train' table"),
+        (f"id,url,landmark_id\n{A},u,{'1' * 19}\n", "1 to 18 digits"),
         ("", "not a UTF-8 CSV"),
+        ("id,url,landmark_id\n", "a header and no rows"),
+        (b"id,url,landmark_id\n\xff\xfe,u\n", "train.csv:2: not a UTF-8 CSV file"),
         (b"id,url,landmark_id\n" + A.encode() + b",\xff,1\n", "not a UTF-8 CSV"),
     ],
 )

@@ -114,3 +114,11 @@ def test_vectors_that_do_not_fit_their_table_are_refused(embedded) -> None:
     (embedded.data / "embed" / "images.npy").write_bytes(b"\x93NUMPY nonsense")
     with pytest.raises(HgldError, match="not an array of vectors"):
         run(embedded.params)
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", "{}"])
+def test_a_summary_without_a_model_is_refused(embedded, text: str | None) -> None:
+    path = embedded.data / "embed" / "summary.json"
+    path.unlink() if text is None else path.write_text(text, encoding="utf-8")
+    with pytest.raises(HgldError, match=r"summary\.json.*dvc repro embed"):
+        run(embedded.params)

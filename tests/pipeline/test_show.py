@@ -78,6 +78,8 @@ def test_before_the_release(proposed) -> None:
 
 @pytest.mark.parametrize(("key", "message"), [
     ("Red Chapl", "no category 'Red Chapl' in the metadata; did you mean 'Red Chapel'?"),
+    ("RED CHAPEL", "no category 'RED CHAPEL' in the metadata; did you mean 'Red Chapel'?"),
+    ("\udcff", "'\\udcff' is not UTF-8 text; give a landmark id, or a category's name or URL"),
     ("999", "no landmark id or category '999' in the metadata"),
     ("Category:", "no category name in 'Category:'"),
 ])  # fmt: skip

@@ -80,6 +80,11 @@ def serve(script: Script) -> Iterator[tuple[Server, Endpoint]]:
         server.server_close()
 
 
+def answer(*bindings: object) -> str:
+    """The JSON of an answer with these bindings, whatever they are."""
+    return json.dumps({"head": {"vars": ["item", "label"]}, "results": {"bindings": bindings}})
+
+
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What the client would have waited, in seconds."""
@@ -153,12 +158,48 @@ def test_what_another_try_may_repair(waits: list[float], broken: Answer, message
         ),
         (always(200, "[1]"), "JSON that is no SPARQL result"),
         (always(410, ""), "answered 410"),
+        (always(200, answer({"item": {"value": None}})), "JSON that is no SPARQL result"),
+        (
+            always(200, answer({"item": {"value": 1}}, {"item": {"value": "a"}})),
+            "JSON that is no SPARQL result",
+        ),
+        (always(200, answer(7)), "JSON that is no SPARQL result"),
+        (
+            always(200, '{"head": {"vars": [1, "a"]}, "results": {"bindings": []}}'),
+            "JSON that is no SPARQL result",
+        ),
     ],
 )
 def test_what_no_try_repairs(waits: list[float], script: Script, message: str) -> None:
     with serve(script) as (server, endpoint), pytest.raises(HgldError, match=message):
         select(endpoint, "SELECT", COLUMNS)
     assert len(server.queries) == 1
+
+
+@pytest.mark.parametrize("header", ["nan", "inf", "soon", "Mon, 01 Jan 99999 00:00:00 GMT"])
+def test_a_senseless_retry_after_is_as_none(waits: list[float], header: str) -> None:
+    with serve(then((429, {"Retry-After": header}, ""), (200, {}, GOOD))) as (_, endpoint):
+        assert select(endpoint, "SELECT", COLUMNS) == ROWS
+    assert [one for one in waits if one] == [0.5]
+
+
+def test_a_label_that_reads_like_a_trace_is_a_label() -> None:
+    body = answer({"item": {"value": "a"}, "label": {"value": "TimeoutException"}})
+    with serve(always(200, body)) as (_, endpoint):
+        assert select(endpoint, "SELECT", COLUMNS) == [{"item": "a", "label": "TimeoutException"}]
+
+
+def test_deep_nesting_is_broken_json(waits: list[float]) -> None:
+    with serve(always(200, "[" * 200_000)) as (_, endpoint), pytest.raises(HgldError, match="broken JSON"):
+        select(endpoint, "SELECT", COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/hostname", "ftp://example.org/q", "http://", "http://[", "nowhere"]
+)
+def test_only_http_is_asked(url: str) -> None:
+    with pytest.raises(HgldError, match="not the URL of a SPARQL endpoint"):
+        select(Endpoint(url, "test", retries=0), "SELECT", COLUMNS)
 
 
 @pytest.mark.parametrize("script", [always(200, TRACE), always(500, TRACE)])
