@@ -53,11 +53,10 @@ class Grid:
         first = place.floor()
         self.nodes, self.fraction = first.long(), place - first
         self.size = int(first.amax()) + precision.points
+        self.every = Places(self.nodes, lagrange(self.fraction, self.points))
 
-    def places(self, at: Tensor | None = None) -> Places:
-        """Of all points, or of the points `at` (K,). (To work weights out anew is cheaper than to fetch them.)"""
-        if at is None:
-            return Places(self.nodes, lagrange(self.fraction, self.points))
+    def places(self, at: Tensor) -> Places:
+        """Of the points `at` (K,). (To work weights out anew is cheaper than to fetch them.)"""
         return Places(self.nodes.gather(0, at), lagrange(self.fraction.gather(0, at), self.points))
 
     def spread(self, slots: int, slot: Tensor, places: Places, mass: Tensor | None = None) -> Tensor:

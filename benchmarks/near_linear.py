@@ -232,13 +232,13 @@ def _sigmoid_adjoint(rows: Rows, grid: Grid, places: Places, tau: float, weight:
     (field,) = grid.convolved(masses, _kernels(grid, tau)[1:])
     # The deepest group is a source of nothing: a field of noughts.
     field = torch.nn.functional.pad(field.reshape(count, groups, -1), (0, 0, 0, 1))
-    (back,) = grid.read([field], _slot_of_group(rows), grid.places())
+    (back,) = grid.read([field], _slot_of_group(rows), grid.every)
     return back.view_as(rows.y)
 
 
 def _by_group(rows: Rows, grid: Grid) -> Tensor:
     """All items on the grid, a row of nodes for each (row, group) -> (R, G + 1, size)."""
-    masses = grid.spread(len(rows.y) * (rows.groups + 1), _slot_of_group(rows), grid.places())
+    masses = grid.spread(len(rows.y) * (rows.groups + 1), _slot_of_group(rows), grid.every)
     return masses.view(len(rows.y), rows.groups + 1, grid.size)
 
 
@@ -278,7 +278,7 @@ def _smooth(rows: Rows, table: Tensor | None, tau: float, precision: Precision) 
         spread = [grid.spread(len(rows.y), rows.row, places, a + b * gain) for gain in gains]
         masses = torch.stack(spread, 1).view(-1, grid.size)
         field = grid.convolved(masses, _kernels(grid, tau)[1:])
-        (back,) = grid.read(field, _slot_of_group(rows), grid.places())
+        (back,) = grid.read(field, _slot_of_group(rows), grid.every)
         back.scatter_add_(0, rows.target, -(a * slope + b * hslope))
         return back.view_as(rows.y)
 

@@ -214,7 +214,7 @@ def test_the_grid_errs_as_little_as_it_says(precision: Any) -> None:
     tau = 0.01
     y = torch.cat([torch.zeros(1), torch.linspace(0, tau, 101), torch.linspace(0, 0.4, 400)]).double()[None]
     grid = Grid(y, tau, precision)
-    places, slot = grid.places(), torch.zeros(y.numel(), dtype=torch.long)
+    places, slot = grid.every, torch.zeros(y.numel(), dtype=torch.long)
     kernel = torch.sigmoid(grid.lags() / tau)
     worst = 0.0
     for source in range(50, 60):
@@ -223,6 +223,14 @@ def test_the_grid_errs_as_little_as_it_says(precision: Any) -> None:
         (found,) = grid.read(grid.convolved(grid.spread(1, slot, places, mass), [kernel]), slot, places)
         worst = max(worst, float((found - torch.sigmoid((y[0] - y[0, source]) / tau)).abs().max()))
     assert worst < (4e-6 if precision is SINGLE else 2e-11)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_best_first_sorts(dtype: torch.dtype) -> None:
+    scores = torch.randn(5, 37, generator=torch.Generator().manual_seed(0)).to(dtype)
+    scores[1] = torch.tensor([0.0, -0.0, 1.0, -1.0])[torch.arange(37) % 4].to(dtype)
+    found = scores.gather(1, fused.best_first(scores))
+    assert torch.equal(found, scores.sort(dim=1, descending=True).values)
 
 
 def test_lagrange_weights_reproduce_polynomials() -> None:
