@@ -9,7 +9,8 @@ the ranks, and pull that back through the ranks by hand. What the backward pass 
 gradient itself, and nothing is computed twice.
 
 Ranks come pair by pair (hgld.benchmarks.ranks; exact to the dtype's rounding), or for long rows from the near-linear
-sums (hgld.benchmarks.near_linear). `DENSE_PAIRS` says from where on; `force` overrides it, for tests and benchmarks.
+sums (hgld.benchmarks.near_linear). `LEAST` and `POSITIVES` say from
+where on; `force` overrides them, for tests and benchmarks.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ from hgld.benchmarks.ordering import LAST, descending_keys
 from hgld.benchmarks.ranks import PairRanks, Pairs, Surrogate, pair_ranks, pairs_of
 from hgld.benchmarks.threads import side_by_side
 
-# Pairs a query up to which they are cheaper than the sums (measured), by dtype. Float64 is
-# chosen for exactness, and gets it for as long as it can be waited for.
-DENSE_PAIRS = {torch.float32: 12_000, torch.float64: 4_000_000}
-SMALL = 1 << 12  # scores below which threads cost more than they save
-ITEMS = 1 << 16  # of the rows that the near-linear sums hold at once: a hundred bytes each, a few MB a level
+# Up to LEAST pairs a query, and up to POSITIVES of them an item, pairs are cheaper than sums (measured: 7 ns a pair; 200
+# ns an item and 100 us a row). Float64 is chosen for exactness, and gets it for as long as it can be waited for.
+LEAST = {torch.float32: 14_000, torch.float64: 1_000_000}
+POSITIVES = 30
+ITEMS = 1 << 17  # of the rows that the near-linear sums hold at once: some hundred bytes each
 
 _forced: ContextVar[str] = ContextVar("_forced", default="")
 
@@ -85,9 +86,8 @@ class _RankScore(torch.autograd.Function):
         gradient = torch.zeros_like(scores) if ctx.needs_input_grad[0] else None
         per_query = float(depth.count_nonzero()) / max(1, len(scores)) * scores.shape[1]
         sums = _long_rows(scores, per_query, surrogate)
-        way, size = (
-            (_by_sums, ITEMS / scores.shape[1]) if sums else (_by_pairs, ranks.BLOCK / max(1.0, per_query))
-        )
+        way = _by_sums if sums else _by_pairs
+        size = ITEMS / scores.shape[1] if sums else ranks.BLOCK / max(1.0, per_query)
 
         def work(rows: slice) -> Tensor:
             def shifted(query: Tensor, t: Tensor, rank: Tensor, hrank: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ class _RankScore(torch.autograd.Function):
             with torch.no_grad():  # a thread of its own starts without it
                 return way(part, surrogate, shifted)
 
-        value = _in_blocks(work, scores, int(size))
+        value = _in_blocks(work, scores, int(size), side=sums)
         if gradient is not None:
             ctx.save_for_backward(gradient)
         return value
@@ -114,14 +114,15 @@ class _RankScore(torch.autograd.Function):
         return gradient * grad[:, None], None, None, None, None
 
 
-def _in_blocks(work: Callable[[slice], Tensor], scores: Tensor, size: int) -> Tensor:
-    """`work` on blocks of at most `size` rows (at least one), on as many threads as torch has -> (B,)."""
+def _in_blocks(work: Callable[[slice], Tensor], scores: Tensor, size: int, *, side: bool) -> Tensor:
+    """`work` on blocks of at most `size` rows (at least one) -> (B,); with `side` on as many threads as torch has.
+
+    The sums are many operations of which torch splits few; pairs are few operations, which torch splits well itself.
+    """
     queries = len(scores)
-    threads = torch.get_num_threads() if scores.device.type == "cpu" else 1
+    threads = torch.get_num_threads() if side and scores.device.type == "cpu" else 1
     size = max(1, min(size, math.ceil(queries / threads)))
     blocks = [slice(at, at + size) for at in range(0, queries, size)]
-    if scores.numel() < SMALL:
-        threads = 1
     with side_by_side(min(threads, len(blocks))) as each:
         return torch.cat([scores.new_zeros(0), *each(work, blocks)])
 
@@ -140,7 +141,7 @@ def _long_rows(scores: Tensor, per_query: float, surrogate: Surrogate) -> bool:
     """Whether to use the near-linear sums, for so many pairs a query."""
     if not scores.numel() or _forced.get() == "pairs":
         return False
-    if per_query <= DENSE_PAIRS[scores.dtype] and _forced.get() != "near_linear":
+    if per_query <= LEAST[scores.dtype] + POSITIVES * scores.shape[1] and _forced.get() != "near_linear":
         return False
     low, high = scores.aminmax()
     return applies(surrogate, float(high - low), precision_of(scores))

@@ -139,7 +139,6 @@ def test_the_order_of_the_items_changes_nothing(name: str, way: str) -> None:
 def test_blocks_and_threads_change_nothing(name: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     scores, labels, others = case("bell", queries=7)
     whole = run(name, way, scores, labels, others)
-    monkeypatch.setattr(fused, "SMALL", 0)
     monkeypatch.setattr(fused, "ITEMS", 2 * N)
     monkeypatch.setattr(ranks, "BLOCK", 5 * N)  # fewer pairs than one query has
     for ours, theirs in zip(run(name, way, scores, labels, others), whole, strict=True):
