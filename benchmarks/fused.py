@@ -9,8 +9,8 @@ the ranks, and pull that back through the ranks by hand. What the backward pass 
 gradient itself, and nothing is computed twice.
 
 Ranks come pair by pair (hgld.benchmarks.ranks; exact to the dtype's rounding), or for long rows from the near-linear
-sums (hgld.benchmarks.near_linear). `LEAST` and `POSITIVES` say from
-where on; `force` overrides them, for tests and benchmarks.
+sums (hgld.benchmarks.near_linear). `LEAST` and `POSITIVES` say from where on; `force` overrides them, for tests and
+benchmarks.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from hgld.benchmarks.ordering import LAST, descending_keys
 from hgld.benchmarks.ranks import PairRanks, Pairs, Surrogate, pair_ranks, pairs_of
 from hgld.benchmarks.threads import side_by_side
 
-# Up to LEAST pairs a query, and up to POSITIVES of them an item, pairs are cheaper than sums (measured: 7 ns a pair; 200
-# ns an item and 100 us a row). Float64 is chosen for exactness, and gets it for as long as it can be waited for.
+# Up to LEAST pairs a query, and up to POSITIVES of them an item, pairs are cheaper than sums (measured: 7 ns a pair,
+# 200 ns an item and 100 us a row). Float64 is chosen for exactness, and gets it for as long as it can be waited for.
 LEAST = {torch.float32: 14_000, torch.float64: 1_000_000}
 POSITIVES = 30
 ITEMS = 1 << 17  # of the rows that the near-linear sums hold at once: some hundred bytes each

@@ -2,8 +2,8 @@
 
     python docs/near_linear_error.py
 
-Left, one sigmoid on the grid: the largest error over all distances, beside the formula of the page. Right, SupHAP and its
-gradient on scores made to be nasty, float32 sums against float64 pairs.
+Left, one sigmoid on the grid: the largest error over all distances, beside the formula of the page. Right, SupHAP and
+its gradient on scores made to be nasty, float32 sums against float64 pairs.
 """
 
 from __future__ import annotations
