@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,7 +99,7 @@ def _repro(folder: Path, hash_seed: str) -> str:
     if process.returncode:
         sys.exit(f"dvc repro in {folder} ended with {process.returncode}:\n{''.join(lines)}")
     print(f"dvc repro in {folder.name} (PYTHONHASHSEED={hash_seed}): {ended - started:.0f} s")
-    for (stage, start), (_, end) in zip(starts, [*starts[1:], ("", ended)], strict=True):
+    for (stage, start), (_, end) in pairwise([*starts, ("", ended)]):
         print(f"  {stage:<10} {end - start:5.1f} s", flush=True)
     return "".join(lines)
 
