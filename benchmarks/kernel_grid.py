@@ -63,9 +63,8 @@ class Grid:
         """The masses (K,; 1 by default) of some points on rows of nodes, each in its slot (K,) -> (slots, size)."""
         grid = self.fraction.new_zeros(slots * self.size)
         node = slot * self.size + places.nodes
-        for weight in places.weights:
-            grid.scatter_add_(0, node, weight if mass is None else weight * mass)
-            node += 1
+        for k, weight in enumerate(places.weights):
+            grid[k:].scatter_add_(0, node, weight if mass is None else weight * mass)
         return grid.view(slots, self.size)
 
     def read(self, fields: Sequence[Tensor], slot: Tensor, places: Places) -> list[Tensor]:
@@ -73,10 +72,9 @@ class Grid:
         node = slot * self.size + places.nodes
         flat = [field.reshape(-1) for field in fields]
         found = [torch.zeros_like(places.weights[0]) for _ in flat]
-        for weight in places.weights:
+        for k, weight in enumerate(places.weights):
             for total, field in zip(found, flat, strict=True):
-                total.addcmul_(field.gather(0, node), weight)
-            node += 1
+                total.addcmul_(field[k:].gather(0, node), weight)
         return found
 
     def convolved(self, masses: Tensor, kernels: Sequence[Tensor]) -> list[Tensor]:
@@ -117,14 +115,18 @@ def lagrange(fraction: Tensor, points: int) -> list[Tensor]:
     >>> [round(float(w), 4) for w in lagrange(torch.tensor([0.5]), 4)]
     [-0.0625, 0.5625, 0.5625, -0.0625]
     """
-    middle = points // 2 - 1
-    apart = [fraction + (middle - k) for k in range(points)]
-    left = [torch.ones_like(fraction)]
-    for part in apart[:-1]:
-        left.append(left[-1] * part)
-    right = torch.ones_like(fraction)
-    for k in reversed(range(points)):
-        scale = (-1.0) ** (points - 1 - k) / (math.factorial(k) * math.factorial(points - 1 - k))
-        left[k].mul_(right).mul_(scale)
-        right = right * apart[k]
-    return left
+    middle, last = points // 2 - 1, points - 1
+
+    def apart(k: int, share: float) -> Tensor:
+        """How far the place lies from node k, times a share of the denominator k! (last - k)! (-1)^(last - k)."""
+        return torch.add(fraction.new_tensor((middle - k) * share), fraction, alpha=share)
+
+    weights = [torch.ones_like(fraction), apart(0, 1.0)]
+    for k in range(1, last):
+        weights.append(weights[k] * apart(k, 1.0 / (k + 1)))
+    right = apart(last, -1.0)
+    for k in reversed(range(1, last)):
+        weights[k].mul_(right)
+        right.mul_(apart(k, -1.0 / (points - k)))
+    weights[0] = right
+    return weights

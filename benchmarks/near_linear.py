@@ -86,7 +86,8 @@ class Sums:
     def over(self, values: Tensor | None = None) -> Tensor:
         """Sums of the weights times `values` (R, N), from the best item down -> (R * G * (N + 1),), first a 0."""
         rows, items = self.y.shape
-        sums = self.y.new_zeros(rows, self.groups, items + 1)
+        sums = self.y.new_empty(rows, self.groups, items + 1)
+        sums[..., 0] = 0.0
         torch.cumsum(
             self.source if values is None else self.source * values[:, None, :], 2, out=sums[..., 1:]
         )
@@ -134,7 +135,8 @@ def _sup(rows: Rows, table: Tensor | None, step: SupRank, precision: Precision) 
     count = rows.sums.over()
     better, equal = rows.ties()
     value, slope = _sigmoid_over_sources(rows, grid, places, step.tau)
-    far, far_slope, above = _far(rows, step, precision, count)
+    beyond = torch.searchsorted(rows.y, rows.y - step.delta)
+    far, far_slope, above = _far(rows, step, precision, count, beyond)
     middle = count.gather(0, rows.sums.place(rows.slot, better)) - above
     lower = count.gather(0, rows.sums.place(rows.slot, equal))
     rank = equal - lower + value + far + step.start * middle
@@ -143,7 +145,7 @@ def _sup(rows: Rows, table: Tensor | None, step: SupRank, precision: Precision) 
 
     def pullback(a: Tensor, b: Tensor) -> Tensor:
         back = _sigmoid_adjoint(rows, grid, places, step.tau, a)
-        back += _far_adjoint(rows, step, precision, a)
+        back += _far_adjoint(rows, step, precision, a, beyond)
         back.view(-1).scatter_add_(0, rows.target, -a * slope)
         return back
 
@@ -169,13 +171,15 @@ def _of_level(rows: Rows, table: Tensor, level: Tensor | int) -> Tensor:
     return table.reshape(-1).gather(0, rows.row * table.shape[1] + level)
 
 
-def _far(rows: Rows, step: SupRank, precision: Precision, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _far(
+    rows: Rows, step: SupRank, precision: Precision, count: Tensor, beyond: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """What the sources more than delta better add to the sum over all sigmoids, and to the slopes -> (M,), (M,).
 
-    Third, how many they are. count: rows.sums.over().
+    Third, how many they are. count: rows.sums.over(); beyond (R, N): how many items of the row are more than delta
+    better.
     """
-    beyond = torch.searchsorted(rows.y, rows.y - step.delta).view(-1).gather(0, rows.target)
-    at = rows.sums.place(rows.slot, beyond)
+    at = rows.sums.place(rows.slot, beyond.view(-1).gather(0, rows.target))
     above = count.gather(0, at)
     value = step.rho * (above * (rows.own - step.delta) - rows.sums.over(rows.y).gather(0, at))
     value += (step.joint - 1.0) * above
@@ -188,11 +192,11 @@ def _far(rows: Rows, step: SupRank, precision: Precision, count: Tensor) -> tupl
     return value, slope, above
 
 
-def _far_adjoint(rows: Rows, step: SupRank, precision: Precision, weight: Tensor) -> Tensor:
+def _far_adjoint(rows: Rows, step: SupRank, precision: Precision, weight: Tensor, beyond: Tensor) -> Tensor:
     """For each item j, the sum of weight_i times `_far`'s slope of (i, j) over the targets i of which j is a source.
 
-    Seen from below (scores negated, groups counted from the other end) sources and targets change places. weight (M,)
-    -> (R, N).
+    Seen from below (scores negated, groups counted from the other end) sources and targets change places. weight (M,),
+    beyond (R, N) as for `_far` -> (R, N).
     """
     (count, items), groups = rows.y.shape, rows.groups
     y = -rows.y.flip(1)
@@ -201,14 +205,24 @@ def _far_adjoint(rows: Rows, step: SupRank, precision: Precision, weight: Tensor
     group = groups - rows.group.flip(1)
     sums = Sums(y, group, groups, placed.flip(1))
     row = torch.arange(count, device=y.device)[:, None].expand(count, items)
-    beyond = torch.searchsorted(y, y - step.delta)
-    at = sums.place(row * groups + (group - 1).clamp(min=0), beyond).view(-1)
+    at = sums.place(row * groups + (group - 1).clamp(min=0), _worse(beyond).flip(1)).view(-1)
     row, own = row.reshape(-1), y.view(-1)
     slope = step.rho * sums.over().gather(0, at)
     for n in range(1, _terms(step, precision) + 1):
         sign = -1.0 if n % 2 else 1.0
         slope.add_(sums.tail(n / step.tau, at, row, own), alpha=sign * n / step.tau)
     return slope.view_as(y).mul_(group.clamp(max=1)).flip(1)
+
+
+def _worse(beyond: Tensor) -> Tensor:
+    """For each item, of how many it is one of the first `beyond` of its row: (R, N) -> (R, N).
+
+    >>> _worse(torch.tensor([[0, 0, 1, 3]]))
+    tensor([[2, 1, 1, 0]])
+    """
+    count, items = beyond.shape
+    upto = beyond.new_zeros(count, items + 1).scatter_add_(1, beyond, torch.ones_like(beyond)).cumsum(1)
+    return items - upto[:, :items]
 
 
 def _terms(step: SupRank, precision: Precision) -> int:
