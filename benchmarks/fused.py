@@ -37,7 +37,7 @@ from hgld.benchmarks.threads import side_by_side
 # 200 ns an item and 100 us a row). Float64 is chosen for exactness, and gets it for as long as it can be waited for.
 LEAST = {torch.float32: 14_000, torch.float64: 1_000_000}
 POSITIVES = 30
-ITEMS = 1 << 17  # of the rows that the near-linear sums hold at once: some hundred bytes each
+ITEMS = 1 << 16  # of the rows that the near-linear sums hold at once: some hundred bytes each
 
 _forced: ContextVar[str] = ContextVar("_forced", default="")
 
@@ -121,7 +121,8 @@ def _in_blocks(work: Callable[[slice], Tensor], scores: Tensor, size: int, *, si
     """
     queries = len(scores)
     threads = torch.get_num_threads() if side and scores.device.type == "cpu" else 1
-    size = max(1, min(size, math.ceil(queries / threads)))
+    count = threads * math.ceil(queries / max(1, size) / threads)  # every thread the same number
+    size = max(1, math.ceil(queries / max(1, count)))
     blocks = [slice(at, at + size) for at in range(0, queries, size)]
     with side_by_side(min(threads, len(blocks))) as each:
         return torch.cat([scores.new_zeros(0), *each(work, blocks)])
