@@ -162,3 +162,19 @@ class Pictures(Dataset[Tensor]):
             if self.in_memory:
                 self._kept[at] = picture
         return picture if self.change is None else self.change(picture)
+
+
+class Seeded(Dataset[tuple[Tensor, Tensor]]):
+    """Pictures with their labels, by (position, number): the number seeds what is random about the picture."""
+
+    def __init__(self, pictures: Pictures, labels: Tensor, seed: int) -> None:
+        self.pictures, self.labels, self.seed = pictures, labels, seed
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, drawn: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        at, number = drawn
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed((self.seed * 1_000_003 + number) % 2**63)
+            return self.pictures[at], self.labels[at]

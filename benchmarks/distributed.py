@@ -20,7 +20,9 @@ and the backward pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -35,6 +37,30 @@ from hgld.hierarchy.errors import HgldError
 def world_size(group: dist.ProcessGroup | None = None) -> int:
     """How many processes share the batch; 1 without torch.distributed."""
     return dist.get_world_size(group) if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank(group: dist.ProcessGroup | None = None) -> int:
+    """The number of this process; 0 without torch.distributed."""
+    return dist.get_rank(group) if world_size(group) > 1 else 0
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Inside, the processes that torchrun started are one group (nccl with a GPU each, else gloo).
+
+    Without torchrun, or where a group exists already, nothing happens.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+        yield
+        return
+    gpu = torch.cuda.is_available()
+    if gpu:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group("nccl" if gpu else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
 
 
 def gather(

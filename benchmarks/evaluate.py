@@ -26,7 +26,7 @@ from hgld.benchmarks.data import Pictures, Release, known_levels, read_release
 from hgld.benchmarks.metrics import evaluate, parse
 from hgld.benchmarks.model import Network, build, load
 from hgld.benchmarks.report import Neighbours, page
-from hgld.benchmarks.train import reproducible
+from hgld.benchmarks.reproducible import reproducible
 from hgld.hierarchy.errors import HgldError
 from hgld.hierarchy.files import write_text
 from hgld.hierarchy.images import ImageTars

@@ -71,3 +71,27 @@ class PerClass(Sampler[list[int]]):
         """M different rows, or all of them over and over."""
         order = torch.randperm(len(rows), generator=generator)
         return [int(rows[order[n % len(rows)]]) for n in range(self.per_class)]
+
+
+class Share(Sampler[list[tuple[int, int]]]):
+    """What one of `world` processes draws of each batch: (row, number), numbered through all batches and epochs.
+
+    A picture's number is the seed of its augmentation: neither the processes nor the workers that share the batches
+    change what is drawn, and a class that repeats an image within a batch shows it differently each time.
+    """
+
+    def __init__(self, batches: PerClass, rank: int, world: int) -> None:
+        size = batches.classes * batches.per_class
+        if size % world:
+            raise HgldError(f"batches of {size} images cannot be shared by {world} processes evenly")
+        self.batches, self.size = batches, size
+        self.part = slice(rank * size // world, (rank + 1) * size // world)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        first = self.batches.epoch * len(self.batches) * self.size
+        for batch in self.batches:
+            yield list(zip(batch, range(first, first + self.size), strict=True))[self.part]
+            first += self.size

@@ -2,31 +2,38 @@
 
 Reads data/P/release and the images, writes data/P/train: model.pt (see hgld.benchmarks.model), curves.csv (epoch, loss,
 one column a term, lr) and metrics.json. On a CPU, equal inputs and settings give equal bytes.
+
+A training that was killed goes on after its last whole epoch, to the bytes that it would have come to undisturbed
+(hgld.benchmarks.resume). Nothing random hangs on what ran before: each augmented picture has a seed of its own, and
+each step. Several processes share every batch, and come to what one process comes to, give or take rounding, dropout
+and batch statistics:
+
+    torchrun --standalone --nproc-per-node 2 --no-python hgld train
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import math
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import pandas as pd
-import timm
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
-from torchvision.transforms import v2
 from tqdm import tqdm
 
-from hgld.benchmarks.data import Pictures, Split, read_release, renumbered
-from hgld.benchmarks.losses import LOSSES, PROXY_LOSSES, Loss, make_loss
-from hgld.benchmarks.model import Network, Shape, build, save
-from hgld.benchmarks.sampler import PerClass
-from hgld.hierarchy.errors import HgldError, suggest
+from hgld.benchmarks.data import Pictures, Seeded, Split, read_release, renumbered
+from hgld.benchmarks.distributed import gather, joined, rank, world_size
+from hgld.benchmarks.gradient_caching import cached_backward
+from hgld.benchmarks.memory import Memory
+from hgld.benchmarks.model import Network, build, save
+from hgld.benchmarks.pos_mixup import mixed_gallery
+from hgld.benchmarks.recipe import augmentation, check_recipe, loss_terms, schedules, shape_of
+from hgld.benchmarks.reproducible import reproducible
+from hgld.benchmarks.resume import Training
+from hgld.benchmarks.sampler import PerClass, Share
+from hgld.hierarchy.errors import HgldError
 from hgld.hierarchy.files import write_text
 from hgld.hierarchy.images import ImageTars
 from hgld.hierarchy.params import Params, Train
@@ -38,51 +45,63 @@ MARGIN = 1.125
 
 def run(params: Params) -> None:
     """Train the network of `params.train` on the release and write the outputs of the stage."""
-    check_terms(params.train)
-    with reproducible(params.train.seed, params.train.threads) as device:
+    check_recipe(params.train)
+    with joined(), reproducible(params.train.seed, params.train.threads) as device:
         split = read_release(
             params.data / "release", params.train.levels, clean_only=params.train.clean_only
         ).train
+        unfinished = params.data / "training" / "state.pt"
         with ImageTars(params.data / "images" / "images.parquet", params.data / "images") as tars:
-            network, curves = train(split, tars, params.train, device)
-    config = {"profile": params.profile, "train": params.train.model_dump(mode="json")}
-    folder = params.data / "train"
-    write_csv(curves, folder / "curves.csv")
-    write_text(summary(split, curves), folder / "metrics.json")
-    save(network, config, folder / "model.pt")
-    print(f"{len(split.ids):,} images, loss {curves['loss'].iloc[0]:.3f} → {curves['loss'].iloc[-1]:.3f}")
+            network, curves = train(split, tars, params.train, device, unfinished)
+        if rank() == 0:
+            config = {"profile": params.profile, "train": params.train.model_dump(mode="json")}
+            folder = params.data / "train"
+            write_csv(curves, folder / "curves.csv")
+            write_text(summary(split, curves), folder / "metrics.json")
+            save(network, config, folder / "model.pt")
+            unfinished.unlink(missing_ok=True)
+            first, last = curves["loss"].iloc[0], curves["loss"].iloc[-1]
+            print(f"{len(split.ids):,} images, loss {first:.3f} → {last:.3f}")
 
 
-def train(split: Split, tars: ImageTars, settings: Train, device: str) -> tuple[Network, pd.DataFrame]:
+def train(
+    split: Split, tars: ImageTars, settings: Train, device: str, unfinished: Path
+) -> tuple[Network, pd.DataFrame]:
     """Optimise the weighted sum of the losses; -> the network and one row an epoch of means.
 
-    Raises HgldError when the loss stops being finite, and for what the data, the losses and the network refuse.
+    unfinished: where every whole epoch is kept, and taken up from. Raises HgldError when the loss stops being finite,
+    and for what the data, the losses and the network refuse.
     """
     network = build(shape_of(settings), seed=settings.seed, pretrained=settings.pretrained).to(device)
     labels = renumbered(split.labels)
     terms = loss_terms(settings, labels, device)
     sampler = PerClass(
-        labels, batch_size=settings.batch_size, per_class=settings.per_class, seed=settings.seed
+        labels,
+        batch_size=settings.batch_size,
+        per_class=settings.per_class,
+        seed=settings.seed,
+        together=settings.together,
     )
+    share = Share(sampler, rank(), world_size())
     pictures = Pictures(
         tars, split.ids, round(settings.image_size * MARGIN), augmentation(settings.image_size)
     )
     loader = DataLoader(
-        _Labelled(pictures, labels), batch_sampler=sampler, num_workers=workers(pictures, settings)
+        Seeded(pictures, labels, settings.seed),
+        batch_sampler=share,
+        num_workers=0 if pictures.in_memory else settings.threads,
     )
-    schedules = [
-        _Cosine(
-            torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay),
-            settings.lr,
-        ),
-        *(
-            _Cosine(torch.optim.Adam(proxies, lr=settings.proxy_lr), settings.proxy_lr)
-            for proxies in _proxies(terms)
-        ),
-    ]
-    curves: list[dict[str, float]] = []
-    progress = tqdm(range(settings.epochs), desc="train", unit="epoch", disable=None)
-    for epoch in progress:
+    training = Training(
+        network=network,
+        schedules=schedules(network, terms, settings),
+        terms=terms,
+        memory=Memory(settings.memory, settings.dim, labels.shape[1]).to(device) if settings.memory else None,
+    )
+    made_for = {"settings": settings.model_dump(mode="json"), "ids": split.ids, "labels": labels.tolist()}
+    training.take_up(unfinished, made_for, device)
+    model = shared(network, settings)
+    steps = range(len(training.curves), settings.epochs)
+    for epoch in tqdm(steps, desc="train", unit="epoch", disable=None if rank() == 0 else True):
         sampler.at_epoch(epoch)
         network.train()
         # While the head warms up, the backbone keeps its weights and its batch statistics.
@@ -90,116 +109,82 @@ def train(split: Split, tars: ImageTars, settings: Train, device: str) -> tuple[
         network.backbone.requires_grad_(warm).train(warm)
         sums: dict[str, float] = {}
         for step, (images, targets) in enumerate(loader):
-            at = (epoch + step / len(sampler)) / settings.epochs
-            for schedule in schedules:
-                schedule.set(at)
-            embeddings = network(images.to(device))
-            values = {term.name: term.loss(embeddings, targets.to(device)) for term in terms}
-            loss = torch.stack([term.weight * values[term.name] for term in terms]).sum()
-            if not bool(loss.detach().isfinite()):
-                raise HgldError(
-                    f"the loss is not finite in epoch {epoch + 1}, step {step + 1}; lower lr ({settings.lr})"
-                )
-            for schedule in schedules:
+            number = epoch * len(sampler) + step
+            torch.manual_seed(settings.seed + number * world_size() + rank())
+            for schedule in training.schedules:
+                schedule.set(number / len(sampler) / settings.epochs)
                 schedule.optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            for schedule in schedules:
+            batch = Batch(training, settings, targets.to(device), epoch, step)
+            batch.descend(model, images.to(device))
+            for schedule in training.schedules:
                 schedule.optimiser.step()
-            for name, value in {"loss": loss, **values}.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach())
+            for name, value in batch.values.items():
+                sums[name] = sums.get(name, 0.0) + value
         means = {name: total / len(sampler) for name, total in sums.items()}
-        curves.append({"epoch": epoch + 1, **means, "lr": schedules[0].lr})
-        progress.set_postfix(loss=f"{means['loss']:.4f}")
-    return network.cpu(), pd.DataFrame(curves).round(6)
+        training.curves.append({"epoch": epoch + 1, **means, "lr": training.schedules[0].lr})
+        if rank() == 0:
+            training.keep(unfinished, made_for)
+    return network.cpu(), pd.DataFrame(training.curves).round(6)
 
 
-@contextlib.contextmanager
-def reproducible(seed: int, threads: int) -> Iterator[str]:
-    """Fix seed, thread count and algorithms; -> the device. All is put back at the end."""
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA refuses to be deterministic
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        try:
-            yield "cuda" if torch.cuda.is_available() else "cpu"
-        finally:
-            torch.set_num_threads(before[0])
-            torch.use_deterministic_algorithms(before[1])
+def shared(network: Network, settings: Train) -> nn.Module:
+    """The network as all processes train it together; alone, the network itself."""
+    if world_size() == 1:
+        return network
+    on_gpu = next(network.parameters()).is_cuda
+    if on_gpu and not settings.chunk:  # statistics of a chunk are its own
+        network.backbone = nn.SyncBatchNorm.convert_sync_batchnorm(network.backbone)  # type: ignore[no-untyped-call]
+    # While the backbone is frozen it gets no gradient, for which nobody may wait.
+    return DistributedDataParallel(network, find_unused_parameters=settings.warmup_epochs > 0)
 
 
-def shape_of(settings: Train) -> Shape:
-    """The network's shape; a pretrained backbone brings the mean and deviation of its pixels."""
-    stated: dict[str, Any] = {}
-    if settings.pretrained and timm.is_model(settings.backbone):
-        defaults = timm.get_pretrained_cfg(settings.backbone)
-        stated = {"mean": tuple(defaults.mean), "std": tuple(defaults.std)} if defaults else {}
-    return Shape(
-        backbone=settings.backbone,
-        dim=settings.dim,
-        pooling=settings.pooling,
-        image_size=settings.image_size,
-        **stated,
-    )
+class Batch:
+    """One step: the embeddings of all processes, ranked against the batch, its mixtures and the memory."""
 
+    def __init__(self, training: Training, settings: Train, targets: Tensor, epoch: int, step: int) -> None:
+        self.terms, self.memory, self.settings = training.terms, training.memory, settings
+        self.targets, self.epoch, self.step = targets, epoch, step
+        self.values: dict[str, float] = {}
 
-@dataclass(frozen=True)
-class Term:
-    """One weighted loss of the sum."""
+    def descend(self, model: nn.Module, images: Tensor) -> None:
+        """Leave the gradients of the weighted sum in the parameters, and its value and terms in `values`."""
+        half = self.settings.precision == "bfloat16"
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=half):
+            if self.settings.chunk:
+                cached_backward(model, torch.split(images, self.settings.chunk), self.loss)
+            else:
+                loss = self.loss(model(images))
+                with torch.autocast(images.device.type, enabled=False):
+                    loss.backward()  # type: ignore[no-untyped-call]
 
-    name: str
-    weight: float
-    loss: Loss
-
-
-def check_terms(settings: Train) -> None:
-    """Raise HgldError for a loss that does not exist or works on a level that is not there, before anything is read."""
-    for term in settings.loss:
-        if term.name not in LOSSES:
-            hint = suggest(term.name, LOSSES) or f"; known: {', '.join(LOSSES)}"
-            raise HgldError(f"train.loss: unknown loss {term.name!r}{hint}")
-        level = term.settings.get("level", 0)
-        if not isinstance(level, int) or not 0 <= level < len(settings.levels):
-            last = len(settings.levels) - 1
+    def loss(self, embeddings: Tensor) -> Tensor:
+        """The weighted sum; raises HgldError when it is not finite."""
+        rows, labels = gather(embeddings, self.targets)
+        gallery = self.gallery(rows, labels)
+        values = {term.name: term.loss(rows, labels, *gallery) for term in self.terms}
+        loss = torch.stack([term.weight * values[term.name] for term in self.terms]).sum()
+        self.values = {name: float(value.detach()) for name, value in {"loss": loss, **values}.items()}
+        if not bool(loss.detach().isfinite()):
             raise HgldError(
-                f"train.loss: {term.name}: level must be a number from 0 (finest) to {last}; found {level!r}"
+                f"the loss is not finite in epoch {self.epoch + 1}, step {self.step + 1}; "
+                f"lower lr ({self.settings.lr})"
             )
+        if self.memory is not None:
+            self.memory.add(rows, labels)
+        return loss
 
-
-def loss_terms(settings: Train, labels: Tensor, device: str) -> list[Term]:
-    """The losses of the settings; those with proxies get the number of classes and the width of the embedding."""
-    terms = []
-    for term in settings.loss:
-        stated: dict[str, Any] = {
-            key: tuple(v) if isinstance(v, list) else v for key, v in term.settings.items()
-        }
-        if term.name in PROXY_LOSSES:
-            level = term.settings.get("level", 0)
-            column = labels[:, level if isinstance(level, int) else 0]
-            classes = labels if term.name == "csl" else int(column.max()) + 1
-            stated = {"num_classes": classes, "dim": settings.dim, "seed": settings.seed, **stated}
-        loss = make_loss(term.name, **stated)
-        terms.append(Term(term.name, term.weight, loss.to(device) if isinstance(loss, nn.Module) else loss))
-    if len({term.name for term in terms}) < len(terms):
-        raise HgldError("train.loss names a loss twice; the terms of the sum must differ")
-    return terms
-
-
-def augmentation(size: int) -> v2.Transform:
-    """Light: a crop of most of the image, a mirror, some light. On uint8 tensors (3, H, W)."""
-    return v2.Compose(
-        [
-            v2.RandomResizedCrop(size, scale=(0.6, 1.0), ratio=(0.85, 1.18), antialias=True),
-            v2.RandomHorizontalFlip(),
-            v2.ColorJitter(brightness=0.2, contrast=0.2),
-        ]
-    )
-
-
-def workers(pictures: Pictures, settings: Train) -> int:
-    """Decoding processes: none where the images stay in memory."""
-    return 0 if pictures.in_memory else settings.threads
+    def gallery(self, rows: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+        """What the losses rank: nothing stated (the batch itself), or batch, mixtures and memory, in this order."""
+        remember = self.memory is not None and self.epoch + 1 >= self.settings.memory_from
+        if not remember and not self.settings.pos_mixup:
+            return ()
+        gallery, gallery_labels = rows, labels
+        if self.settings.pos_mixup:
+            same_everywhere = torch.Generator(rows.device).manual_seed(self.settings.seed + self.step)
+            gallery, gallery_labels = mixed_gallery(rows, labels, same_everywhere)
+        if remember and self.memory is not None and len(self.memory):
+            gallery, gallery_labels = self.memory.after(gallery, gallery_labels)
+        return gallery, gallery_labels
 
 
 def summary(split: Split, curves: pd.DataFrame) -> str:
@@ -214,34 +199,3 @@ def summary(split: Split, curves: pd.DataFrame) -> str:
         json.dumps({**facts, **{f"final_{name}": float(value) for name, value in last.items()}}, indent=2)
         + "\n"
     )
-
-
-def _proxies(terms: list[Term]) -> list[list[nn.Parameter]]:
-    """The learned parameters of each loss that has some."""
-    return [list(term.loss.parameters()) for term in terms if isinstance(term.loss, nn.Module)]
-
-
-class _Cosine:
-    """An optimiser whose rate falls from `peak` to 0 along half a cosine."""
-
-    def __init__(self, optimiser: torch.optim.Optimizer, peak: float) -> None:
-        self.optimiser, self.peak, self.lr = optimiser, peak, peak
-
-    def set(self, at: float) -> None:
-        """Set the rate for the share `at` of the training, 0..1."""
-        self.lr = self.peak * 0.5 * (1.0 + math.cos(math.pi * at))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.lr
-
-
-class _Labelled(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
-    """Pictures with their labels."""
-
-    def __init__(self, pictures: Pictures, labels: Tensor) -> None:
-        self.pictures, self.labels = pictures, labels
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def __getitem__(self, at: int) -> tuple[Tensor, Tensor]:
-        return self.pictures[at], self.labels[at]

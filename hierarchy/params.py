@@ -94,7 +94,7 @@ class LossTerm(_Section):
 
     name: str
     weight: float = Field(gt=0)
-    settings: dict[str, float | int | str | list[float] | list[int] | None] = {}
+    settings: dict[str, bool | float | int | str | list[float] | list[int] | None] = {}
 
 
 class Train(_Section):
@@ -111,6 +111,16 @@ class Train(_Section):
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=2)
     per_class: int = Field(ge=1)
+    together: bool = Field(
+        False, description="fill half of each batch with landmarks of one label: hard negatives"
+    )
+    chunk: int = Field(0, ge=0, description="gradient caching: images embedded at once; 0: the whole batch")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the network, not of the losses"
+    )
+    memory: int = Field(0, ge=0, description="XBM: past embeddings that join the gallery; 0: none")
+    memory_from: int = Field(1, ge=1, description="the epoch from which on the memory is ranked")
+    pos_mixup: bool = Field(False, description="mixtures of positives join the gallery")
     lr: float = Field(gt=0)
     proxy_lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)

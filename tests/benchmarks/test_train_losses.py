@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hgld.benchmarks.losses import LOSSES
-from hgld.benchmarks.train import loss_terms
+from hgld.benchmarks.recipe import loss_terms
 from hgld.hierarchy.errors import HgldError
 from hgld.hierarchy.params import LossTerm, load_params
 
