@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.tables import read_csv
+from hgld.hierarchy.tables import check_unique, read_numbered
 
 _Z = 1.959963984540054  # two-sided 95 %
 
@@ -94,10 +94,8 @@ def compare_files(ours: Path, reference: Path) -> Agreement:
 
 
 def _read(path: Path) -> dict[str, str]:
-    table = read_csv(path, ["landmark_id", "hierarchical_label"], extra=True)
-    twice = table["landmark_id"][table["landmark_id"].duplicated()]
-    if len(twice):
-        raise HgldError(f"{path}:{twice.index[0] + 2}: landmark {twice.iloc[0]} is there twice")
+    table, lines = read_numbered(path, ["landmark_id", "hierarchical_label"], extra=True)
+    check_unique(path, "landmark_id", table["landmark_id"], lines)
     # one label ends in a space upstream, which spreadsheets and editors drop: it says nothing
     labels = table["hierarchical_label"].str.strip()
     return dict(zip(table["landmark_id"].tolist(), labels.tolist(), strict=True))
