@@ -32,7 +32,8 @@ def assign(
 
     Writes GLDv2's five columns and the evidence to `out`, atomically, in the order of the input; returns a summary.
 
-    Raises HgldError for a malformed input (all bad rows with file:line), for an id that is there twice, and for an endpoint that gives no rows.
+    Raises HgldError for a malformed input (all bad rows with file:line), for an id that is there twice, and for an
+    endpoint that gives no rows.
     """
     if out.resolve() == landmarks.resolve():
         raise HgldError(f"{out} is the input; choose another file for the labels")
