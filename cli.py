@@ -69,7 +69,8 @@ def main() -> None:
 _profile = click.option(
     "--profile", metavar="NAME", help="Profile of params.yaml (default: the one it names)."
 )
-_file = click.Path(dir_okay=False, path_type=Path)
+# A folder is refused by what reads or writes it, in its own words and with exit code 1.
+_file = click.Path(path_type=Path)
 _folder = click.Path(file_okay=False, path_type=Path)
 
 

@@ -37,6 +37,8 @@ def assign(
     """
     if out.resolve() == landmarks.resolve():
         raise HgldError(f"{out} is the input; choose another file for the labels")
+    if out.is_dir():
+        raise HgldError(f"{out} is a folder; give the file that the labels are to be written to")
     table, lines = read_numbered(landmarks, ["landmark_id", "category"], extra=True)
     table = table[["landmark_id", "category"]]
     check_unique(landmarks, "landmark_id", table["landmark_id"], lines)
