@@ -165,19 +165,30 @@ def assign(landmarks: Path, endpoint: str, out: Path, user_agent: str) -> None:
 
 
 @main.command()
-@click.argument("ours", metavar="A.csv", type=_file)
-@click.argument("theirs", metavar="B.csv", type=_file)
+@click.argument("ours", metavar="A", type=_file)
+@click.argument("theirs", metavar="B", type=_file)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def compare(ours: Path, theirs: Path, as_json: bool) -> None:
-    """Report how far two label files agree, joined by landmark_id.
+@click.option("--out", type=_folder, help="Write report.html, confusion.png and the figures as JSON here.")
+@click.option("--score", metavar="COLUMN", help="A's column of scores (default: probability, else score).")
+@click.option(
+    "--by", metavar="COLUMN", help="A's column of evidence (default: source, else evidence, else method)."
+)
+def compare(
+    ours: Path, theirs: Path, as_json: bool, out: Path | None, score: str | None, by: str | None
+) -> None:
+    """Report how far two label files agree, or what has changed from one release to another.
 
-    B is taken for the truth in precision and recall. Empty labels are counted apart.
+    A.csv and B.csv are joined by landmark_id. B is taken for the truth in precision and recall. Empty labels are
+    counted apart. Where A has a column of scores, their calibration and the precision at every coverage are reported
+    too; where it says who decided each label, the agreement of each.
+
+    Two release folders, the old one first: landmarks added and removed, labels moved, per label and one by one.
     """
     import json
 
-    from hgld.hierarchy.agreement import compare_files
+    from hgld.pipeline.compare import compare_paths
 
-    result = compare_files(ours, theirs)
+    result = compare_paths(ours, theirs, score=score, evidence=by, out=out)
     click.echo(json.dumps(result.to_dict(), indent=2) if as_json else result.text())
 
 
