@@ -21,6 +21,7 @@ STAGES = {
 
 _SECTIONS = {
     "Stages of the pipeline, in their order (dvc repro runs them)": [*STAGES, "benchmark"],
+    "For researchers": ["evaluate"],
     "For annotators": ["review", "show", "check"],
     "For any list of landmarks": ["assign", "compare", "serve"],
     "For maintainers": ["card", "sample"],
@@ -102,6 +103,86 @@ def benchmark(model: Path, out: Path | None, profile: str | None) -> None:
     from hgld.hierarchy.params import load_params
 
     click.echo(score(model, load_params(profile=profile), out).text())
+
+
+@main.group()
+def evaluate() -> None:
+    """Score anybody's answers under the protocol of a published benchmark: Revisited Oxford/Paris, GLDv2."""
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+_per_query = click.option("--per-query", type=_file, metavar="CSV", help="Write every query's figures here.")
+
+
+def _tell(found: Any, as_json: bool, per_query: Path | None) -> None:
+    import json
+
+    if per_query:
+        found.write(per_query)
+    click.echo(json.dumps(found.to_dict(), indent=2) if as_json else found.text())
+
+
+@evaluate.command()
+@click.argument("truth", metavar="GND.pkl", type=_file)
+@click.argument("ranking", metavar="RANKS.npy|EMBEDDINGS.npz", type=_file)
+@click.option("--distractors", type=click.IntRange(min=0), default=0, show_default=True,
+              help="How many images (R1M: 1001001) follow those of the ground truth.")  # fmt: skip
+@_json
+@_per_query
+def revisited(truth: Path, ranking: Path, distractors: int, as_json: bool, per_query: Path | None) -> None:
+    """Revisited Oxford and Paris: Easy, Medium and Hard, mAP and mP@1, 5, 10.
+
+    RANKS.npy holds one row a query: image indices from best to worst (whole numbers), or a score for every image
+    (floating). EMBEDDINGS.npz holds `query` and `index`, one row an image in the order of the ground truth; they are
+    compared by their cosine. Crop a query to its box before it is embedded.
+    """
+    from hgld.benchmarks.protocols import evaluate_revisited
+
+    _tell(evaluate_revisited(truth, ranking, distractors=distractors), as_json, per_query)
+
+
+@evaluate.command()
+@click.argument("submission", metavar="SUBMISSION.csv", type=_file)
+@click.argument("solution", metavar="SOLUTION.csv", type=_file)
+@click.option(
+    "--k", type=click.IntRange(min=1), default=100, show_default=True, help="How much of a list counts."
+)
+@click.option(
+    "--index", type=_file, metavar="CSV", help="index.csv: refuse ids that are not in its column id."
+)
+@_json
+@_per_query
+def retrieval(
+    submission: Path, solution: Path, k: int, index: Path | None, as_json: bool, per_query: Path | None
+) -> None:
+    """GLDv2 retrieval: mAP@100, Public and Private apart.
+
+    SUBMISSION.csv has the columns id,images: index image ids from best to worst, separated by spaces. SOLUTION.csv is
+    retrieval_solution_v2.1.csv: id,images,Usage. Every Public and Private query needs a row; Ignored ones do not count.
+    """
+    from hgld.benchmarks.protocols import evaluate_retrieval
+
+    _tell(evaluate_retrieval(submission, solution, k=k, index=index), as_json, per_query)
+
+
+@evaluate.command()
+@click.argument("submission", metavar="SUBMISSION.csv", type=_file)
+@click.argument("solution", metavar="SOLUTION.csv", type=_file)
+@click.option("--landmarks", type=_file, metavar="CSV", help="train_label_to_category.csv: refuse ids that are not in "
+              "its column landmark_id.")  # fmt: skip
+@_json
+@_per_query
+def recognition(
+    submission: Path, solution: Path, landmarks: Path | None, as_json: bool, per_query: Path | None
+) -> None:
+    """GLDv2 recognition: GAP (micro-AP), Public and Private apart.
+
+    SUBMISSION.csv has the columns id,landmarks: a train landmark id and a confidence, separated by a space, or nothing.
+    SOLUTION.csv is recognition_solution_v2.1.csv: id,landmarks,Usage.
+    """
+    from hgld.benchmarks.protocols import evaluate_recognition
+
+    _tell(evaluate_recognition(submission, solution, landmarks=landmarks), as_json, per_query)
 
 
 @main.command()
