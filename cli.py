@@ -21,6 +21,7 @@ STAGES = {
 
 _SECTIONS = {
     "Stages of the pipeline, in their order (dvc repro runs them)": [*STAGES, "benchmark"],
+    "For researchers": ["evaluate"],
     "For annotators": ["review", "show", "check"],
     "For any list of landmarks": ["assign", "compare", "serve"],
     "For maintainers": ["card", "sample"],
@@ -69,7 +70,8 @@ def main() -> None:
 _profile = click.option(
     "--profile", metavar="NAME", help="Profile of params.yaml (default: the one it names)."
 )
-_file = click.Path(dir_okay=False, path_type=Path)
+# A folder is refused by what reads or writes it, in its own words and with exit code 1.
+_file = click.Path(path_type=Path)
 _folder = click.Path(file_okay=False, path_type=Path)
 
 
@@ -101,6 +103,86 @@ def benchmark(model: Path, out: Path | None, profile: str | None) -> None:
     from hgld.hierarchy.params import load_params
 
     click.echo(score(model, load_params(profile=profile), out).text())
+
+
+@main.group()
+def evaluate() -> None:
+    """Score anybody's answers under the protocol of a published benchmark: Revisited Oxford/Paris, GLDv2."""
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+_per_query = click.option("--per-query", type=_file, metavar="CSV", help="Write every query's figures here.")
+
+
+def _tell(found: Any, as_json: bool, per_query: Path | None) -> None:
+    import json
+
+    if per_query:
+        found.write(per_query)
+    click.echo(json.dumps(found.to_dict(), indent=2) if as_json else found.text())
+
+
+@evaluate.command()
+@click.argument("truth", metavar="GND.pkl", type=_file)
+@click.argument("ranking", metavar="RANKS.npy|EMBEDDINGS.npz", type=_file)
+@click.option("--distractors", type=click.IntRange(min=0), default=0, show_default=True,
+              help="How many images (R1M: 1001001) follow those of the ground truth.")  # fmt: skip
+@_json
+@_per_query
+def revisited(truth: Path, ranking: Path, distractors: int, as_json: bool, per_query: Path | None) -> None:
+    """Revisited Oxford and Paris: Easy, Medium and Hard, mAP and mP@1, 5, 10.
+
+    RANKS.npy holds one row a query: image indices from best to worst (whole numbers), or a score for every image
+    (floating). EMBEDDINGS.npz holds `query` and `index`, one row an image in the order of the ground truth; they are
+    compared by their cosine. Crop a query to its box before it is embedded.
+    """
+    from hgld.benchmarks.protocols import evaluate_revisited
+
+    _tell(evaluate_revisited(truth, ranking, distractors=distractors), as_json, per_query)
+
+
+@evaluate.command()
+@click.argument("submission", metavar="SUBMISSION.csv", type=_file)
+@click.argument("solution", metavar="SOLUTION.csv", type=_file)
+@click.option(
+    "--k", type=click.IntRange(min=1), default=100, show_default=True, help="How much of a list counts."
+)
+@click.option(
+    "--index", type=_file, metavar="CSV", help="index.csv: refuse ids that are not in its column id."
+)
+@_json
+@_per_query
+def retrieval(
+    submission: Path, solution: Path, k: int, index: Path | None, as_json: bool, per_query: Path | None
+) -> None:
+    """GLDv2 retrieval: mAP@100, Public and Private apart.
+
+    SUBMISSION.csv has the columns id,images: index image ids from best to worst, separated by spaces. SOLUTION.csv is
+    retrieval_solution_v2.1.csv: id,images,Usage. Every Public and Private query needs a row; Ignored ones do not count.
+    """
+    from hgld.benchmarks.protocols import evaluate_retrieval
+
+    _tell(evaluate_retrieval(submission, solution, k=k, index=index), as_json, per_query)
+
+
+@evaluate.command()
+@click.argument("submission", metavar="SUBMISSION.csv", type=_file)
+@click.argument("solution", metavar="SOLUTION.csv", type=_file)
+@click.option("--landmarks", type=_file, metavar="CSV", help="train_label_to_category.csv: refuse ids that are not in "
+              "its column landmark_id.")  # fmt: skip
+@_json
+@_per_query
+def recognition(
+    submission: Path, solution: Path, landmarks: Path | None, as_json: bool, per_query: Path | None
+) -> None:
+    """GLDv2 recognition: GAP (micro-AP), Public and Private apart.
+
+    SUBMISSION.csv has the columns id,landmarks: a train landmark id and a confidence, separated by a space, or nothing.
+    SOLUTION.csv is recognition_solution_v2.1.csv: id,landmarks,Usage.
+    """
+    from hgld.benchmarks.protocols import evaluate_recognition
+
+    _tell(evaluate_recognition(submission, solution, landmarks=landmarks), as_json, per_query)
 
 
 @main.command()
@@ -164,19 +246,30 @@ def assign(landmarks: Path, endpoint: str, out: Path, user_agent: str) -> None:
 
 
 @main.command()
-@click.argument("ours", metavar="A.csv", type=_file)
-@click.argument("theirs", metavar="B.csv", type=_file)
+@click.argument("ours", metavar="A", type=_file)
+@click.argument("theirs", metavar="B", type=_file)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def compare(ours: Path, theirs: Path, as_json: bool) -> None:
-    """Report how far two label files agree, joined by landmark_id.
+@click.option("--out", type=_folder, help="Write report.html, confusion.png and the figures as JSON here.")
+@click.option("--score", metavar="COLUMN", help="A's column of scores (default: probability, else score).")
+@click.option(
+    "--by", metavar="COLUMN", help="A's column of evidence (default: source, else evidence, else method)."
+)
+def compare(
+    ours: Path, theirs: Path, as_json: bool, out: Path | None, score: str | None, by: str | None
+) -> None:
+    """Report how far two label files agree, or what has changed from one release to another.
 
-    B is taken for the truth in precision and recall. Empty labels are counted apart.
+    A.csv and B.csv are joined by landmark_id. B is taken for the truth in precision and recall. Empty labels are
+    counted apart. Where A has a column of scores, their calibration and the precision at every coverage are reported
+    too; where it says who decided each label, the agreement of each.
+
+    Two release folders, the old one first: landmarks added and removed, labels moved, per label and one by one.
     """
     import json
 
-    from hgld.hierarchy.agreement import compare_files
+    from hgld.pipeline.compare import compare_paths
 
-    result = compare_files(ours, theirs)
+    result = compare_paths(ours, theirs, score=score, evidence=by, out=out)
     click.echo(json.dumps(result.to_dict(), indent=2) if as_json else result.text())
 
 

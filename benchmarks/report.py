@@ -15,9 +15,9 @@ import jinja2
 import pandas as pd
 from PIL import Image
 
-from hgld.benchmarks import svg
 from hgld.benchmarks.data import Release
 from hgld.benchmarks.levels import agreement
+from hgld.hierarchy import svg
 from hgld.hierarchy.images import ImageTars
 
 THUMBNAIL = 112
@@ -81,7 +81,7 @@ def page(
     )
     metrics = list(scores.columns)
     heading = [name for name in ("H-AP", "NDCG", "R@1_l0", "mAP@100_l0") if name in metrics]
-    # Built by hgld.benchmarks.svg, which escapes every name: safe to hand through.
+    # Built by hgld.hierarchy.svg, which escapes every name: safe to hand through.
     per_level = [name for name in metrics if name.startswith(("AP_l", "R@1_l"))]
     charts = {
         "overall": svg.bars(

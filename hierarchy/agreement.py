@@ -1,8 +1,10 @@
 """How far two label files agree: share equal, kappa, precision and recall per label, confusions.
 
-The first file is ours, the second the reference. A row counts where both files have a label; rows where one or both
-are empty are counted apart, so that leaving a label empty never passes for agreement: `share_of_reference` counts
-them as misses.
+The first file is ours, the second the reference. Where ours says how sure it is of each label, its score is held
+against what is right (`reliability`), and where it says on what evidence, each kind is counted apart.
+
+A row counts where both files have a label; rows where one or both are empty are counted apart, so that leaving a
+label empty never passes for agreement: `share_of_reference` counts them as misses.
 """
 
 import math
@@ -12,20 +14,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.tables import read_csv
+from hgld.hierarchy.label_file import LabelFile, read_label_file, read_labels
+from hgld.hierarchy.reliability import (
+    Point,
+    Reliability,
+    coverage_lines,
+    coverage_precision,
+    reliability,
+    reliability_lines,
+)
+from hgld.hierarchy.shares import Share, figure, percent, wilson, without_nan
 
-_Z = 1.959963984540054  # two-sided 95 %
-
-
-@dataclass(frozen=True)
-class Share:
-    """A share with its Wilson 95 % interval; NaN where `total` is 0."""
-
-    equal: int
-    total: int
-    share: float
-    low: float
-    high: float
+# Evidence is often free text: the most frequent so many are told apart.
+_KINDS = 20
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,21 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class EvidenceAgreement:
+    """How far the labels of ours that one kind of evidence decided agree: `given`, whatever the reference says."""
+
+    evidence: str
+    given: int
+    agreement: Share
+
+
+@dataclass(frozen=True)
 class Agreement:
-    """The comparison of two label files; see the module."""
+    """The comparison of two label files; see the module.
+
+    The last six fields are empty where ours has no column for them; `without_score` counts its compared labels that
+    have no score, which reliability and coverage leave out.
+    """
 
     agreement: Share
     share_of_reference: Share
@@ -63,10 +77,16 @@ class Agreement:
     only_in_reference: int
     labels: tuple[LabelAgreement, ...]
     confusions: tuple[Confusion, ...]
+    evidence_column: str = ""
+    score_column: str = ""
+    without_score: int = 0
+    reliability: Reliability | None = None
+    coverage: tuple[Point, ...] = ()
+    by_evidence: tuple[EvidenceAgreement, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON; NaN becomes None."""
-        plain = _without_nan(asdict(self))
+        plain = without_nan(asdict(self))
         assert isinstance(plain, dict)
         share = plain.pop("agreement")
         return {
@@ -80,35 +100,40 @@ class Agreement:
         return "\n".join(_lines(self, confusions))
 
 
-def compare_files(ours: Path, reference: Path) -> Agreement:
+def compare_files(
+    ours: Path, reference: Path, *, score: str | None = None, evidence: str | None = None
+) -> Agreement:
     """Compare two CSV files with the columns landmark_id and hierarchical_label (others may stand beside them).
 
-    White space around a label does not count.
+    White space around a label does not count. score, evidence: columns of ours, see `read_label_file`.
 
     Raises HgldError for a malformed file, a landmark that is twice in one, or files without a common landmark.
     """
-    mine, theirs = _read(Path(ours)), _read(Path(reference))
-    if not mine.keys() & theirs.keys():
+    return compare(*read_pair(ours, reference, score=score, evidence=evidence))
+
+
+def read_pair(
+    ours: Path, reference: Path, *, score: str | None = None, evidence: str | None = None
+) -> tuple[LabelFile, dict[str, str]]:
+    """Our file, and the labels of the reference. Raises HgldError as `compare_files` does."""
+    mine, theirs = read_label_file(ours, score, evidence), read_labels(reference)
+    if not mine.labels.keys() & theirs.keys():
         raise HgldError(f"{ours} and {reference} have no landmark_id in common")
-    return compare(mine, theirs)
+    return mine, theirs
 
 
-def _read(path: Path) -> dict[str, str]:
-    table = read_csv(path, ["landmark_id", "hierarchical_label"], extra=True)
-    twice = table["landmark_id"][table["landmark_id"].duplicated()]
-    if len(twice):
-        raise HgldError(f"{path}:{twice.index[0] + 2}: landmark {twice.iloc[0]} is there twice")
-    # one label ends in a space upstream, which spreadsheets and editors drop: it says nothing
-    labels = table["hierarchical_label"].str.strip()
-    return dict(zip(table["landmark_id"].tolist(), labels.tolist(), strict=True))
-
-
-def compare(ours: Mapping[str, str], reference: Mapping[str, str]) -> Agreement:
+def compare(ours: LabelFile | Mapping[str, str], reference: Mapping[str, str]) -> Agreement:
     """The agreement of two maps from landmark to label ("" for none); independent of their order."""
-    common = sorted(ours.keys() & reference.keys())
-    pairs = [(ours[key], reference[key]) for key in common]
+    file = ours if isinstance(ours, LabelFile) else LabelFile(ours, {}, {})
+    labels = file.labels
+    common = sorted(labels.keys() & reference.keys())
+    pairs = [(labels[key], reference[key]) for key in common]
     both = [(mine, theirs) for mine, theirs in pairs if mine and theirs]
     equal = sum(mine == theirs for mine, theirs in both)
+    answered = [key for key in common if labels[key] and reference[key]]
+    scored = [(file.scores[key], labels[key] == reference[key]) for key in answered if key in file.scores]
+    unscored = len(answered) - len(scored) if file.score_column else 0
+    asked = sum(bool(theirs) for _, theirs in pairs) - unscored
     return Agreement(
         agreement=wilson(equal, len(both)),
         share_of_reference=wilson(equal, sum(bool(theirs) for _, theirs in pairs)),
@@ -116,26 +141,17 @@ def compare(ours: Mapping[str, str], reference: Mapping[str, str]) -> Agreement:
         empty_in_ours=sum(not mine and bool(theirs) for mine, theirs in pairs),
         empty_in_reference=sum(bool(mine) and not theirs for mine, theirs in pairs),
         empty_in_both=sum(not mine and not theirs for mine, theirs in pairs),
-        only_in_ours=len(ours.keys() - reference.keys()),
-        only_in_reference=len(reference.keys() - ours.keys()),
+        only_in_ours=len(labels.keys() - reference.keys()),
+        only_in_reference=len(reference.keys() - labels.keys()),
         labels=_per_label(both),
         confusions=_confusions(both),
+        evidence_column=file.evidence_column,
+        score_column=file.score_column,
+        without_score=unscored,
+        reliability=reliability(scored),
+        coverage=coverage_precision(scored, asked),
+        by_evidence=_by_evidence(file, reference) if file.evidence_column else (),
     )
-
-
-def wilson(equal: int, total: int) -> Share:
-    """The share `equal` / `total` with its 95 % score interval (Wilson 1927).
-
-    >>> one = wilson(9, 10)
-    >>> round(one.low, 3), round(one.high, 3)
-    (0.596, 0.982)
-    """
-    if not total:
-        return Share(equal, total, math.nan, math.nan, math.nan)
-    share, scale = equal / total, 1 + _Z**2 / total
-    middle = (share + _Z**2 / (2 * total)) / scale
-    half = _Z * math.sqrt(share * (1 - share) / total + _Z**2 / (4 * total**2)) / scale
-    return Share(equal, total, share, max(0.0, middle - half), min(1.0, middle + half))
 
 
 def cohen_kappa(pairs: list[tuple[str, str]]) -> float:
@@ -166,24 +182,35 @@ def _confusions(pairs: list[tuple[str, str]]) -> tuple[Confusion, ...]:
     )
 
 
+def _by_evidence(file: LabelFile, reference: Mapping[str, str]) -> tuple[EvidenceAgreement, ...]:
+    """The labels of ours that the reference knows, by evidence, the most frequent first, the rest as one."""
+    keys = [key for key, label in file.labels.items() if label and key in reference]
+    given = Counter(file.evidence[key] or "(none)" for key in keys)
+    named = sorted(given, key=lambda name: (-given[name], name))
+    kept = set(named[:_KINDS])
+    held: dict[str, list[str]] = {}
+    for key in keys:
+        name = file.evidence[key] or "(none)"
+        held.setdefault(name if name in kept else "(others)", []).append(key)
+    found = []
+    for name in [*named[:_KINDS], *(["(others)"] if len(named) > _KINDS else [])]:
+        rows = [(file.labels[key], reference[key]) for key in held[name] if reference[key]]
+        found.append(
+            EvidenceAgreement(name, len(held[name]), wilson(sum(a == b for a, b in rows), len(rows)))
+        )
+    return tuple(found)
+
+
 def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else math.nan
-
-
-def _without_nan(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _without_nan(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(one) for one in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _lines(result: Agreement, confusions: int) -> list[str]:
     one, of_reference = result.agreement, result.share_of_reference
     lines = [
-        f"equal                 {one.equal} of {one.total} with both labels = {_percent(one)}",
-        f"of all reference      {of_reference.equal} of {of_reference.total} = {_percent(of_reference)}",
-        f"Cohen's kappa         {_figure(result.kappa)}",
+        f"equal                 {one.equal} of {one.total} with both labels = {percent(one)}",
+        f"of all reference      {of_reference.equal} of {of_reference.total} = {percent(of_reference)}",
+        f"Cohen's kappa         {figure(result.kappa)}",
         f"empty                 ours only {result.empty_in_ours}, reference only {result.empty_in_reference}, "
         f"both {result.empty_in_both}",
         f"in one file only      ours {result.only_in_ours}, reference {result.only_in_reference}",
@@ -191,18 +218,34 @@ def _lines(result: Agreement, confusions: int) -> list[str]:
         f"{'label':<26}{'reference':>10}{'ours':>8}{'both':>8}{'precision':>11}{'recall':>9}",
     ]
     lines += [
-        f"{row.label:<26}{row.reference:>10}{row.ours:>8}{row.both:>8}{_figure(row.precision):>11}{_figure(row.recall):>9}"
+        f"{row.label:<26}{row.reference:>10}{row.ours:>8}{row.both:>8}{figure(row.precision):>11}{figure(row.recall):>9}"
         for row in result.labels
     ]
     if result.confusions:
         lines += ["", f"{'ours':<26}{'reference':<26}{'count':>8}"]
         lines += [f"{c.ours:<26}{c.reference:<26}{c.count:>8}" for c in result.confusions[:confusions]]
+    return lines + _of_evidence(result) + _of_score(result)
+
+
+def _of_evidence(result: Agreement) -> list[str]:
+    if not result.by_evidence:
+        return []
+    lines = ["", f"{'ours by ' + result.evidence_column:<26}{'labels':>8}{'compared':>10}{'equal':>8}  share"]
+    for row in result.by_evidence:
+        one = row.agreement
+        lines.append(f"{row.evidence[:25]:<26}{row.given:>8}{one.total:>10}{one.equal:>8}  {percent(one)}")
     return lines
 
 
-def _figure(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"
-
-
-def _percent(share: Share) -> str:
-    return f"{share.share:.1%} (95 % interval {share.low:.1%} to {share.high:.1%})" if share.total else "none"
+def _of_score(result: Agreement) -> list[str]:
+    if not result.score_column:
+        return []
+    without = (
+        f", without one {result.without_score} of {result.agreement.total}" if result.without_score else ""
+    )
+    lines = ["", f"score                 column {result.score_column}{without}"]
+    if result.reliability:
+        lines += reliability_lines(result.reliability)
+    elif result.coverage:
+        lines += ["calibration error     none: the scores are not all in [0, 1]"]
+    return lines + (["", *coverage_lines(result.coverage)] if result.coverage else [])

@@ -12,7 +12,11 @@ from hgld.hierarchy.errors import HgldError
 
 URL = "http://commons.wikimedia.org/wiki/Category:"
 
-_PREFIX = re.compile(r"(?:https?:)?//commons\.(?:m\.)?wikimedia\.org/wiki/", re.IGNORECASE)
+_PAGE = re.compile(r"(?:https?:)?//commons\.(?:m\.)?wikimedia\.org/wiki/(?P<title>[^?#]*)", re.IGNORECASE)
+_SCRIPT = re.compile(
+    r"(?:https?:)?//commons\.(?:m\.)?wikimedia\.org/w/index\.php\?(?:[^#]*&)?title=(?P<title>[^&#]*)",
+    re.IGNORECASE,
+)
 _NAMESPACE = re.compile(r"category\s*:", re.IGNORECASE)
 
 # What GLDv2 leaves as it is: found in its 9,689 published names that were at hand, all of which round-trip.
@@ -29,7 +33,10 @@ def normalise(text: str) -> str:
 
     Raises HgldError when the percent-encoding is not UTF-8, or no name is left.
     """
-    name = _PREFIX.sub("", text.strip(), count=1)
+    name = text.strip()
+    # in a URL a bare ? or # ends the title, and what follows asks for a view of the page; in a title they are text
+    if found := _PAGE.search(name) or _SCRIPT.search(name):
+        name = found["title"]
     name = _decoded(name, text)
     name = " ".join(unicodedata.normalize("NFC", name).replace("_", " ").split())
     while found := _NAMESPACE.match(name):

@@ -167,8 +167,8 @@ def load_params(path: Path = Path("params.yaml"), profile: str | None = None) ->
     """
     document = _read_yaml(Path(path))
     _check_keys(document, f"{path}")
-    chosen = profile or document.pop("profile", None)
-    document.pop("profile", None)
+    own = document.pop("profile", None)
+    chosen = own if profile is None else profile
     if not isinstance(chosen, str) or chosen not in document:
         hint = suggest(str(chosen), document)
         raise HgldError(f"{path}: no profile '{chosen}' (there are: {', '.join(document)}){hint}")

@@ -5,6 +5,7 @@ lets a reader guess a type: text is text, and the empty string is the only "noth
 """
 
 import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from hgld.hierarchy.files import replacing
 # The folder of a stage's results has the stage's name, but for this one.
 _STAGE_OF = {"metadata": "download"}
 
+# How many rows of a kind a message lists.
+_SHOWN = 20
+
 
 def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataFrame:
     """Read a UTF-8 CSV whose header holds `columns`; every value a string.
@@ -26,20 +30,30 @@ def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataF
 
     Raises HgldError that lists every malformed row (file:line), a wrong header, or a wrong encoding.
     """
-    path = Path(path)
-    rows, bad = [], []
+    return read_numbered(path, columns, extra=extra)[0]
+
+
+def read_numbered(
+    path: Path, columns: list[str], *, extra: bool = False
+) -> tuple[pd.DataFrame, tuple[int, ...]]:
+    """`read_csv`, and the line of the file on which each row begins: a quoted value may run over several lines."""
+    path, start = Path(path), 1
+    rows, lines, bad = [], [], []
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             reader = csv.reader(handle, strict=True)
             header = next(reader, [])
             _check_header(path, header, columns, extra)
+            start = reader.line_num + 1
             for row in reader:
                 if len(row) == len(header):
                     rows.append(row)
+                    lines.append(start)
                 elif row:
                     bad.append(
-                        f"{path}:{reader.line_num}: {len(row)} values for {len(header)} columns: {','.join(row)[:80]}"
+                        f"{path}:{start}: {len(row)} values for {len(header)} columns: {','.join(row)[:80]}"
                     )
+                start = reader.line_num + 1
     except FileNotFoundError:
         raise HgldError(f"no file {path}") from None
     except IsADirectoryError:
@@ -49,10 +63,23 @@ def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataF
     except UnicodeDecodeError:
         raise HgldError(f"{path}: not UTF-8 (after line {reader.line_num}); save the file as UTF-8") from None
     except csv.Error as error:
-        raise HgldError(f"{path}:{reader.line_num}: not a CSV row: {error}") from None
+        raise HgldError(f"{path}:{start}: not a CSV row: {error}") from None
     if bad:
         raise HgldError(f"{len(bad)} malformed row(s):\n" + "\n".join(bad))
-    return pd.DataFrame(rows, columns=header, dtype="str")
+    return pd.DataFrame(rows, columns=header, dtype="str"), tuple(lines)
+
+
+def check_unique(path: Path, column: str, values: Iterable[str], lines: Sequence[int]) -> None:
+    """Raise HgldError that lists every value of a key column that a file holds twice, with both lines."""
+    first: dict[str, int] = {}
+    bad = []
+    for value, line in zip(values, lines, strict=True):
+        if value in first:
+            bad.append(f"{path}:{line}: {column} {value!r} stands on line {first[value]} already")
+        first.setdefault(value, line)
+    if bad:
+        more = [f"... and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
+        raise HgldError(f"{len(bad)} row(s) twice; keep one of each:\n" + "\n".join([*bad[:_SHOWN], *more]))
 
 
 def _check_header(path: Path, header: list[str], columns: list[str], extra: bool) -> None:

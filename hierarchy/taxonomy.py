@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.tables import read_csv
+from hgld.hierarchy.tables import read_numbered
 
 NATURES = ("natural", "human-made")
 REACHES = ("class", "below")
@@ -147,8 +147,9 @@ def _rows(
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """The rows with their place; empty values, malformed QIDs, and rows out of order become problems."""
     before: tuple[str | int, ...] = ()
-    for index, values in enumerate(read_csv(path, columns).itertuples(index=False, name=None)):
-        where, row = f"{path}:{index + 2}", dict(zip(columns, map(str, values), strict=True))
+    table, lines = read_numbered(path, columns)
+    for line, values in zip(lines, table.itertuples(index=False, name=None), strict=True):
+        where, row = f"{path}:{line}", dict(zip(columns, map(str, values), strict=True))
         wrong = [name for name in columns if not row[name].strip()]
         wrong += [name for name in columns if name in _QIDS and not re.fullmatch(r"Q[1-9]\d*", row[name])]
         if wrong:

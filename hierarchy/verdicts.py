@@ -11,11 +11,12 @@ import io
 import os
 import re
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -225,3 +226,16 @@ def settled(verdicts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     accepted = agreed.drop_duplicates("category", keep="last").reset_index(drop=True)
     accepted["annotator"] = accepted["category"].map(names).astype("str")
     return accepted, last[opinions > 1].reset_index(drop=True)
+
+
+def stale(verdict: Mapping[Any, Any], label: str) -> bool:
+    """Whether the machine now suggests a label that the annotator of `verdict` did not have before them.
+
+    label: what is suggested now, "" for nothing. Only a verdict that records a suggestion can be stale; one whose
+    label is what is suggested now is not, nor is one whose suggestion is gone or comes from another source.
+
+    >>> stale({"hierarchical_label": "church", "suggested_label": "church", "suggested_by": "clip"}, "lake")
+    True
+    """
+    recorded = bool(verdict["suggested_by"])
+    return recorded and label not in ("", verdict["suggested_label"], verdict["hierarchical_label"])

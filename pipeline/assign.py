@@ -1,12 +1,13 @@
 """`hgld assign`: resolve and build for anybody's list of landmarks, against any SPARQL endpoint."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from hgld.hierarchy.category import normalise
 from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.tables import read_csv, write_csv
+from hgld.hierarchy.tables import check_unique, read_numbered, write_csv
 from hgld.hierarchy.taxonomy import Taxonomy, load_taxonomy
 from hgld.pipeline.build import build
 from hgld.pipeline.sparql import Endpoint
@@ -31,12 +32,17 @@ def assign(
 
     Writes GLDv2's five columns and the evidence to `out`, atomically, in the order of the input; returns a summary.
 
-    Raises HgldError for a malformed input (all bad rows with file:line) and for an endpoint that gives no rows.
+    Raises HgldError for a malformed input (all bad rows with file:line), for an id that is there twice, and for an
+    endpoint that gives no rows.
     """
     if out.resolve() == landmarks.resolve():
         raise HgldError(f"{out} is the input; choose another file for the labels")
-    table = read_csv(landmarks, ["landmark_id", "category"], extra=True)[["landmark_id", "category"]]
-    names = _names(landmarks, table["category"])
+    if out.is_dir():
+        raise HgldError(f"{out} is a folder; give the file that the labels are to be written to")
+    table, lines = read_numbered(landmarks, ["landmark_id", "category"], extra=True)
+    table = table[["landmark_id", "category"]]
+    check_unique(landmarks, "landmark_id", table["landmark_id"], lines)
+    names = _names(landmarks, table["category"], lines)
     asked = Endpoint(endpoint, user_agent, timeout_s=timeout_s, retries=retries, batch=batch)
     built = build(fetch(asked, names), taxonomy or load_taxonomy())
     labels = built.labels.set_index("category").loc[names].reset_index(drop=True)
@@ -47,14 +53,14 @@ def assign(
     return f"{out}: {count} of {len(frame)} landmarks labelled"
 
 
-def _names(path: Path, categories: "pd.Series[str]") -> list[str]:
+def _names(path: Path, categories: "pd.Series[str]", lines: Sequence[int]) -> list[str]:
     """The normalised name of every row."""
     names, bad = [], []
-    for index, text in enumerate(categories):
+    for line, text in zip(lines, categories, strict=True):
         try:
             names.append(normalise(text))
         except HgldError as error:
-            bad.append(f"{path}:{index + 2}: {error}")
+            bad.append(f"{path}:{line}: {error}")
     if bad:
         raise HgldError("\n".join(bad))
     return names

@@ -1,7 +1,8 @@
 """Stage `queue`: what a person should look at, most useful first.
 
 A category enters because its verdicts conflict, its Wikidata item is ambiguous, its proposal is doubtful or missing,
-or because it was drawn as a control of what was accepted. What has been judged does not come back.
+or because it was drawn as a control of what was accepted. What has been judged does not come back, unless it is stale:
+the machine suggests another label now than the annotator saw.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from hgld.hierarchy.params import Params
 from hgld.hierarchy.proposals import accepted
 from hgld.hierarchy.tables import read_parquet, write_csv
 from hgld.hierarchy.taxonomy import load_taxonomy
-from hgld.hierarchy.verdicts import VERDICTS, load_verdicts, settled
+from hgld.hierarchy.verdicts import VERDICTS, load_verdicts, settled, stale
 from hgld.pipeline.landmarks import image_counts
 
 Row = Mapping[Any, Any]
@@ -120,12 +121,15 @@ def _join(*parts: str) -> str:
 def order(table: pd.DataFrame, verdicts: pd.DataFrame, control: int, seed: int) -> pd.DataFrame:
     """The queue: conflicts first, then by priority = doubt × images that a verdict moves, controls spread among them.
 
+    The doubt about a stale verdict is 1.
+
     table: `candidates`; verdicts: all rows; control: how many to draw from what is accepted, of each source.
     """
     judged, conflicts = settled(verdicts)
     disputed = _opinions(conflicts)
     drawn = _draw(table[table["reason"] == ""], control, seed)
-    open_ = table[~table["category"].isin(set(judged["category"]))]
+    again = _stale(table, judged)
+    open_ = pd.concat([table[~table["category"].isin(set(judged["category"]))], again])
     first = open_[open_["category"].isin(disputed.index)]
     first = first.assign(reason="conflict", priority=first["images"].astype("float64"))
     first["evidence"] = first["category"].map(disputed) + "; " + first["evidence"]
@@ -134,6 +138,21 @@ def order(table: pd.DataFrame, verdicts: pd.DataFrame, control: int, seed: int) 
     controls = rest[rest["category"].isin(drawn)].assign(reason="control")
     queue = pd.concat([_by_priority(first), _spread(doubtful, controls)], ignore_index=True)[COLUMNS]
     return queue.assign(priority=[f"{number:.4f}" for number in queue["priority"]])
+
+
+def _stale(table: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
+    """The judged categories for which another label is suggested now; the verdict holds until it is replaced."""
+    verdicts = {str(row["category"]): row for row in judged.to_dict("records")}
+    rows = []
+    for row in table[table["category"].isin(verdicts)].to_dict("records"):
+        verdict = verdicts[str(row["category"])]
+        if stale(verdict, str(row["suggested_label"])):
+            said = verdict["hierarchical_label"].strip() or "(empty)"
+            was = verdict["suggested_label"].strip() or "nothing"
+            told = f"{verdict['annotator']} said {said} on {verdict['decided_on']}, when {was} was suggested"
+            evidence = _join(told, str(row["evidence"]))
+            rows.append({**row, "reason": "stale", "priority": float(row["images"]), "evidence": evidence})
+    return pd.DataFrame(rows, columns=table.columns).astype(table.dtypes)
 
 
 def _opinions(conflicts: pd.DataFrame) -> "pd.Series[str]":

@@ -15,7 +15,7 @@ from hgld.hierarchy.errors import HgldError
 from hgld.hierarchy.params import Params
 from hgld.hierarchy.tables import read_csv, read_parquet
 from hgld.hierarchy.taxonomy import load_taxonomy
-from hgld.hierarchy.verdicts import VERDICTS, file_of, load_verdicts, settled
+from hgld.hierarchy.verdicts import VERDICTS, file_of, load_verdicts, settled, stale
 from hgld.pipeline.landmarks import SPLITS, landmarks
 from hgld.pipeline.queue import COLUMNS
 from hgld.pipeline.session import QUIT, UNDO, Item, ReviewSession, split_answer
@@ -73,10 +73,16 @@ def _ask(session: ReviewSession) -> None:
 
 
 def open_items(params: Params, folder: Path, labels: Sequence[str]) -> list[Item]:
-    """The queue without what was settled since it was made."""
+    """The queue without what was settled since it was made; a stale verdict settles nothing here."""
     queue = _read_queue(params.data / "queue" / "queue.csv")
     agreed, _ = settled(load_verdicts(folder, labels))
-    queue = queue[~queue["category"].isin(set(agreed["category"]))]
+    suggested = dict(zip(queue["category"], queue["suggested_label"], strict=True))
+    done = {
+        row["category"]
+        for row in agreed.to_dict("records")
+        if not stale(row, suggested.get(row["category"], ""))
+    }
+    queue = queue[~queue["category"].isin(done)].reset_index(drop=True)
     ids = _ids(params)
     names = _class_names(params)
     queue["evidence"] = [named(text, names) for text in queue["evidence"]]

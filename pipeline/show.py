@@ -14,7 +14,7 @@ from hgld.hierarchy.errors import HgldError
 from hgld.hierarchy.params import Params
 from hgld.hierarchy.tables import read_parquet
 from hgld.hierarchy.taxonomy import load_taxonomy
-from hgld.hierarchy.verdicts import VERDICTS, load_verdicts, settled
+from hgld.hierarchy.verdicts import VERDICTS, load_verdicts, settled, stale
 from hgld.pipeline.landmarks import SPLITS, image_count, landmarks
 
 _BY = {"wikidata": "Wikidata", "clip": "CLIP", "": "nobody"}
@@ -97,9 +97,11 @@ def _chain(
     called = dict(zip(names["qid"], names["label"], strict=True))
     said = verdicts[verdicts["category"] == category]
     lines += _items(category, params.data / "wikidata", called)
-    lines += _label(_row(params.data / "build" / "labels.parquet", category), called)
-    lines += _proposal(category, params)
-    lines += _verdicts(said)
+    label = _row(params.data / "build" / "labels.parquet", category)
+    proposal = _proposed(category, params)
+    lines += _label(label, called)
+    lines += _proposal(proposal, params)
+    lines += _verdicts(said, _suggested(label, proposal))
     return lines + _decision(category, params.data / "release" / "labels.parquet", said)
 
 
@@ -131,11 +133,18 @@ def _label(row: dict[Any, Any] | None, called: Mapping[str, str]) -> list[_Line]
     return [*path, _Line("Wikidata says", label), *note]
 
 
-def _proposal(category: str, params: Params) -> list[_Line]:
+def _proposed(category: str, params: Params) -> dict[Any, Any] | None:
     path = params.data / "refine" / "proposals.parquet"
-    if not path.is_file():
-        return []
-    row = _row(path, category)
+    return _row(path, category) if path.is_file() else None
+
+
+def _suggested(label: dict[Any, Any] | None, proposal: dict[Any, Any] | None) -> str:
+    """The label that the queue suggests to the annotators: Wikidata's, else the proposal's, else none."""
+    said = [str(row["hierarchical_label"]) for row in (label, proposal) if row]
+    return next((one for one in said if one), "")
+
+
+def _proposal(row: dict[Any, Any] | None, params: Params) -> list[_Line]:
     if row is None:
         return []
     refine = params.refine
@@ -147,12 +156,19 @@ def _proposal(category: str, params: Params) -> list[_Line]:
             _Line("  from", row["evidence"])]  # fmt: skip
 
 
-def _verdicts(said: pd.DataFrame) -> list[_Line]:
+def _verdicts(said: pd.DataFrame, suggested: str) -> list[_Line]:
+    """Every verdict, and whether what they come to was said of another suggestion than today's."""
     lines = []
     for row in said.to_dict("records"):
         comment = f": {row['comment']}" if row["comment"] else ""
         label = row["hierarchical_label"].strip() or "leave empty"
         lines.append(_Line("verdict", f"{label}  by {row['annotator']} on {row['decided_on']}{comment}"))
+    agreed, _ = settled(said)
+    for row in agreed.to_dict("records"):
+        if stale(row, suggested):
+            was = f"{row['suggested_label'].strip() or 'nothing'} (by {row['suggested_by']})"
+            now = f"now it is {suggested.strip()}; look again with hgld review"
+            lines.append(_Line("  stale", f"given when {was} was suggested; {now}"))
     return lines
 
 
@@ -174,6 +190,8 @@ def _decision(category: str, path: Path, said: pd.DataFrame) -> list[_Line]:
         "review", agreed["annotator"].iloc[0], agreed["hierarchical_label"].iloc[0]
     ):  # fmt: skip
         text += "; the verdict is newer: run dvc repro"
+    elif row["source"] == "review" and agreed.empty:
+        text += "; the verdict was taken back since: run dvc repro"
     return [_Line("released", text)]
 
 

@@ -64,3 +64,24 @@ def test_an_unknown_profile_names_the_known_ones(tmp_path: Path, monkeypatch: py
     done = CliRunner().invoke(main, ["build", "--profile", "smaple"])
     assert done.exit_code == 1
     assert "no profile 'smaple' (there are: sample, gldv2); did you mean 'sample'?" in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "assign FOLDER --endpoint http://127.0.0.1:9/q -o out.csv",
+            "FOLDER is a folder; a CSV file was expected",
+        ),
+        ("assign FILE --endpoint http://127.0.0.1:9/q -o FOLDER", "FOLDER is a folder; give the file that"),
+        ("compare FILE FOLDER", "FOLDER is a folder"),
+        ("compare FOLDER FILE", "FOLDER is a folder"),
+        ("benchmark FOLDER", "FOLDER: is a folder; expected a checkpoint"),
+    ],
+)
+def test_a_folder_for_a_file_is_one_message(tmp_path: Path, words: str, message: str) -> None:
+    (tmp_path / "file.csv").write_text("landmark_id,category,hierarchical_label\n1,Lake,lake\n")
+    names = {"FOLDER": str(tmp_path), "FILE": str(tmp_path / "file.csv")}
+    done = CliRunner().invoke(main, [names.get(word, word) for word in words.split()])
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: " + message.replace("FOLDER", str(tmp_path)))

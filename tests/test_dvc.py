@@ -9,12 +9,14 @@ import pytest
 from ruamel.yaml import YAML
 
 from hgld.cli import STAGES
+from hgld.hierarchy.params import Params, load_params
 
 ROOT = Path(__file__).resolve().parents[1]
 # How files are written, checked and named: a change there does not change what is written.
 FOUNDATION = {
     f"hierarchy/{name}.py" for name in ("errors", "files", "params", "schemas", "tables", "__init__")
 }
+GENERATED = {"sources/sample/metadata", "sources/sample/clip"}
 MAKERS = {"draw": "pipeline/sample/world.py", "clip": "pipeline/sample/tiny_clip.py"}
 
 
@@ -85,3 +87,47 @@ def test_verdicts_are_never_an_output() -> None:
         for out in stage["outs"]:
             path = out if isinstance(out, str) else next(iter(out))
             assert not path.startswith("review")
+
+
+@pytest.mark.parametrize("name", list(_stages("dvc.yaml")))
+def test_a_stage_names_every_section_that_its_module_reads(name: str) -> None:
+    tree = ast.parse((ROOT / _module(name)).read_text(encoding="utf-8"))
+    read = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "params"
+    } & set(Params.model_fields) - {"profile"}
+    named = {param.split(".")[1] for param in _stages("dvc.yaml")[name]["params"]}
+    assert read <= named, f"{name} reads {read - named}, which is not among its params"
+
+
+@pytest.mark.parametrize("profile", ["sample", "gldv2"])
+@pytest.mark.parametrize(
+    ("stage", "section", "key", "files"),
+    [
+        ("download", "download", "source", [""]),
+        ("images", "images", "source", [""]),
+        ("wikidata", "wikidata", "facts", [""]),
+        *(
+            (stage, "build", "taxonomy", names)
+            for stage, names in (
+                ("build", ["taxonomy.csv", "ignored_classes.csv", "cut_edges.csv"]),
+                ("queue", ["taxonomy.csv"]),
+                ("release", ["taxonomy.csv"]),
+            )
+        ),
+        ("embed", "embed", "model_config_file", [""]),
+        ("refine", "refine", "truth", [""]),
+    ],
+)
+def test_a_file_that_the_settings_name_is_a_dependency(
+    profile: str, stage: str, section: str, key: str, files: list[str]
+) -> None:
+    value = getattr(getattr(load_params(ROOT / "params.yaml", profile), section), key)
+    deps = [dep.replace("${profile}", profile) for dep in _stages("dvc.yaml")[stage]["deps"]]
+    for dep in deps:
+        assert dep.startswith("data/") or dep in GENERATED or (ROOT / dep).exists(), f"{profile}: no {dep}"
+    if value is not None and "://" not in value:
+        for file in files:
+            path = (Path(value) / file).as_posix()
+            assert any(path == dep or path.startswith(f"{dep}/") for dep in deps), f"{stage} reads {path}"

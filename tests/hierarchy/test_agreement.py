@@ -79,7 +79,7 @@ def test_bad_files_are_errors(tmp_path: Path) -> None:
     good = write(tmp_path / "a.csv", ["landmark_id,hierarchical_label", "1,lake"])
     twice = write(tmp_path / "b.csv", ["landmark_id,hierarchical_label", "1,lake", "1,river"])
     other = write(tmp_path / "c.csv", ["landmark_id,hierarchical_label", "2,lake"])
-    with pytest.raises(HgldError, match=r"b\.csv:3: landmark 1 is there twice"):
+    with pytest.raises(HgldError, match=r"b\.csv:3: landmark_id '1' stands on line 2 already"):
         compare_files(good, twice)
     with pytest.raises(HgldError, match="no landmark_id in common"):
         compare_files(good, other)

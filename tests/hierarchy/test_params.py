@@ -64,3 +64,8 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_says_where_to_run() -> None:
     with pytest.raises(HgldError, match="run hgld in the root"):
         load_params(Path("nowhere/params.yaml"))
+
+
+def test_an_empty_profile_is_not_the_default_one() -> None:
+    with pytest.raises(HgldError, match=r"no profile '' \(there are: sample, gldv2\)"):
+        load_params(ROOT / "params.yaml", "")

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.tables import read_csv, read_parquet, write_csv, write_parquet
+from hgld.hierarchy.tables import (
+    check_unique,
+    read_csv,
+    read_numbered,
+    read_parquet,
+    write_csv,
+    write_parquet,
+)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\x00"), max_size=20)
 VALUES = st.lists(
@@ -84,3 +91,29 @@ def test_a_damaged_table_is_one_message(tmp_path: Path) -> None:
     write_parquet(pd.DataFrame({"a": ["x"]}, dtype="str"), tmp_path / "b.parquet")
     with pytest.raises(HgldError, match="not the expected Parquet table"):
         read_parquet(tmp_path / "b.parquet", ["a", "missing"])
+
+
+def test_a_row_has_the_line_on_which_it_begins(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('a,b\n\n1,"two\nlines"\n\n\n2,x\n"three\n\nlines",y\n3,z\n')
+    frame, lines = read_numbered(path, ["a", "b"])
+    assert list(zip(frame["b"], lines, strict=True)) == [("two\nlines", 3), ("x", 7), ("y", 8), ("z", 11)]
+    path.write_text('a,b\n1,"two\nlines",more\n\n2,"never closed\n')
+    with pytest.raises(HgldError, match=r"a\.csv:5: not a CSV row"):
+        read_csv(path, ["a", "b"])
+    path.write_text('a,b\n\n1,"two\nlines",more\n')
+    with pytest.raises(HgldError, match=r"a\.csv:3: 3 values for 2 columns"):
+        read_csv(path, ["a", "b"])
+
+
+def test_a_key_that_is_there_twice_is_named_with_both_lines(tmp_path: Path) -> None:
+    check_unique(tmp_path / "a.csv", "id", ["1", "2"], [2, 3])
+    with pytest.raises(HgldError) as caught:
+        check_unique(tmp_path / "a.csv", "id", ["1", "2", "1", "1"], [2, 4, 5, 7])
+    assert str(caught.value).splitlines() == [
+        "2 row(s) twice; keep one of each:",
+        f"{tmp_path}/a.csv:5: id '1' stands on line 2 already",
+        f"{tmp_path}/a.csv:7: id '1' stands on line 2 already",
+    ]
+    with pytest.raises(HgldError, match=r"(?s)30 row.*and 10 more"):
+        check_unique(tmp_path / "a.csv", "id", ["1"] * 31, range(2, 33))

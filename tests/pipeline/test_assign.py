@@ -56,6 +56,11 @@ def test_an_empty_list_gives_an_empty_table(tmp_path: Path, endpoint: str) -> No
             ["landmark_id,category", "1,Category:", "2,x", "3,Caf%E9"],
             r"(?s)in\.csv:2: no category.*in\.csv:4:.*UTF-8",
         ),
+        (
+            ["landmark_id,category,x", "", '1,y,"two', 'lines"', "", "2,Category:,z"],
+            r"in\.csv:6: no category",
+        ),
+        (["landmark_id,category", "1,x", "", "1,y"], r"in\.csv:4: landmark_id '1' stands on line 2 already"),
     ],
 )
 def test_a_bad_list_is_an_error_and_nothing_is_written(

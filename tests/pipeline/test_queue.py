@@ -56,6 +56,29 @@ def test_what_is_judged_does_not_come_back(proposed) -> None:
     assert list(_queue(proposed).index) == ['Nowhere, "Purple"', "Torn Place"]
 
 
+def test_a_stale_verdict_is_asked_about_again(proposed) -> None:
+    def judge(label: str, suggested: str, on: str) -> None:
+        append_verdict(Path("review"), Verdict("Red Chapel", label, suggested, "clip", "", "ana", on))
+
+    judge("lake", "lake", "2026-01-03")
+    queue = _queue(proposed)
+    red = queue.loc["Red Chapel"]
+    assert red[["suggested_label", "suggested_by", "reason", "priority"]].to_list() == [
+        "church", "wikidata", "stale", "3.0000",
+    ]  # fmt: skip
+    assert red["evidence"].startswith(
+        "ana said lake on 2026-01-03, when lake was suggested; Wikidata by sitelink"
+    )
+    assert queue.index[0] == "Red Chapel"  # three images and no doubt that a person should look
+    judge("lake", "church", "2026-01-04")
+    assert "Red Chapel" not in _queue(proposed).index
+
+
+def test_a_verdict_that_today_s_suggestion_bears_out_is_not_stale(proposed) -> None:
+    append_verdict(Path("review"), Verdict("Red Chapel", "church", "lake", "clip", "", "ana", "2026-01-03"))
+    assert "Red Chapel" not in _queue(proposed).index
+
+
 def test_a_conflict_comes_first(proposed) -> None:
     append_verdict(Path("review"), _verdict("Red Chapel", "church"))
     append_verdict(Path("review"), _verdict("Red Chapel", "", "bob"))

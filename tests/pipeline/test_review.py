@@ -162,6 +162,16 @@ def test_a_session_through_a_pipe(queued) -> None:
     assert (number, "[1/3]  Unknown Lake" in output) == (0, True)
 
 
+def test_a_stale_verdict_is_asked_until_it_is_given_anew(queued) -> None:
+    append_verdict(REVIEW, Verdict("Red Chapel", "lake", "lake", "clip", "", "ana", "2026-01-03"))
+    queue.run(queued.params)
+    output, number = _review(queued, "\n", limit=1)
+    assert "[1/1]  Red Chapel" in output
+    assert "ana said lake on 2026-01-03, when lake was suggested" in output
+    assert number == 1
+    assert "Red Chapel" not in [item.category for item in open_items(queued.params, REVIEW, LABELS)]
+
+
 def test_a_limit_and_an_empty_queue(queued) -> None:
     assert _review(queued, "s\ns\ns\n", limit=1)[1] == 0
     output, number = _review(queued, "e\n" * 5)

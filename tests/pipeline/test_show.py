@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.verdicts import Verdict, append_verdict
+from hgld.hierarchy.verdicts import Verdict, append_verdict, remove_verdict
 from hgld.pipeline import release
 from hgld.pipeline.show import show
 
@@ -49,7 +49,7 @@ def test_an_id_of_both_spaces_shows_both(proposed) -> None:
 
 @pytest.mark.parametrize("key", [
     "http://commons.wikimedia.org/wiki/Category:%C3%89glise_Saint-Rouge", "Category:église_Saint-Rouge",
-    " Église Saint-Rouge ",
+    " Église Saint-Rouge ", "https://commons.wikimedia.org/wiki/Category:%C3%89glise_Saint-Rouge?uselang=fr#content",
 ])  # fmt: skip
 def test_any_spelling_of_a_category(proposed, key: str) -> None:
     assert show(key, proposed.params).startswith("Église Saint-Rouge\n")
@@ -70,6 +70,33 @@ def test_a_verdict_with_who_and_when(proposed) -> None:
     append_verdict(Path("review"), Verdict("Unknown Lake", "", "", "", "", "bob", "2026-01-04"))
     assert "the verdicts conflict and are not applied" in show("Unknown Lake", proposed.params)
     assert "leave empty  by bob" in show("Unknown Lake", proposed.params)
+
+
+def test_a_verdict_on_another_suggestion_is_stale(proposed) -> None:
+    def said(label: str, suggested: str, on: str, annotator: str = "ana") -> str:
+        by = "clip" if suggested else ""
+        verdict = Verdict("Unknown Lake", label, suggested, by, "", annotator, on)
+        append_verdict(Path("review"), verdict)
+        return show("Unknown Lake", proposed.params)
+
+    text = said("church", "church", "2026-01-03")
+    assert "\n    stale        given when church (by clip) was suggested; now it is lake; look again" in text
+    # the same label again, now knowing what is suggested
+    assert "stale" not in said("church", "lake", "2026-01-04")
+    assert "stale" not in said("lake", "church", "2026-01-05")
+    assert "stale" not in said("church", "", "2026-01-06")
+
+
+def test_a_verdict_taken_back_after_the_release_is_told(proposed) -> None:
+    verdict = Verdict("Unknown Lake", "lake", "", "", "", "ana", "2026-01-03")
+    append_verdict(Path("review"), verdict)
+    release.run(proposed.params)
+    assert remove_verdict(Path("review"), verdict)
+    assert show("Unknown Lake", proposed.params).endswith(
+        "lake > natural  (source: verdict of ana); the verdict was taken back since: run dvc repro"
+    )
+    release.run(proposed.params)
+    assert "taken back" not in show("Unknown Lake", proposed.params)
 
 
 def test_before_the_release(proposed) -> None:

@@ -1,4 +1,4 @@
-"""Three small charts as inline SVG text: lines, grouped bars, horizontal bars.
+"""Small charts as inline SVG text: lines, grouped bars, horizontal bars, and a curve in the unit square.
 
 Colours are CSS classes (s0, s1, s2 ..), so that the page decides them for light and dark. Every mark carries a <title>
 with its value. Coordinates are rounded: equal input gives equal text.
@@ -69,6 +69,52 @@ def bars(groups: Mapping[str, Sequence[float]], names: Sequence[str], label: str
             f'<text x="{middle:.1f}" y="{height - 12:.0f}" text-anchor="middle">{escape(group)}</text>'
         )
     return _figure(parts, height, label)
+
+
+def unit_square(
+    points: Sequence[tuple[float, float, float, float, str]],
+    x_name: str,
+    y_name: str,
+    label: str,
+    *,
+    diagonal: bool = False,
+) -> str:
+    """A curve in 0..1 × 0..1 through points (x, y, low, high, told); low..high is the interval of y.
+
+    diagonal: draw x = y, where a calibrated score lies.
+    """
+    height, left, bottom = 360.0, 62.0, 44.0
+
+    def px(value: float) -> float:
+        return left + value * (WIDTH - left - 14)
+
+    def py(value: float) -> float:
+        return 14 + (1 - value) * (height - 14 - bottom)
+
+    parts = [_grid(1.0, left, py)]
+    if diagonal:
+        parts.append(f'<path class="diagonal" d="M{px(0):.1f} {py(0):.1f}L{px(1):.1f} {py(1):.1f}"/>')
+    there = [(px(x), py(low)) for x, _, low, _, _ in points]
+    back = [(px(x), py(high)) for x, _, _, high, _ in reversed(points)]
+    parts.append(f'<polygon class="band" points="{_places([*there, *back])}"/>')
+    parts.append(f'<polyline class="line s0" points="{_places([(px(x), py(y)) for x, y, *_ in points])}"/>')
+    for x, y, _, _, told in points:
+        parts.append(
+            f'<circle class="s0" cx="{px(x):.1f}" cy="{py(y):.1f}" r="3"><title>{escape(told)}</title></circle>'
+        )
+    for n in range(5):
+        parts.append(
+            f'<text x="{px(n / 4):.1f}" y="{height - bottom + 18:.0f}" text-anchor="middle">{n / 4:.2f}</text>'
+        )
+    parts.append(f'<text x="{WIDTH:.0f}" y="{height - 6:.0f}" text-anchor="end">{escape(x_name)}</text>')
+    parts.append(
+        f'<text transform="translate(14 {py(1):.0f}) rotate(-90)" text-anchor="end">{escape(y_name)}</text>'
+    )
+    return _figure(parts, height, label)
+
+
+def _places(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
 def rows(values: Mapping[str, tuple[float, int]], label: str) -> str:
