@@ -1,8 +1,9 @@
 """The faults of the published code, one test each, named after them; each fails with the published behaviour.
 
-Elsewhere: the two faults of the cross-batch memory in test_memory.py, gradient caching in test_gradient_caching.py,
-labels (one enumeration over all splits) in test_data.py. Not here: resuming a run and multi-scale evaluation, which
-this package does not have; there is one GeM layer.
+Elsewhere: the two faults of the cross-batch memory in test_memory.py; resuming a run, and gradient caching that nothing
+called, in test_train_machinery.py; labels in test_data.py (one enumeration over all splits), test_proposals.py (ties
+of votes) and test_release.py (the label of a query). Not here: multi-scale evaluation, which this package does not
+have; there is one GeM layer.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import torch
 from ruamel.yaml import YAML
 
 from hgld.benchmarks import train
-from hgld.benchmarks.model import load
+from hgld.benchmarks.model import Network, load
 from hgld.benchmarks.sampler import PerClass, Share
 from hgld.hierarchy.errors import HgldError
 from hgld.hierarchy.files import sha256
@@ -51,7 +51,7 @@ def started(*words: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_killed_training_goes_on_to_the_same_bytes(
+def test_fault_resume_is_broken_a_killed_training_goes_on_to_the_same_bytes(
     world: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
     params = tiny(world, epochs=6, memory=40, together=True)
@@ -143,13 +143,21 @@ def test_two_processes_come_to_what_one_comes_to(world: Params, chunk: int) -> N
         assert (one - two).abs().mean() < 1e-5
 
 
-def test_gradient_caching_changes_nothing_but_rounding(world: Params) -> None:
+def test_fault_gradient_caching_is_dead_code_but_changes_nothing_but_rounding(
+    world: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = {"backbone": "test_vit", "image_size": 160, "lr": 1e-4, "epochs": 1}
-    losses = []
+    losses, sizes = [], []
     for chunk in (0, 7):
-        train.run(tiny(world, chunk=chunk, **settings))
+        with monkeypatch.context() as watched:
+            seen: list[int] = []
+            forward = Network.forward
+            watched.setattr(Network, "forward", lambda self, x: seen.append(len(x)) or forward(self, x))  # noqa: B023
+            train.run(tiny(world, chunk=chunk, **settings))
+        sizes.append(sorted(set(seen)))
         losses.append(pd.read_csv(world.data / "train" / "curves.csv")["loss"].tolist())
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    assert sizes == [[20], [6, 7]]
 
 
 @pytest.mark.parametrize(
