@@ -22,6 +22,7 @@ KINDS = {
     "emptied": "had a label, have none now",
     "moved": "have another label",
     "supercategory": "have the same label, another supercategory",
+    "source": "have the same label from another source",
 }
 
 _COLUMNS = ["landmark_id", "category", "supercategory", "hierarchical_label", "natural_or_human_made"]
@@ -174,6 +175,8 @@ def _change(key: tuple[str, str], old: Label | None, new: Label | None) -> Chang
         )
     elif was.supercategory != now.supercategory:
         kind = "supercategory"
+    elif was.source and now.source and was.source != now.source:
+        kind = "source"
     else:
         return None
     return Change(*key, now.category or was.category, kind, was.hierarchical_label, now.hierarchical_label,

@@ -47,6 +47,8 @@ def test_each_kind_of_change(tmp_path: Path) -> None:
         ("emptied", "4", "castle / fort", ""),
         ("moved", "2", "lake", "river"),
         ("supercategory", "1", "church", "church"),
+        ("source", "10", "lake", "lake"),
+        ("source", "11", "ocean area", "ocean area"),
     ]
     assert (result.old_landmarks, result.new_landmarks, result.old_labelled, result.new_labelled) == (
         7,
@@ -54,8 +56,9 @@ def test_each_kind_of_change(tmp_path: Path) -> None:
         6,
         6,
     )
-    assert result.unchanged == 2
-    assert result.kinds == dict.fromkeys(result.kinds, 1)
+    assert result.unchanged == 0
+    assert result.kinds == dict.fromkeys(result.kinds, 1) | {"source": 2}
+    assert drift(old, read_edition(release(tmp_path / "mute", NEW))).unchanged == 2
     by_label = {row.label: (row.old, row.new, row.won, row.lost) for row in result.labels}
     assert by_label == {
         "church": (1, 2, 1, 0), "lake": (2, 1, 0, 1), "river": (1, 1, 1, 1), "castle / fort": (1, 0, 0, 1),
@@ -99,7 +102,7 @@ def test_a_release_that_equals_itself_has_no_changes(tmp_path: Path) -> None:
     one = read_edition(release(tmp_path / "a", OLD))
     result = drift(one, one)
     assert (result.unchanged, result.changes, result.moves) == (7, (), ())
-    assert result.text().endswith("supercategory         0 have the same label, another supercategory")
+    assert result.text().endswith("source                0 have the same label from another source")
 
 
 def test_what_is_no_release_is_an_error(tmp_path: Path) -> None:
