@@ -5,15 +5,17 @@ Two rules, and their ties:
 1. A *class* belongs to the nearest anchor above it (fewest P279 edges; the class itself counts as zero). An ignored
    class that closes what is below it competes as an anchor without a label. At the same distance an anchor with a
    label wins, then the lower precedence, then the lower QID number.
-2. An *item* gets the label of the class with the lowest precedence, then the shortest path, then the lowest QID
-   number. That class, by its English label, is the item's supercategory.
+2. An *item* gets the label of its most specific classes: one that stands above another of its classes with a label
+   has nothing to add (a historic house museum is no mere museum). Of those, the one with the lowest precedence
+   decides, then the shortest path, then the lowest QID number. That class, by its English label, is the item's
+   supercategory.
 
 And for a *category* with several candidate items: the most trusted candidates that have a label decide, if they
 agree; if they do not, the label stays empty and the note says between what.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import networkx as nx
 
@@ -24,10 +26,14 @@ CONFIDENCES = ("high", "medium", "low")
 
 @dataclass(frozen=True)
 class Route:
-    """The way from a class to the class that decides it; `anchor` is None where an ignored class closes the way."""
+    """The way from a class to the class that decides it; `anchor` is None where an ignored class closes the way.
+
+    `above` are those of the classes that items have (as they were given to `routes`) that stand above this one.
+    """
 
     anchor: Anchor | None
     path: tuple[str, ...]
+    above: frozenset[str] = frozenset()
 
     @property
     def steps(self) -> int:
@@ -58,17 +64,20 @@ class Candidate:
 
 
 def routes(dag: "nx.DiGraph[str]", taxonomy: Taxonomy, classes: Iterable[str] = ()) -> dict[str, Route]:
-    """The route of every class of `dag` (and of `classes`) that has one: rule 1.
+    """The route of every class of `dag` (and of `classes`, those that items have) that has one: rule 1.
 
     dag: acyclic, edges from child to parent. Linear in its size: a class takes the best of its parents' routes.
     """
     found: dict[str, Route] = {}
+    classes = set(classes)
     for qid in reversed(list(nx.topological_sort(dag))):
         if route := _route(qid, (found[parent] for parent in dag[qid] if parent in found), taxonomy):
             found[qid] = route
     for qid in classes:
         if qid not in dag and (route := _route(qid, (), taxonomy)):
             found[qid] = route
+    for qid in found.keys() & classes & set(dag):
+        found[qid] = replace(found[qid], above=frozenset(nx.descendants(dag, qid) & classes))
     return found
 
 
@@ -105,7 +114,9 @@ def decide(
     """
     told = sorted(set(classes), key=number)
     heard = [qid for qid in told if not taxonomy.skips(qid)]
-    best = min((_rank(qid, ways[qid]) for qid in heard if qid in ways and ways[qid].anchor), default=None)
+    labelled = [qid for qid in heard if qid in ways and ways[qid].anchor]
+    general = {above for qid in labelled for above in ways[qid].above}
+    best = min((_rank(qid, ways[qid]) for qid in labelled if qid not in general), default=None)
     if best is None:
         return Decision(note=_why_open(told, heard, names))
     qid = f"Q{best[2]}"

@@ -30,9 +30,10 @@ _ANCHORS = [
     "anchor_label",
     "precedence",
     "comment",
+    "decided_by",
 ]
-_IGNORED = ["qid", "label", "reach", "reason"]
-_CUTS = ["child", "child_label", "parent", "parent_label", "reason"]
+_IGNORED = ["qid", "label", "reach", "reason", "decided_by"]
+_CUTS = ["child", "child_label", "parent", "parent_label", "reason", "decided_by"]
 
 
 @dataclass(frozen=True)

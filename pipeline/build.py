@@ -13,8 +13,9 @@ import pandas as pd
 
 from hgld.hierarchy.assign import Candidate, Decision, Route, decide, routes, settle, spellings
 from hgld.hierarchy.files import write_text
-from hgld.hierarchy.graph import ClassGraph, class_graph
+from hgld.hierarchy.graph import class_graph, reduced
 from hgld.hierarchy.params import Params
+from hgld.hierarchy.shape import shape
 from hgld.hierarchy.tables import read_parquet, write_parquet
 from hgld.hierarchy.taxonomy import Taxonomy, load_taxonomy, number
 from hgld.pipeline.wikidata import Facts
@@ -58,15 +59,24 @@ def build(facts: Facts, taxonomy: Taxonomy) -> Built:
     names = spellings(dict(_pairs(facts.class_labels)))
     labels = _labels(facts, taxonomy, ways, names)
     classes = _classes(sorted({*graph.dag, *used}, key=number), ways, names)
-    dag = _frame(["child", "parent"], _edges(graph))
-    removed = _frame(
-        ["child", "parent", "reason"], [(one.child, one.parent, one.reason) for one in graph.removed]
-    )
-    return Built(labels, classes, dag, removed, _metrics(labels, classes, dag, removed))
+    hierarchy, shortcuts = reduced(graph.dag)
+    dag = _frame(["child", "parent"], sorted(hierarchy.edges, key=_order))
+    gone = sorted((*graph.removed, *shortcuts), key=lambda one: _order((one.child, one.parent)))
+    removed = _frame(["child", "parent", "reason"], [(one.child, one.parent, one.reason) for one in gone])
+    figures = {
+        **_coverage(labels, taxonomy),
+        **_reach(facts.item_classes, ways),
+        "classes": len(classes),
+        "classes_with_label": int((classes["hierarchical_label"] != "").sum()),
+        "edges": len(dag),
+        "removed_edges": _counts(removed["reason"].str.split(":").str[0]),
+        "shape": shape(hierarchy),
+    }
+    return Built(labels, classes, dag, removed, figures)
 
 
-def _edges(graph: ClassGraph) -> list[tuple[str, str]]:
-    return sorted(graph.dag.edges, key=lambda edge: (number(edge[0]), number(edge[1])))
+def _order(edge: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(map(number, edge))
 
 
 def _pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
@@ -117,18 +127,18 @@ def _classes(known: list[str], ways: dict[str, Route], names: dict[str, str]) ->
     return _frame(CLASSES, rows)
 
 
-def _metrics(
-    labels: pd.DataFrame, classes: pd.DataFrame, dag: pd.DataFrame, removed: pd.DataFrame
-) -> dict[str, object]:
-    """Coverage by method and the size of the hierarchy; shares in [0, 1]."""
+def _coverage(labels: pd.DataFrame, taxonomy: Taxonomy) -> dict[str, object]:
+    """How many categories are labelled, by which method, and with how many labels; shares in [0, 1]."""
     labelled = labels["hierarchical_label"] != ""
-    reasons = removed["reason"].str.split(":").str[0].value_counts()
+    given = set(labels.loc[labelled, "hierarchical_label"])
     return {
         "categories": len(labels),
         "labelled": int(labelled.sum()),
         "share_labelled": round(float(labelled.mean()), 4) if len(labels) else 0.0,
         "ambiguous": int(labels["note"].str.startswith("ambiguous").sum()),
-        "hierarchical_labels": int(labels.loc[labelled, "hierarchical_label"].nunique()),
+        "hierarchical_labels": len(given),
+        "supercategories": int(labels.loc[labelled, "supercategory"].nunique()),
+        "labels_without_category": sorted(taxonomy.natures.keys() - given),
         "by_method": {
             str(method): {
                 "categories": len(group),
@@ -136,8 +146,19 @@ def _metrics(
             }
             for method, group in labels.groupby("method")
         },
-        "classes": len(classes),
-        "classes_with_label": int((classes["hierarchical_label"] != "").sum()),
-        "edges": len(dag),
-        "removed_edges": {str(reason): int(count) for reason, count in sorted(reasons.items())},
     }
+
+
+def _reach(item_classes: pd.DataFrame, ways: dict[str, Route]) -> dict[str, object]:
+    """Of the classes that items have, and of the statements that give them, the share that leads to a label."""
+    leads = {qid for qid, route in ways.items() if route.anchor}
+    stated = item_classes["class"].isin(leads)
+    used = item_classes["class"].drop_duplicates().isin(leads)
+    return {
+        "share_of_used_classes_with_label": round(float(used.mean()), 4) if len(used) else 0.0,
+        "share_of_statements_with_label": round(float(stated.mean()), 4) if len(stated) else 0.0,
+    }
+
+
+def _counts(values: "pd.Series[str]") -> dict[str, int]:
+    return {str(value): int(count) for value, count in sorted(values.value_counts().items())}

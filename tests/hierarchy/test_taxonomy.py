@@ -22,9 +22,9 @@ PUBLISHED = {
 }  # fmt: skip
 
 HEADERS = {
-    "taxonomy.csv": "hierarchical_label,natural_or_human_made,anchor_qid,anchor_label,precedence,comment",
-    "ignored_classes.csv": "qid,label,reach,reason",
-    "cut_edges.csv": "child,child_label,parent,parent_label,reason",
+    "taxonomy.csv": "hierarchical_label,natural_or_human_made,anchor_qid,anchor_label,precedence,comment,decided_by",
+    "ignored_classes.csv": "qid,label,reach,reason,decided_by",
+    "cut_edges.csv": "child,child_label,parent,parent_label,reason,decided_by",
 }
 
 
@@ -48,9 +48,9 @@ def test_the_shipped_files_are_valid_and_have_the_published_labels() -> None:
 def test_an_anchor_ends_where_its_label_says(tmp_path: Path) -> None:
     folder = curated(
         tmp_path,
-        taxonomy=["lake,natural,Q23397,lake,33,why"],
-        ignored_classes=["Q5,human,below,why", "Q43229,organization,class,why"],
-        cut_edges=["Q1,a,Q2,b,why"],
+        taxonomy=["lake,natural,Q23397,lake,33,why,ana"],
+        ignored_classes=["Q5,human,below,why,ana", "Q43229,organization,class,why,ana"],
+        cut_edges=["Q1,a,Q2,b,why,ana"],
     )
     taxonomy = load_taxonomy(folder)
     assert taxonomy.anchors["Q23397"].hierarchical_label == "lake"
@@ -63,28 +63,29 @@ def test_an_anchor_ends_where_its_label_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "place", "text"),
     [
-        ({"taxonomy": ["lake,wet,Q1,lake,33,why"]}, "taxonomy.csv:2", "'wet' is neither natural nor human-made"),
-        ({"taxonomy": ["lake,natural,1,lake,33,why"]}, "taxonomy.csv:2", "no valid anchor_qid"),
-        ({"taxonomy": ["lake,natural,Q1,lake,high,why"]}, "taxonomy.csv:2", "precedence 'high'"),
-        ({"taxonomy": ["lake,natural,Q1,lake,33,"]}, "taxonomy.csv:2", "no valid comment"),
+        ({"taxonomy": ["lake,wet,Q1,lake,33,why,ana"]}, "taxonomy.csv:2", "'wet' is neither natural nor human-made"),
+        ({"taxonomy": ["lake,natural,1,lake,33,why,ana"]}, "taxonomy.csv:2", "no valid anchor_qid"),
+        ({"taxonomy": ["lake,natural,Q1,lake,high,why,ana"]}, "taxonomy.csv:2", "precedence 'high'"),
+        ({"taxonomy": ["lake,natural,Q1,lake,33,,ana"]}, "taxonomy.csv:2", "no valid comment"),
+        ({"taxonomy": ["lake,natural,Q1,lake,33,why,"]}, "taxonomy.csv:2", "no valid decided_by"),
         (
-            {"taxonomy": ["lake,natural,Q1,lake,33,why", "river,natural,Q1,river,33,why"]},
+            {"taxonomy": ["lake,natural,Q1,lake,33,why,ana", "river,natural,Q1,river,33,why,ana"]},
             "taxonomy.csv:3", "also an anchor of 'lake'",
         ),
         (
-            {"taxonomy": ["lake,natural,Q1,lake,33,why", "lake,human-made,Q2,pond,33,why"]},
+            {"taxonomy": ["lake,natural,Q1,lake,33,why,ana", "lake,human-made,Q2,pond,33,why,ana"]},
             "taxonomy.csv:3", "'lake' is natural in another row",
         ),
         (
-            {"taxonomy": ["lake,natural,Q10,lake,33,why", "lake,natural,Q9,pond,33,why"]},
+            {"taxonomy": ["lake,natural,Q10,lake,33,why,ana", "lake,natural,Q9,pond,33,why,ana"]},
             "taxonomy.csv:3", "out of order or twice",
         ),
-        ({"ignored_classes": ["Q5,human,all,why"]}, "ignored_classes.csv:2", "reach 'all'"),
+        ({"ignored_classes": ["Q5,human,all,why,ana"]}, "ignored_classes.csv:2", "reach 'all'"),
         (
-            {"taxonomy": ["lake,natural,Q5,lake,33,why"], "ignored_classes": ["Q5,lake,class,why"]},
+            {"taxonomy": ["lake,natural,Q5,lake,33,why,ana"], "ignored_classes": ["Q5,lake,class,why,ana"]},
             "ignored_classes.csv:2", "is an anchor of 'lake'",
         ),
-        ({"cut_edges": ["Q1,a,Q2,b,why", "Q1,a,Q2,b,why"]}, "cut_edges.csv:3", "out of order or twice"),
+        ({"cut_edges": ["Q1,a,Q2,b,why,ana", "Q1,a,Q2,b,why,ana"]}, "cut_edges.csv:3", "out of order or twice"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_line(
