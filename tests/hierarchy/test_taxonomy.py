@@ -1,10 +1,13 @@
 """The curated files load, are whole, and every kind of mistake in them is told with its line."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from hgld.hierarchy.assign import decide, routes
 from hgld.hierarchy.errors import HgldError
+from hgld.hierarchy.graph import class_graph
 from hgld.hierarchy.taxonomy import load_taxonomy, taxonomy_problems
 
 PUBLISHED = {
@@ -103,3 +106,20 @@ def test_a_missing_or_ragged_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "taxonomy.csv").unlink()
     with pytest.raises(HgldError, match=r"no file .*taxonomy\.csv"):
         load_taxonomy(tmp_path)
+
+
+def test_a_label_beyond_the_published_ones_is_rows_of_data(tmp_path: Path) -> None:
+    """The shipped files with a label "glacier": an anchor, and classes below it follow."""
+    for path in (Path(__file__).parents[2] / "hierarchy").glob("*.csv"):
+        shutil.copy(path, tmp_path)
+    header, *rows = (tmp_path / "taxonomy.csv").read_text(encoding="utf-8").splitlines()
+    rows.append("glacier,natural,Q35666,glacier,150,a label of our own,ana")
+    rows.sort(key=lambda row: (row.split(",")[0], int(row.split(",")[2][1:])))
+    (tmp_path / "taxonomy.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    taxonomy = load_taxonomy(tmp_path)
+    assert len(taxonomy.natures) == 79
+    edges = [("Q211302", "Q23397"), ("Q1", "Q35666")]
+    ways = routes(class_graph(edges, taxonomy).dag, taxonomy, ["Q1", "Q8502"])
+    found = decide(["Q1", "Q8502"], ways, taxonomy, {"Q1": "valley glacier"})
+    assert (found.hierarchical_label, found.supercategory) == ("glacier", "valley glacier")
+    assert found.natural_or_human_made == "natural"

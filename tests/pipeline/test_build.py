@@ -92,6 +92,31 @@ def test_the_hierarchy_and_what_was_cut() -> None:
     assert built.metrics["removed_edges"] == {"cycle": 1, "ignored class": 1}
 
 
+def test_the_figures_of_the_hierarchy() -> None:
+    metrics = build(FACTS, TAXONOMY).metrics
+    assert metrics["shape"] == {
+        "roots": 2, "leaves": 3, "depth_max": 2, "depth_mean": 1, "branching_max": 2, "branching_mean": 1.25,
+        "branching_median": 1, "share_with_several_parents": 0.0,
+    }  # fmt: skip
+    assert metrics["share_of_used_classes_with_label"] == 0.8571  # all but "tourist attraction"
+    assert metrics["share_of_statements_with_label"] == 0.875
+    assert metrics["supercategories"] == 3
+    assert "lake" not in metrics["labels_without_category"]  # type: ignore[operator]
+    assert "church" in metrics["labels_without_category"]  # type: ignore[operator]
+
+
+def test_a_shortcut_is_no_edge_of_the_hierarchy_but_may_be_a_labels_way() -> None:
+    edges = pd.concat(
+        [FACTS.class_edges, frame("child parent", ("Q700", "Q701"), ("Q701", "Q23397"), ("Q700", "Q23397"))]
+    )
+    classes = pd.concat([FACTS.item_classes, frame("qid class", ("Q26", "Q700"))])
+    built = build(Facts(FACTS.items, classes, edges, FACTS.class_labels), TAXONOMY)
+    assert row(built, "Bare")["path"] == "Q700>Q23397"
+    assert ("Q700", "Q23397") not in set(built.dag.itertuples(index=False, name=None))
+    reasons = built.removed_edges.set_index("child").loc["Q700", "reason"]
+    assert reasons == "shortcut: a longer way says the same"
+
+
 def test_no_items_at_all() -> None:
     nothing = Facts(
         *(one.iloc[:0] for one in (FACTS.items, FACTS.item_classes, FACTS.class_edges, FACTS.class_labels))
