@@ -5,10 +5,9 @@ Two rules, and their ties:
 1. A *class* belongs to the nearest anchor above it (fewest P279 edges; the class itself counts as zero). An ignored
    class that closes what is below it competes as an anchor without a label. At the same distance an anchor with a
    label wins, then the lower precedence, then the lower QID number.
-2. An *item* gets the label of its most specific classes: one that stands above another of its classes with a label
-   has nothing to add (a historic house museum is no mere museum). Of those, the one with the lowest precedence
-   decides, then the shortest path, then the lowest QID number. That class, by its English label, is the item's
-   supercategory.
+2. An *item* hears its more specific classes: one that stands above another of its classes with another label is
+   passed over (a historic house museum is no mere museum). Of the rest, the one with the lowest precedence decides,
+   then the shortest path, then the lowest QID number. That class, by its English label, is the item's supercategory.
 
 And for a *category* with several candidate items: the most trusted candidates that have a label decide, if they
 agree; if they do not, the label stays empty and the note says between what.
@@ -114,8 +113,13 @@ def decide(
     """
     told = sorted(set(classes), key=number)
     heard = [qid for qid in told if not taxonomy.skips(qid)]
-    labelled = [qid for qid in heard if qid in ways and ways[qid].anchor]
-    general = {above for qid in labelled for above in ways[qid].above}
+    labelled = {qid: _label(ways[qid]) for qid in heard if qid in ways and ways[qid].anchor}
+    general = {
+        above
+        for qid, label in labelled.items()
+        for above in ways[qid].above
+        if labelled.get(above, label) != label
+    }
     best = min((_rank(qid, ways[qid]) for qid in labelled if qid not in general), default=None)
     if best is None:
         return Decision(note=_why_open(told, heard, names))
@@ -123,6 +127,10 @@ def decide(
     anchor, path = ways[qid].anchor, ways[qid].path
     assert anchor is not None
     return Decision(qid, names.get(qid, qid), anchor.hierarchical_label, anchor.natural_or_human_made, path)
+
+
+def _label(route: Route) -> str:
+    return route.anchor.hierarchical_label if route.anchor else ""
 
 
 def _rank(qid: str, route: Route) -> tuple[int, int, int]:

@@ -32,7 +32,6 @@ EXPECTED = {
     "Q23413": "castle / fort", "Q751876": "castle / fort", "Q1785071": "castle / fort", "Q57821": "castle / fort",
     "Q16748868": "castle / fort", "Q16560": "palace", "Q2651004": "palace", "Q53536964": "palace", "Q82117": "gate",
     "Q143912": "gate", "Q543654": "government building", "Q1137809": "government building", "Q40357": "prison",
-    "Q35749": "government building", "Q11204": "government building",
     # living, lodging, learning
     "Q3947": "house", "Q3950": "house", "Q879050": "house", "Q1802963": "house", "Q2087181": "house",
     "Q489357": "house", "Q27686": "hotel", "Q875157": "hotel", "Q11707": "restaurant", "Q212198": "restaurant",
@@ -69,7 +68,7 @@ EXPECTED = {
     "Q532": "village", "Q484170": "village", "Q486972": "settlement", "Q188509": "settlement", "Q74047": "settlement",
     # open on purpose
     "Q5": "", "Q1615742": "", "Q1221156": "", "Q13410403": "", "Q6256": "", "Q570116": "", "Q43229": "", "Q4830453": "",
-    "Q15243209": "", "Q3917681": "", "Q82794": "", "Q45400320": "",
+    "Q15243209": "", "Q3917681": "", "Q82794": "", "Q45400320": "", "Q11204": "", "Q192350": "",
 }  # fmt: skip
 
 # classes that items really have together → label
@@ -105,6 +104,10 @@ TOGETHER = {
     ("Q15243209", "Q27686"): "hotel",  # The Greenbrier
     ("Q109607", "Q23413"): "castle / fort",
     ("Q43501", "Q473972"): "zoo",
+    ("Q44613", "Q160742"): "monastery",  # Ligugé Abbey
+    ("Q160742", "Q109607"): "church",
+    ("Q62832", "Q33506", "Q751876"): "castle / fort",  # Abbadia
+    ("Q1254933", "Q1542938"): "observatory",  # Paris Observatory, an institution of higher education
     ("Q24354", "Q19860854"): "theatre",  # a theatre that was pulled down
 }
 
