@@ -21,6 +21,8 @@ import networkx as nx
 from hgld.hierarchy.taxonomy import Anchor, Taxonomy, number
 
 CONFIDENCES = ("high", "medium", "low")
+DECIDES, OUTRANKED, TOO_GENERAL = "decides", "outranked", "above another"
+NO_LABEL, IGNORED = "no label", "ignored"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,15 @@ class Decision:
     natural_or_human_made: str = ""
     path: tuple[str, ...] = ()
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A class of an item, its route (None without one), and what became of it: one of the words above."""
+
+    qid: str
+    route: Route | None
+    outcome: str
 
 
 @dataclass(frozen=True)
@@ -111,22 +122,41 @@ def decide(
     ways: `routes`. names: English label of each class, as `spellings` gives it; a class without one is named by its
     QID. The result does not depend on the order of `classes`.
     """
+    weighed = weigh(classes, ways, taxonomy)
+    chosen = next((one for one in weighed if one.outcome == DECIDES), None)
+    if chosen is None:
+        return Decision(note=_why_open(weighed, names))
+    qid, anchor = chosen.qid, chosen.route.anchor if chosen.route else None
+    assert chosen.route is not None and anchor is not None
+    return Decision(
+        qid, names.get(qid, qid), anchor.hierarchical_label, anchor.natural_or_human_made, chosen.route.path
+    )
+
+
+def weigh(classes: Iterable[str], ways: Mapping[str, Route], taxonomy: Taxonomy) -> tuple[Weighed, ...]:
+    """Every class of an item with its route and what became of it, by QID number; at most one decides."""
     told = sorted(set(classes), key=number)
-    heard = [qid for qid in told if not taxonomy.skips(qid)]
-    labelled = {qid: _label(ways[qid]) for qid in heard if qid in ways and ways[qid].anchor}
+    labelled = {
+        qid: ways[qid] for qid in told if not taxonomy.skips(qid) and qid in ways and ways[qid].anchor
+    }
     general = {
         above
-        for qid, label in labelled.items()
-        for above in ways[qid].above
-        if labelled.get(above, label) != label
+        for route in labelled.values()
+        for above in route.above
+        if above in labelled and _label(labelled[above]) != _label(route)
     }
-    best = min((_rank(qid, ways[qid]) for qid in labelled if qid not in general), default=None)
-    if best is None:
-        return Decision(note=_why_open(told, heard, names))
-    qid = f"Q{best[2]}"
-    anchor, path = ways[qid].anchor, ways[qid].path
-    assert anchor is not None
-    return Decision(qid, names.get(qid, qid), anchor.hierarchical_label, anchor.natural_or_human_made, path)
+    best = min((_rank(qid, route) for qid, route in labelled.items() if qid not in general), default=None)
+
+    def outcome(qid: str) -> str:
+        if taxonomy.skips(qid):
+            return IGNORED
+        if qid not in labelled:
+            return NO_LABEL
+        if qid in general:
+            return TOO_GENERAL
+        return DECIDES if best is not None and number(qid) == best[2] else OUTRANKED
+
+    return tuple(Weighed(qid, ways.get(qid), outcome(qid)) for qid in told)
 
 
 def _label(route: Route) -> str:
@@ -137,11 +167,12 @@ def _rank(qid: str, route: Route) -> tuple[int, int, int]:
     return _precedence(route), route.steps, number(qid)
 
 
-def _why_open(told: list[str], heard: list[str], names: Mapping[str, str]) -> str:
-    if not told:
+def _why_open(weighed: tuple[Weighed, ...], names: Mapping[str, str]) -> str:
+    if not weighed:
         return "the item has no class"
+    heard = [one.qid for one in weighed if one.outcome != IGNORED]
     if not heard:
-        return f"only ignored classes: {_named(told, names)}"
+        return f"only ignored classes: {_named([one.qid for one in weighed], names)}"
     return f"no class leads to a label: {_named(heard, names)}"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hgld.hierarchy.assign import Candidate, Decision, Route, decide, routes, settle, spellings
+from hgld.hierarchy.assign import Candidate, Decision, Route, decide, routes, settle, spellings, weigh
 from hgld.hierarchy.files import write_text
 from hgld.hierarchy.graph import class_graph, reduced
 from hgld.hierarchy.params import Params
@@ -22,7 +22,9 @@ from hgld.pipeline.wikidata import Facts
 
 LABELS = ["category", "qid", "method", "candidates", "class", "supercategory", "hierarchical_label",
           "natural_or_human_made", "path", "note"]  # fmt: skip
+CONSIDERED = ["category", "qid", "class", "outcome", "hierarchical_label", "precedence", "path"]
 CLASSES = ["class", "label", "hierarchical_label", "natural_or_human_made", "path"]
+TABLES = ("labels", "considered", "classes", "dag", "removed_edges")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Built:
     """The tables of the stage, sorted, and the numbers that describe them."""
 
     labels: pd.DataFrame
+    considered: pd.DataFrame
     classes: pd.DataFrame
     dag: pd.DataFrame
     removed_edges: pd.DataFrame
@@ -42,7 +45,7 @@ def run(params: Params) -> None:
     facts = Facts(*(read_parquet(params.data / "wikidata" / f"{name}.parquet") for name in names))
     built = build(facts, load_taxonomy(Path(params.build.taxonomy)))
     folder = params.data / "build"
-    for name in ("labels", "classes", "dag", "removed_edges"):
+    for name in TABLES:
         write_parquet(getattr(built, name), folder / f"{name}.parquet")
     write_text(json.dumps(built.metrics, indent=2) + "\n", folder / "metrics.json")
     labelled = int((built.labels["hierarchical_label"] != "").sum())
@@ -57,7 +60,8 @@ def build(facts: Facts, taxonomy: Taxonomy) -> Built:
     used = sorted(set(facts.item_classes["class"]), key=number)
     ways = routes(graph.dag, taxonomy, used)
     names = spellings(dict(_pairs(facts.class_labels)))
-    labels = _labels(facts, taxonomy, ways, names)
+    told = _told(facts.item_classes)
+    labels = _labels(facts, taxonomy, ways, names, told)
     classes = _classes(sorted({*graph.dag, *used}, key=number), ways, names)
     hierarchy, shortcuts = reduced(graph.dag)
     dag = _frame(["child", "parent"], sorted(hierarchy.edges, key=_order))
@@ -72,7 +76,7 @@ def build(facts: Facts, taxonomy: Taxonomy) -> Built:
         "removed_edges": _counts(removed["reason"].str.split(":").str[0]),
         "shape": shape(hierarchy),
     }
-    return Built(labels, classes, dag, removed, figures)
+    return Built(labels, _considered(facts, taxonomy, ways, told), classes, dag, removed, figures)
 
 
 def _order(edge: tuple[str, ...]) -> tuple[int, ...]:
@@ -88,16 +92,42 @@ def _frame(columns: list[str], rows: Sequence[tuple[str, ...]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns, dtype="str")
 
 
-def _labels(facts: Facts, taxonomy: Taxonomy, ways: dict[str, Route], names: dict[str, str]) -> pd.DataFrame:
+def _told(item_classes: pd.DataFrame) -> dict[str, list[str]]:
+    """Item → its classes."""
+    told: dict[str, list[str]] = defaultdict(list)
+    for item, one in _pairs(item_classes):
+        told[item].append(one)
+    return told
+
+
+def _considered(
+    facts: Facts, taxonomy: Taxonomy, ways: dict[str, Route], told: dict[str, list[str]]
+) -> pd.DataFrame:
+    """One row a category, candidate item and class: the label it would give, its way there, what became of it."""
+    items = facts.items.loc[facts.items["qid"] != "", ["category", "qid"]]
+    rows = []
+    for category, qid in sorted(set(_pairs(items)), key=lambda one: (one[0], number(one[1]))):
+        for one in weigh(told.get(qid, ()), ways, taxonomy):
+            anchor = one.route.anchor if one.route else None
+            label, precedence = (anchor.hierarchical_label, str(anchor.precedence)) if anchor else ("", "")
+            path = ">".join(one.route.path) if one.route else ""
+            rows.append((category, qid, one.qid, one.outcome, label, precedence, path))
+    return _frame(CONSIDERED, rows)
+
+
+def _labels(
+    facts: Facts,
+    taxonomy: Taxonomy,
+    ways: dict[str, Route],
+    names: dict[str, str],
+    told: dict[str, list[str]],
+) -> pd.DataFrame:
     """One row a category: the decision over its candidates, and the evidence."""
-    classes: dict[str, list[str]] = defaultdict(list)
-    for item, one in _pairs(facts.item_classes):
-        classes[item].append(one)
     candidates: dict[str, list[Candidate]] = defaultdict(list)
     for row in facts.items.itertuples(index=False):
         own = candidates[str(row.category)]
         if row.qid:
-            decision = decide(classes.get(str(row.qid), ()), ways, taxonomy, names)
+            decision = decide(told.get(str(row.qid), ()), ways, taxonomy, names)
             own.append(Candidate(str(row.qid), str(row.method), str(row.confidence), decision))
     rows = [_label(category, candidates[category]) for category in sorted(candidates)]
     frame = pd.DataFrame(rows, columns=LABELS, dtype="str")
