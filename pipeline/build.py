@@ -68,7 +68,7 @@ def build(facts: Facts, taxonomy: Taxonomy) -> Built:
     gone = sorted((*graph.removed, *shortcuts), key=lambda one: _order((one.child, one.parent)))
     removed = _frame(["child", "parent", "reason"], [(one.child, one.parent, one.reason) for one in gone])
     figures = {
-        **_coverage(labels, taxonomy),
+        **_coverage(labels),
         **_reach(facts.item_classes, ways),
         "classes": len(classes),
         "classes_with_label": int((classes["hierarchical_label"] != "").sum()),
@@ -157,18 +157,16 @@ def _classes(known: list[str], ways: dict[str, Route], names: dict[str, str]) ->
     return _frame(CLASSES, rows)
 
 
-def _coverage(labels: pd.DataFrame, taxonomy: Taxonomy) -> dict[str, object]:
+def _coverage(labels: pd.DataFrame) -> dict[str, object]:
     """How many categories are labelled, by which method, and with how many labels; shares in [0, 1]."""
     labelled = labels["hierarchical_label"] != ""
-    given = set(labels.loc[labelled, "hierarchical_label"])
     return {
         "categories": len(labels),
         "labelled": int(labelled.sum()),
         "share_labelled": round(float(labelled.mean()), 4) if len(labels) else 0.0,
         "ambiguous": int(labels["note"].str.startswith("ambiguous").sum()),
-        "hierarchical_labels": len(given),
+        "hierarchical_labels": int(labels.loc[labelled, "hierarchical_label"].nunique()),
         "supercategories": int(labels.loc[labelled, "supercategory"].nunique()),
-        "labels_without_category": sorted(taxonomy.natures.keys() - given),
         "by_method": {
             str(method): {
                 "categories": len(group),
