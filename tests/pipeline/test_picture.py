@@ -95,17 +95,45 @@ def test_the_files_are_the_same_again_and_hold_the_attributes(params: Params) ->
     assert nodes.loc["natural", "categories"] == 1
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def shown(page_at: str, folder: Path) -> str:
+    """What a real browser makes of a page."""
+    command = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/browser",
+               "--virtual-time-budget=3000", "--dump-dom", page_at]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def text_of(dom: str, pattern: str) -> str:
+    found = re.search(pattern, dom, re.S)
+    assert found is not None
+    return html.unescape(re.sub(r"<[^>]+>", "", found[1]))
+
+
+TRAIL, LIST = r'<div id="path"[^>]*>(.*?)</div>', r'<ul id="list">(.*?)</ul>'
+browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+
+
+@browser
 @pytest.mark.parametrize(
-    ("at", "path"), [("", "landmarks"), ("#Q108325", "landmarks › human-made › church › chapel")]
+    ("at", "path", "segments"),
+    [("", "landmarks 4 categories", 8), ("#Q108325", "landmarks › human-made › church › chapel Q108325", 1)],
 )
-def test_a_browser_draws_it(params: Params, at: str, path: str, tmp_path: Path) -> None:
+def test_a_browser_draws_it(params: Params, at: str, path: str, segments: int, tmp_path: Path) -> None:
     draw(params, Path("out"))
-    url = Path("out/graph.html").resolve().as_uri() + at
-    command = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/browser",
-               "--virtual-time-budget=3000", "--dump-dom", url]  # fmt: skip
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    trail = re.search(r'<div id="path"[^>]*>(.*?)</div>', shown, re.S)
-    assert trail is not None
-    assert html.unescape(re.sub(r"<[^>]+>", "", trail[1])).startswith(path)
-    assert shown.count("<path ") == {"": 8, "#Q108325": 1}[at]
+    dom = shown(Path("out/graph.html").resolve().as_uri() + at, tmp_path)
+    assert text_of(dom, TRAIL).startswith(path)
+    assert dom.count("<path ") == segments
+
+
+@browser
+def test_a_search_lists_what_it_finds_and_hovering_shows_the_way(params: Params, tmp_path: Path) -> None:
+    draw(params, Path("out"))
+    does = """<script>
+        search.value = "CATHED"; search.dispatchEvent(new Event("input"));
+        list.querySelector("li").dispatchEvent(new MouseEvent("mouseenter"));
+    </script></body>"""
+    text = Path("out/graph.html").read_text(encoding="utf-8").replace("</body>", does)
+    Path("out/searched.html").write_text(text, encoding="utf-8")
+    dom = shown(Path("out/searched.html").resolve().as_uri(), tmp_path)
+    assert text_of(dom, LIST) == "cathedral1human-made › church"
+    assert text_of(dom, TRAIL) == "landmarks › human-made › church › cathedral Q2977, 1 category (25.0 %)"
+    assert dom.count('class="dim"') == 5  # all but the way to the cathedral
