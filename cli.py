@@ -24,7 +24,7 @@ _SECTIONS = {
     "For researchers": ["evaluate"],
     "For annotators": ["review", "show", "check"],
     "For any list of landmarks": ["assign", "compare", "serve"],
-    "For maintainers": ["card", "sample"],
+    "For maintainers": ["card", "graph", "sample"],
 }
 
 
@@ -216,17 +216,27 @@ def show(key: str, profile: str | None) -> None:
 
 
 @main.command()
+@click.option(
+    "--strict", is_flag=True, help="The class graph is whole: a row that does nothing in it is a problem."
+)
 @_profile
-def check(profile: str | None) -> None:
-    """Validate the curated files: params.yaml, the taxonomy, and the verdicts below review/."""
-    from hgld.hierarchy.check import check as problems
-    from hgld.hierarchy.params import load_params
+def check(strict: bool, profile: str | None) -> None:
+    """Validate the curated files: params.yaml, the taxonomy, and the verdicts below review/.
+
+    The losses and metrics that params.yaml names are built, in every profile unless one is chosen. The taxonomy is
+    held against the class graph of the profile: are labels that may both apply ordered, is each row of any use?
+    """
+    from hgld.benchmarks.check import setting_problems
+    from hgld.hierarchy.params import load_params, profiles
+    from hgld.pipeline.curated import curated
 
     params = load_params(profile=profile)
-    found = problems(Path(params.build.taxonomy), Path("review"))
+    found, text = curated(params, Path("review"), strict=strict)
+    for name in [profile] if profile else profiles():
+        found += setting_problems(load_params(profile=name))
     if found:
         raise click.ClickException(f"{len(found)} problem(s)\n" + "\n".join(found))
-    click.echo("The curated files are valid.")
+    click.echo(f"The curated files are valid.\n{text}")
 
 
 @main.command()
@@ -311,6 +321,21 @@ def card(only_check: bool, profile: str | None) -> None:
     else:
         write_card(params, path)
         click.echo("DATA_CARD.md holds the release's numbers.")
+
+
+@main.command()
+@click.option("-o", "--out", type=_folder, help="Folder to write to (default: data/PROFILE/graph).")
+@_profile
+def graph(out: Path | None, profile: str | None) -> None:
+    """Draw the hierarchy that `hgld build` made: graph.html, an interactive sunburst in one file.
+
+    Beside it the class graph with labels and counts as graph.graphml, nodes.parquet and edges.parquet.
+    """
+    from hgld.hierarchy.params import load_params
+    from hgld.pipeline.picture import draw
+
+    params = load_params(profile=profile)
+    click.echo(draw(params, out or params.data / "graph"))
 
 
 @main.group()

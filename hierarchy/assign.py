@@ -5,29 +5,36 @@ Two rules, and their ties:
 1. A *class* belongs to the nearest anchor above it (fewest P279 edges; the class itself counts as zero). An ignored
    class that closes what is below it competes as an anchor without a label. At the same distance an anchor with a
    label wins, then the lower precedence, then the lower QID number.
-2. An *item* gets the label of the class with the lowest precedence, then the shortest path, then the lowest QID
-   number. That class, by its English label, is the item's supercategory.
+2. An *item* hears its more specific classes: one that stands above another of its classes with another label is
+   passed over (a historic house museum is no mere museum). Of the rest, the one with the lowest precedence decides,
+   then the shortest path, then the lowest QID number. That class, by its English label, is the item's supercategory.
 
 And for a *category* with several candidate items: the most trusted candidates that have a label decide, if they
 agree; if they do not, the label stays empty and the note says between what.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import networkx as nx
 
 from hgld.hierarchy.taxonomy import Anchor, Taxonomy, number
 
 CONFIDENCES = ("high", "medium", "low")
+DECIDES, OUTRANKED, TOO_GENERAL = "decides", "outranked", "above another"
+NO_LABEL, IGNORED = "no label", "ignored"
 
 
 @dataclass(frozen=True)
 class Route:
-    """The way from a class to the class that decides it; `anchor` is None where an ignored class closes the way."""
+    """The way from a class to the class that decides it; `anchor` is None where an ignored class closes the way.
+
+    `above` are those of the classes that items have (as they were given to `routes`) that stand above this one.
+    """
 
     anchor: Anchor | None
     path: tuple[str, ...]
+    above: frozenset[str] = frozenset()
 
     @property
     def steps(self) -> int:
@@ -48,6 +55,15 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Weighed:
+    """A class of an item, its route (None without one), and what became of it: one of the words above."""
+
+    qid: str
+    route: Route | None
+    outcome: str
+
+
+@dataclass(frozen=True)
 class Candidate:
     """An item that a category may mean, how sure that is (one of CONFIDENCES), and what the item is."""
 
@@ -58,17 +74,20 @@ class Candidate:
 
 
 def routes(dag: "nx.DiGraph[str]", taxonomy: Taxonomy, classes: Iterable[str] = ()) -> dict[str, Route]:
-    """The route of every class of `dag` (and of `classes`) that has one: rule 1.
+    """The route of every class of `dag` (and of `classes`, those that items have) that has one: rule 1.
 
     dag: acyclic, edges from child to parent. Linear in its size: a class takes the best of its parents' routes.
     """
     found: dict[str, Route] = {}
+    classes = set(classes)
     for qid in reversed(list(nx.topological_sort(dag))):
         if route := _route(qid, (found[parent] for parent in dag[qid] if parent in found), taxonomy):
             found[qid] = route
     for qid in classes:
         if qid not in dag and (route := _route(qid, (), taxonomy)):
             found[qid] = route
+    for qid in found.keys() & classes & set(dag):
+        found[qid] = replace(found[qid], above=frozenset(nx.descendants(dag, qid) & classes))
     return found
 
 
@@ -103,26 +122,57 @@ def decide(
     ways: `routes`. names: English label of each class, as `spellings` gives it; a class without one is named by its
     QID. The result does not depend on the order of `classes`.
     """
+    weighed = weigh(classes, ways, taxonomy)
+    chosen = next((one for one in weighed if one.outcome == DECIDES), None)
+    if chosen is None:
+        return Decision(note=_why_open(weighed, names))
+    qid, anchor = chosen.qid, chosen.route.anchor if chosen.route else None
+    assert chosen.route is not None and anchor is not None
+    return Decision(
+        qid, names.get(qid, qid), anchor.hierarchical_label, anchor.natural_or_human_made, chosen.route.path
+    )
+
+
+def weigh(classes: Iterable[str], ways: Mapping[str, Route], taxonomy: Taxonomy) -> tuple[Weighed, ...]:
+    """Every class of an item with its route and what became of it, by QID number; at most one decides."""
     told = sorted(set(classes), key=number)
-    heard = [qid for qid in told if not taxonomy.skips(qid)]
-    best = min((_rank(qid, ways[qid]) for qid in heard if qid in ways and ways[qid].anchor), default=None)
-    if best is None:
-        return Decision(note=_why_open(told, heard, names))
-    qid = f"Q{best[2]}"
-    anchor, path = ways[qid].anchor, ways[qid].path
-    assert anchor is not None
-    return Decision(qid, names.get(qid, qid), anchor.hierarchical_label, anchor.natural_or_human_made, path)
+    labelled = {
+        qid: ways[qid] for qid in told if not taxonomy.skips(qid) and qid in ways and ways[qid].anchor
+    }
+    general = {
+        above
+        for route in labelled.values()
+        for above in route.above
+        if above in labelled and _label(labelled[above]) != _label(route)
+    }
+    best = min((_rank(qid, route) for qid, route in labelled.items() if qid not in general), default=None)
+
+    def outcome(qid: str) -> str:
+        if taxonomy.skips(qid):
+            return IGNORED
+        if qid not in labelled:
+            return NO_LABEL
+        if qid in general:
+            return TOO_GENERAL
+        return DECIDES if best is not None and number(qid) == best[2] else OUTRANKED
+
+    return tuple(Weighed(qid, ways.get(qid), outcome(qid)) for qid in told)
+
+
+def _label(route: Route) -> str:
+    return route.anchor.hierarchical_label if route.anchor else ""
 
 
 def _rank(qid: str, route: Route) -> tuple[int, int, int]:
     return _precedence(route), route.steps, number(qid)
 
 
-def _why_open(told: list[str], heard: list[str], names: Mapping[str, str]) -> str:
-    if not told:
+def _why_open(weighed: tuple[Weighed, ...], names: Mapping[str, str]) -> str:
+    if not weighed:
         return "the item has no class"
+    heard = [one.qid for one in weighed if one.outcome != IGNORED]
     if not heard:
-        return f"only ignored classes: {_named(told, names)}"
+        return f"only ignored classes: {_named([one.qid for one in weighed], names)}"
     return f"no class leads to a label: {_named(heard, names)}"
 
 

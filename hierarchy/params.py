@@ -186,6 +186,13 @@ def load_params(path: Path = Path("params.yaml"), profile: str | None = None) ->
         ) from None
 
 
+def profiles(path: Path = Path("params.yaml")) -> list[str]:
+    """The names of the profiles, in the order of the file."""
+    document = _read_yaml(Path(path))
+    _check_keys(document, f"{path}")
+    return [name for name in document if name != "profile"]
+
+
 def _check_keys(section: dict[str, object], place: str) -> None:
     """Raise HgldError for a key that YAML does not take for text, such as 5 or true."""
     for key in section:

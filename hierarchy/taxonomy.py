@@ -9,7 +9,9 @@ Three CSV files in one folder, edited by hand and kept in git:
   class it is (a province stays without a label though "human settlement" stands somewhere above it).
 - `cut_edges.csv`: statements "child is a subclass of parent" that are true of a sense that no landmark is meant in.
 
-A label is added, split or moved by editing these files alone.
+Each row says why, and in `decided_by` who decided: `published` for a convention of the published labels, `hgld` for
+this project's first curation, else a name. A label is added, split or moved by editing these files alone;
+docs/taxonomy.md explains the order of precedence.
 """
 
 import re
@@ -30,9 +32,10 @@ _ANCHORS = [
     "anchor_label",
     "precedence",
     "comment",
+    "decided_by",
 ]
-_IGNORED = ["qid", "label", "reach", "reason"]
-_CUTS = ["child", "child_label", "parent", "parent_label", "reason"]
+_IGNORED = ["qid", "label", "reach", "reason", "decided_by"]
+_CUTS = ["child", "child_label", "parent", "parent_label", "reason", "decided_by"]
 
 
 @dataclass(frozen=True)

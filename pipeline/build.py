@@ -11,17 +11,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from hgld.hierarchy.assign import Candidate, Decision, Route, decide, routes, settle, spellings
+from hgld.hierarchy.assign import Candidate, Decision, Route, decide, routes, settle, spellings, weigh
 from hgld.hierarchy.files import write_text
-from hgld.hierarchy.graph import ClassGraph, class_graph
+from hgld.hierarchy.graph import class_graph, reduced
 from hgld.hierarchy.params import Params
+from hgld.hierarchy.shape import shape
 from hgld.hierarchy.tables import read_parquet, write_parquet
 from hgld.hierarchy.taxonomy import Taxonomy, load_taxonomy, number
 from hgld.pipeline.wikidata import Facts
 
 LABELS = ["category", "qid", "method", "candidates", "class", "supercategory", "hierarchical_label",
           "natural_or_human_made", "path", "note"]  # fmt: skip
+CONSIDERED = ["category", "qid", "class", "outcome", "hierarchical_label", "precedence", "path"]
 CLASSES = ["class", "label", "hierarchical_label", "natural_or_human_made", "path"]
+TABLES = ("labels", "considered", "classes", "dag", "removed_edges")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Built:
     """The tables of the stage, sorted, and the numbers that describe them."""
 
     labels: pd.DataFrame
+    considered: pd.DataFrame
     classes: pd.DataFrame
     dag: pd.DataFrame
     removed_edges: pd.DataFrame
@@ -41,7 +45,7 @@ def run(params: Params) -> None:
     facts = Facts(*(read_parquet(params.data / "wikidata" / f"{name}.parquet") for name in names))
     built = build(facts, load_taxonomy(Path(params.build.taxonomy)))
     folder = params.data / "build"
-    for name in ("labels", "classes", "dag", "removed_edges"):
+    for name in TABLES:
         write_parquet(getattr(built, name), folder / f"{name}.parquet")
     write_text(json.dumps(built.metrics, indent=2) + "\n", folder / "metrics.json")
     labelled = int((built.labels["hierarchical_label"] != "").sum())
@@ -56,17 +60,27 @@ def build(facts: Facts, taxonomy: Taxonomy) -> Built:
     used = sorted(set(facts.item_classes["class"]), key=number)
     ways = routes(graph.dag, taxonomy, used)
     names = spellings(dict(_pairs(facts.class_labels)))
-    labels = _labels(facts, taxonomy, ways, names)
+    told = _told(facts.item_classes)
+    labels = _labels(facts, taxonomy, ways, names, told)
     classes = _classes(sorted({*graph.dag, *used}, key=number), ways, names)
-    dag = _frame(["child", "parent"], _edges(graph))
-    removed = _frame(
-        ["child", "parent", "reason"], [(one.child, one.parent, one.reason) for one in graph.removed]
-    )
-    return Built(labels, classes, dag, removed, _metrics(labels, classes, dag, removed))
+    hierarchy, shortcuts = reduced(graph.dag)
+    dag = _frame(["child", "parent"], sorted(hierarchy.edges, key=_order))
+    gone = sorted((*graph.removed, *shortcuts), key=lambda one: _order((one.child, one.parent)))
+    removed = _frame(["child", "parent", "reason"], [(one.child, one.parent, one.reason) for one in gone])
+    figures = {
+        **_coverage(labels),
+        **_reach(facts.item_classes, ways),
+        "classes": len(classes),
+        "classes_with_label": int((classes["hierarchical_label"] != "").sum()),
+        "edges": len(dag),
+        "removed_edges": _counts(removed["reason"].str.split(":").str[0]),
+        "shape": shape(hierarchy),
+    }
+    return Built(labels, _considered(facts, taxonomy, ways, told), classes, dag, removed, figures)
 
 
-def _edges(graph: ClassGraph) -> list[tuple[str, str]]:
-    return sorted(graph.dag.edges, key=lambda edge: (number(edge[0]), number(edge[1])))
+def _order(edge: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(map(number, edge))
 
 
 def _pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
@@ -78,16 +92,42 @@ def _frame(columns: list[str], rows: Sequence[tuple[str, ...]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns, dtype="str")
 
 
-def _labels(facts: Facts, taxonomy: Taxonomy, ways: dict[str, Route], names: dict[str, str]) -> pd.DataFrame:
+def _told(item_classes: pd.DataFrame) -> dict[str, list[str]]:
+    """Item → its classes."""
+    told: dict[str, list[str]] = defaultdict(list)
+    for item, one in _pairs(item_classes):
+        told[item].append(one)
+    return told
+
+
+def _considered(
+    facts: Facts, taxonomy: Taxonomy, ways: dict[str, Route], told: dict[str, list[str]]
+) -> pd.DataFrame:
+    """One row a category, candidate item and class: the label it would give, its way there, what became of it."""
+    items = facts.items.loc[facts.items["qid"] != "", ["category", "qid"]]
+    rows = []
+    for category, qid in sorted(set(_pairs(items)), key=lambda one: (one[0], number(one[1]))):
+        for one in weigh(told.get(qid, ()), ways, taxonomy):
+            anchor = one.route.anchor if one.route else None
+            label, precedence = (anchor.hierarchical_label, str(anchor.precedence)) if anchor else ("", "")
+            path = ">".join(one.route.path) if one.route else ""
+            rows.append((category, qid, one.qid, one.outcome, label, precedence, path))
+    return _frame(CONSIDERED, rows)
+
+
+def _labels(
+    facts: Facts,
+    taxonomy: Taxonomy,
+    ways: dict[str, Route],
+    names: dict[str, str],
+    told: dict[str, list[str]],
+) -> pd.DataFrame:
     """One row a category: the decision over its candidates, and the evidence."""
-    classes: dict[str, list[str]] = defaultdict(list)
-    for item, one in _pairs(facts.item_classes):
-        classes[item].append(one)
     candidates: dict[str, list[Candidate]] = defaultdict(list)
     for row in facts.items.itertuples(index=False):
         own = candidates[str(row.category)]
         if row.qid:
-            decision = decide(classes.get(str(row.qid), ()), ways, taxonomy, names)
+            decision = decide(told.get(str(row.qid), ()), ways, taxonomy, names)
             own.append(Candidate(str(row.qid), str(row.method), str(row.confidence), decision))
     rows = [_label(category, candidates[category]) for category in sorted(candidates)]
     frame = pd.DataFrame(rows, columns=LABELS, dtype="str")
@@ -117,18 +157,16 @@ def _classes(known: list[str], ways: dict[str, Route], names: dict[str, str]) ->
     return _frame(CLASSES, rows)
 
 
-def _metrics(
-    labels: pd.DataFrame, classes: pd.DataFrame, dag: pd.DataFrame, removed: pd.DataFrame
-) -> dict[str, object]:
-    """Coverage by method and the size of the hierarchy; shares in [0, 1]."""
+def _coverage(labels: pd.DataFrame) -> dict[str, object]:
+    """How many categories are labelled, by which method, and with how many labels; shares in [0, 1]."""
     labelled = labels["hierarchical_label"] != ""
-    reasons = removed["reason"].str.split(":").str[0].value_counts()
     return {
         "categories": len(labels),
         "labelled": int(labelled.sum()),
         "share_labelled": round(float(labelled.mean()), 4) if len(labels) else 0.0,
         "ambiguous": int(labels["note"].str.startswith("ambiguous").sum()),
         "hierarchical_labels": int(labels.loc[labelled, "hierarchical_label"].nunique()),
+        "supercategories": int(labels.loc[labelled, "supercategory"].nunique()),
         "by_method": {
             str(method): {
                 "categories": len(group),
@@ -136,8 +174,19 @@ def _metrics(
             }
             for method, group in labels.groupby("method")
         },
-        "classes": len(classes),
-        "classes_with_label": int((classes["hierarchical_label"] != "").sum()),
-        "edges": len(dag),
-        "removed_edges": {str(reason): int(count) for reason, count in sorted(reasons.items())},
     }
+
+
+def _reach(item_classes: pd.DataFrame, ways: dict[str, Route]) -> dict[str, object]:
+    """Of the classes that items have, and of the statements that give them, the share that leads to a label."""
+    leads = {qid for qid, route in ways.items() if route.anchor}
+    stated = item_classes["class"].isin(leads)
+    used = item_classes["class"].drop_duplicates().isin(leads)
+    return {
+        "share_of_used_classes_with_label": round(float(used.mean()), 4) if len(used) else 0.0,
+        "share_of_statements_with_label": round(float(stated.mean()), 4) if len(stated) else 0.0,
+    }
+
+
+def _counts(values: "pd.Series[str]") -> dict[str, int]:
+    return {str(value): int(count) for value, count in sorted(values.value_counts().items())}

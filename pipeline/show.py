@@ -96,7 +96,7 @@ def _chain(
     names = read_parquet(params.data / "wikidata" / "class_labels.parquet")
     called = dict(zip(names["qid"], names["label"], strict=True))
     said = verdicts[verdicts["category"] == category]
-    lines += _items(category, params.data / "wikidata", called)
+    lines += _items(category, params.data, called)
     label = _row(params.data / "build" / "labels.parquet", category)
     proposal = _proposed(category, params)
     lines += _label(label, called)
@@ -105,16 +105,31 @@ def _chain(
     return lines + _decision(category, params.data / "release" / "labels.parquet", said)
 
 
-def _items(category: str, folder: Path, called: Mapping[str, str]) -> list[_Line]:
-    """The items that the category may mean, and the classes of each."""
-    items = read_parquet(folder / "items.parquet")
-    classes = read_parquet(folder / "item_classes.parquet")
+def _items(category: str, data: Path, called: Mapping[str, str]) -> list[_Line]:
+    """The items that the category may mean, and the classes of each with what they came to."""
+    items = read_parquet(data / "wikidata" / "items.parquet")
+    classes = read_parquet(data / "wikidata" / "item_classes.parquet")
+    came_to = _came_to(category, data / "build" / "considered.parquet")
     lines = []
     for item in items[(items["category"] == category) & (items["qid"] != "")].itertuples(index=False):
         lines.append(_Line("item", f"{item.qid}  found by {item.method}, confidence {item.confidence}"))
         said = classes.loc[classes["qid"] == item.qid, "class"]
-        lines += [_Line("  is a", _class(qid, called)) for qid in said] or [_Line("  is a", "(no class)")]
+        lines += [
+            _Line("  is a", _class(qid, called) + came_to.get((str(item.qid), qid), "")) for qid in said
+        ] or [_Line("  is a", "(no class)")]
     return lines or [_Line("item", "none found")]
+
+
+def _came_to(category: str, path: Path) -> dict[tuple[str, str], str]:
+    """(Item, class) → its label and what became of it; empty before the stage build has run."""
+    if not path.is_file():
+        return {}
+    table = read_parquet(path)
+    rows = table.loc[table["category"] == category, ["qid", "class", "hierarchical_label", "outcome"]]
+    return {
+        (qid, one): f": {label.strip()}, {outcome}" if label else f": {outcome}"
+        for qid, one, label, outcome in rows.itertuples(index=False, name=None)
+    }
 
 
 def _class(qid: str, called: Mapping[str, str]) -> str:

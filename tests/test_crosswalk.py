@@ -29,10 +29,10 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield out
 
 
-def test_nine_in_ten_published_labels_agree(labels: Path) -> None:
+def test_the_published_labels_agree(labels: Path) -> None:
     result = compare_files(labels, CROSSWALK)
     assert result.share_of_reference.total >= 50
-    assert result.share_of_reference.share >= 0.90, result.text()
+    assert result.share_of_reference.share >= 0.95, result.text()
 
 
 def test_every_category_leads_to_the_item_that_the_crosswalk_names(labels: Path) -> None:

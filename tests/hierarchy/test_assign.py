@@ -79,8 +79,17 @@ def test_a_closing_class_keeps_what_is_below_it_open_unless_an_anchor_is_as_near
 
 
 def test_of_an_items_classes_the_lowest_precedence_decides() -> None:
-    assert label("Q50", "Q20", "Q12", "Q11").deciding_class == "Q11"
+    assert label("Q50", "Q20", "Q11").deciding_class == "Q11"
     assert label("Q61", "Q30").natural_or_human_made == "natural"
+
+
+def test_a_class_above_another_class_of_the_item_has_nothing_to_add() -> None:
+    assert (
+        label("Q10", "Q12", "Q20").hierarchical_label == "museum"
+    )  # church decides before museum, but stands above
+    assert label("Q10", "Q20").hierarchical_label == "church"
+    assert label("Q10", "Q12", "Q30").deciding_class == "Q30"
+    assert label("Q40", "Q61").deciding_class == "Q40"  # what stays without a label takes none away
 
 
 def test_classes_outside_the_graph_and_without_label_have_notes() -> None:

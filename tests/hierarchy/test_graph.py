@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hgld.hierarchy.graph import SELF, break_cycles, class_graph
+from hgld.hierarchy.graph import SELF, SHORTCUT, break_cycles, class_graph, reduced
 from hgld.hierarchy.taxonomy import Cut, Ignored, Taxonomy
 
 NOTHING = Taxonomy({}, {}, {})
@@ -96,3 +96,25 @@ def test_the_script_above_removes_something() -> None:
 def test_a_large_loop_is_cut_once(size: int) -> None:
     edges = [(f"Q{n}", f"Q{n % size + 1}") for n in range(1, size + 1)]
     assert len(class_graph(edges, NOTHING).removed) == 1
+
+
+def test_the_reduction_drops_shortcuts_and_keeps_attributes() -> None:
+    dag: nx.DiGraph[str] = nx.DiGraph()
+    dag.add_node("Q1", label="cathedral", categories=3)
+    dag.add_edge("Q1", "Q2", since=2012)
+    dag.add_edge("Q2", "Q10", since=2013)
+    dag.add_edge("Q1", "Q10", since=2014)
+    graph, shortcuts = reduced(dag)
+    assert [(one.child, one.parent, one.reason) for one in shortcuts] == [("Q1", "Q10", SHORTCUT)]
+    assert graph.nodes["Q1"] == {"label": "cathedral", "categories": 3}
+    assert graph.edges["Q1", "Q2"] == {"since": 2012}
+    assert dag.number_of_edges() == 3
+
+
+@given(edge_lists)
+def test_the_reduction_is_that_of_networkx(edges: list[tuple[str, str]]) -> None:
+    dag = class_graph(edges, NOTHING).dag
+    graph, shortcuts = reduced(dag)
+    assert edges_of(graph) == edges_of(nx.transitive_reduction(dag))
+    assert edges_of(graph) | {(one.child, one.parent) for one in shortcuts} == edges_of(dag)
+    assert set(graph) == set(dag)

@@ -1,10 +1,13 @@
 """The curated files load, are whole, and every kind of mistake in them is told with its line."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from hgld.hierarchy.assign import decide, routes
 from hgld.hierarchy.errors import HgldError
+from hgld.hierarchy.graph import class_graph
 from hgld.hierarchy.taxonomy import load_taxonomy, taxonomy_problems
 
 PUBLISHED = {
@@ -22,9 +25,9 @@ PUBLISHED = {
 }  # fmt: skip
 
 HEADERS = {
-    "taxonomy.csv": "hierarchical_label,natural_or_human_made,anchor_qid,anchor_label,precedence,comment",
-    "ignored_classes.csv": "qid,label,reach,reason",
-    "cut_edges.csv": "child,child_label,parent,parent_label,reason",
+    "taxonomy.csv": "hierarchical_label,natural_or_human_made,anchor_qid,anchor_label,precedence,comment,decided_by",
+    "ignored_classes.csv": "qid,label,reach,reason,decided_by",
+    "cut_edges.csv": "child,child_label,parent,parent_label,reason,decided_by",
 }
 
 
@@ -48,9 +51,9 @@ def test_the_shipped_files_are_valid_and_have_the_published_labels() -> None:
 def test_an_anchor_ends_where_its_label_says(tmp_path: Path) -> None:
     folder = curated(
         tmp_path,
-        taxonomy=["lake,natural,Q23397,lake,33,why"],
-        ignored_classes=["Q5,human,below,why", "Q43229,organization,class,why"],
-        cut_edges=["Q1,a,Q2,b,why"],
+        taxonomy=["lake,natural,Q23397,lake,33,why,ana"],
+        ignored_classes=["Q5,human,below,why,ana", "Q43229,organization,class,why,ana"],
+        cut_edges=["Q1,a,Q2,b,why,ana"],
     )
     taxonomy = load_taxonomy(folder)
     assert taxonomy.anchors["Q23397"].hierarchical_label == "lake"
@@ -63,28 +66,29 @@ def test_an_anchor_ends_where_its_label_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "place", "text"),
     [
-        ({"taxonomy": ["lake,wet,Q1,lake,33,why"]}, "taxonomy.csv:2", "'wet' is neither natural nor human-made"),
-        ({"taxonomy": ["lake,natural,1,lake,33,why"]}, "taxonomy.csv:2", "no valid anchor_qid"),
-        ({"taxonomy": ["lake,natural,Q1,lake,high,why"]}, "taxonomy.csv:2", "precedence 'high'"),
-        ({"taxonomy": ["lake,natural,Q1,lake,33,"]}, "taxonomy.csv:2", "no valid comment"),
+        ({"taxonomy": ["lake,wet,Q1,lake,33,why,ana"]}, "taxonomy.csv:2", "'wet' is neither natural nor human-made"),
+        ({"taxonomy": ["lake,natural,1,lake,33,why,ana"]}, "taxonomy.csv:2", "no valid anchor_qid"),
+        ({"taxonomy": ["lake,natural,Q1,lake,high,why,ana"]}, "taxonomy.csv:2", "precedence 'high'"),
+        ({"taxonomy": ["lake,natural,Q1,lake,33,,ana"]}, "taxonomy.csv:2", "no valid comment"),
+        ({"taxonomy": ["lake,natural,Q1,lake,33,why,"]}, "taxonomy.csv:2", "no valid decided_by"),
         (
-            {"taxonomy": ["lake,natural,Q1,lake,33,why", "river,natural,Q1,river,33,why"]},
+            {"taxonomy": ["lake,natural,Q1,lake,33,why,ana", "river,natural,Q1,river,33,why,ana"]},
             "taxonomy.csv:3", "also an anchor of 'lake'",
         ),
         (
-            {"taxonomy": ["lake,natural,Q1,lake,33,why", "lake,human-made,Q2,pond,33,why"]},
+            {"taxonomy": ["lake,natural,Q1,lake,33,why,ana", "lake,human-made,Q2,pond,33,why,ana"]},
             "taxonomy.csv:3", "'lake' is natural in another row",
         ),
         (
-            {"taxonomy": ["lake,natural,Q10,lake,33,why", "lake,natural,Q9,pond,33,why"]},
+            {"taxonomy": ["lake,natural,Q10,lake,33,why,ana", "lake,natural,Q9,pond,33,why,ana"]},
             "taxonomy.csv:3", "out of order or twice",
         ),
-        ({"ignored_classes": ["Q5,human,all,why"]}, "ignored_classes.csv:2", "reach 'all'"),
+        ({"ignored_classes": ["Q5,human,all,why,ana"]}, "ignored_classes.csv:2", "reach 'all'"),
         (
-            {"taxonomy": ["lake,natural,Q5,lake,33,why"], "ignored_classes": ["Q5,lake,class,why"]},
+            {"taxonomy": ["lake,natural,Q5,lake,33,why,ana"], "ignored_classes": ["Q5,lake,class,why,ana"]},
             "ignored_classes.csv:2", "is an anchor of 'lake'",
         ),
-        ({"cut_edges": ["Q1,a,Q2,b,why", "Q1,a,Q2,b,why"]}, "cut_edges.csv:3", "out of order or twice"),
+        ({"cut_edges": ["Q1,a,Q2,b,why,ana", "Q1,a,Q2,b,why,ana"]}, "cut_edges.csv:3", "out of order or twice"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_line(
@@ -102,3 +106,20 @@ def test_a_missing_or_ragged_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "taxonomy.csv").unlink()
     with pytest.raises(HgldError, match=r"no file .*taxonomy\.csv"):
         load_taxonomy(tmp_path)
+
+
+def test_a_label_beyond_the_published_ones_is_rows_of_data(tmp_path: Path) -> None:
+    """The shipped files with a label "glacier": an anchor, and classes below it follow."""
+    for path in (Path(__file__).parents[2] / "hierarchy").glob("*.csv"):
+        shutil.copy(path, tmp_path)
+    header, *rows = (tmp_path / "taxonomy.csv").read_text(encoding="utf-8").splitlines()
+    rows.append("glacier,natural,Q35666,glacier,150,a label of our own,ana")
+    rows.sort(key=lambda row: (row.split(",")[0], int(row.split(",")[2][1:])))
+    (tmp_path / "taxonomy.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    taxonomy = load_taxonomy(tmp_path)
+    assert len(taxonomy.natures) == 79
+    edges = [("Q211302", "Q23397"), ("Q1", "Q35666")]
+    ways = routes(class_graph(edges, taxonomy).dag, taxonomy, ["Q1", "Q8502"])
+    found = decide(["Q1", "Q8502"], ways, taxonomy, {"Q1": "valley glacier"})
+    assert (found.hierarchical_label, found.supercategory) == ("glacier", "valley glacier")
+    assert found.natural_or_human_made == "natural"

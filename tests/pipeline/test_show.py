@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from hgld.hierarchy.errors import HgldError
+from hgld.hierarchy.tables import write_parquet
 from hgld.hierarchy.verdicts import Verdict, append_verdict, remove_verdict
 from hgld.pipeline import release
 from hgld.pipeline.show import show
@@ -26,6 +28,21 @@ Red Chapel
   Wikidata says  church building > church > human-made
   released       church building > church > human-made  (source: Wikidata)"""
     )
+
+
+def test_each_class_says_what_became_of_it(proposed) -> None:
+    release.run(proposed.params)
+    columns = ["category", "qid", "class", "outcome", "hierarchical_label", "precedence", "path"]
+    rows = [
+        ("Red Chapel", "Q101", "Q16970", "decides", "church", "210", "Q16970"),
+        ("Blue Lake", "Q102", "Q16970", "outranked", "church", "210", "Q16970"),
+    ]
+    table = pd.DataFrame(rows, columns=columns, dtype="str")
+    write_parquet(table, proposed.params.data / "build" / "considered.parquet")
+    assert "    is a         church building (Q16970): church, decides\n" in show(
+        "Red Chapel", proposed.params
+    )
+    assert "outranked" not in show("Red Chapel", proposed.params)
 
 
 def test_the_chain_of_a_proposal(proposed) -> None:
