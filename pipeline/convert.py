@@ -1,5 +1,6 @@
 """A metadata CSV becomes a Parquet table sorted by its key, in memory that does not grow with the file."""
 
+import csv
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,7 @@ def empty_parquet(table: Table, target: Path) -> None:
 def _batches(table: Table, path: Path) -> Iterator[pa.Table]:
     header = list(table.columns)
     try:
+        _check_header(path, header)
         reader = pacsv.open_csv(
             path,
             read_options=pacsv.ReadOptions(block_size=_BLOCK),
@@ -59,10 +61,6 @@ def _batches(table: Table, path: Path) -> Iterator[pa.Table]:
             ),
         )
         with reader:
-            if reader.schema.names != header:
-                raise HgldError(
-                    f"{path}:1: expected the header {','.join(header)}; found {','.join(reader.schema.names)}"
-                )
             for batch in reader:
                 yield pa.Table.from_batches([batch])
     except FileNotFoundError:
@@ -74,6 +72,13 @@ def _batches(table: Table, path: Path) -> Iterator[pa.Table]:
         raise HgldError(f"{path}: not a UTF-8 CSV file: {error}") from None
     except OSError as error:
         raise HgldError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    with path.open("rb") as handle:
+        line = handle.readline(1 << 12).decode("utf-8-sig", "replace").strip()
+    if next(csv.reader([line]), []) != header:
+        raise HgldError(f"{path}:1: expected the header {','.join(header)}; found {line[:200] or 'nothing'}")
 
 
 def _checked(table: Table, path: Path, batch: pa.Table) -> pa.Table:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
@@ -41,7 +41,7 @@ class Source:
             _refuse_plain_http(base)
         elif not Path(base).is_dir():
             raise HgldError(f"no folder {base}; give an https URL or a folder laid out like GLDv2's server")
-        self._session = requests.Session()
+        self._session = _Session()
         # offsets and checksums are those of the file, not of a compressed copy
         self._session.headers.update({"User-Agent": "hgld", "Accept-Encoding": "identity"})
         for scheme in ("https://", "http://"):
@@ -109,7 +109,6 @@ class Source:
             with self._session.request(
                 method, place, headers=headers, stream=True, timeout=self.timeout_s, allow_redirects=True
             ) as response:
-                _refuse_plain_http(response.url)
                 status = response.status_code
                 if status in _TRANSIENT:
                     wait = retry_after(place, response.headers)
@@ -157,6 +156,14 @@ def _unexpected(response: requests.Response) -> HgldError:
     return HgldError(f"{response.url}: HTTP {response.status_code} {response.reason}; a file was expected")
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target:
+            _refuse_plain_http(urljoin(resp.url, target))
+        return target
+
+
 def _refuse_plain_http(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
@@ -171,4 +178,6 @@ def _first_cause(error: BaseException) -> str:
         if not isinstance(inner, Exception):
             break
         reason = inner
-    return re.sub(r"^<[^>]*>:?\s*|HTTPConnection\([^)]*\):\s*", "", str(reason)) or type(error).__name__
+    return (
+        re.sub(r"^<[^>]*>:?\s*|HTTPS?Connection(Pool)?\([^)]*\):\s*", "", str(reason)) or type(error).__name__
+    )
