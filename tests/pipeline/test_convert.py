@@ -1,6 +1,7 @@
 """GLDv2's CSVs become sorted Parquet tables; what does not fit is listed, all of it, by file and line."""
 
 import csv
+import gzip
 import io
 import random
 from pathlib import Path
@@ -17,6 +18,7 @@ from hgld.pipeline.convert import empty_parquet, to_parquet
 from hgld.pipeline.malformed import SHOWN
 from hgld.pipeline.metadata import TABLES
 
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "gldv2"
 A, B = "00001e1234567890", "ffffffffffffffff"
 IDS = st.text("0123456789abcdef", min_size=16, max_size=16)
 # a line end in a quoted value is the writer's own; csv and Arrow take NUL for no character of a text file
@@ -154,3 +156,20 @@ def test_a_table_that_the_source_lacks_has_its_columns_and_no_rows(tmp_path: Pat
     table = pq.read_table(tmp_path / "a.parquet")
     assert table.column_names == ["id", "url", "author", "license", "title"] and len(table) == 0
     assert set(table.schema.types) == {pa.string()}
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "rows"),
+    [
+        ("train", "train.part.csv.gz", 15_060),
+        ("index_image_to_landmark", "index_image_to_landmark.part.csv.gz", 30_000),
+        ("train_label_to_hierarchical", "train_supercategory.part.csv", 254),
+    ],
+)
+def test_the_real_rows_are_rows(tmp_path: Path, name: str, part: str, rows: int) -> None:
+    real = SHARED / part
+    if not real.is_file():
+        pytest.skip(f"no {real}: the real data lie beside the repository where the tests may use them")
+    data = gzip.decompress(real.read_bytes()) if part.endswith(".gz") else real.read_bytes()
+    (tmp_path / "t.csv").write_bytes(data)
+    assert to_parquet(TABLES[name], tmp_path / "t.csv", tmp_path / "t.parquet") == rows
