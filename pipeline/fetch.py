@@ -118,14 +118,14 @@ def _bring(source: Source, plan: _Plan, manifest: Manifest, progress: Progress) 
         _copy(source.path(name), part, progress)
         md5, sha256 = digests(part.path)
     else:
-        progress(continued := part.size)
-        etag = transfer(source, name, part, sure=bool(plan.good), progress=progress).etag
+        progress(part.size)
+        etag, continued = transfer(source, name, part, sure=bool(plan.good), progress=progress)
         md5, sha256 = digests(part.path)
         if continued and plan.good and md5 not in plan.good:
-            # what came before may have been of another version; the whole is tried once from nothing
+            # the pieces may have been of different versions; the whole is tried once from nothing
             progress(-part.size)
             part.discard()
-            etag = transfer(source, name, part, sure=True, progress=progress).etag
+            etag, _ = transfer(source, name, part, sure=True, progress=progress)
             md5, sha256 = digests(part.path)
     if plan.good and md5 not in plan.good:
         raise HgldError(_disagreement(source, plan, md5))

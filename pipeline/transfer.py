@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import requests
 
@@ -76,7 +77,14 @@ class Part:
         self._note.unlink(missing_ok=True)
 
 
-def transfer(source: Source, name: str, part: Part, *, sure: bool, progress: Progress) -> Version:
+class Transferred(NamedTuple):
+    """The ETag of what came, and whether it came in more than one piece, which may be of different versions."""
+
+    etag: str | None
+    continued: bool
+
+
+def transfer(source: Source, name: str, part: Part, *, sure: bool, progress: Progress) -> Transferred:
     """Bring `part` to the whole of the file, from where it stands.
 
     sure: the caller checks the whole by its MD5, so that bytes without a validator may be continued too.
@@ -85,13 +93,14 @@ def transfer(source: Source, name: str, part: Part, *, sure: bool, progress: Pro
     Raises HgldError that says after how many tries, and keeps the part for the next run.
     """
     one = _Transfer(source, name, part, sure, progress)
-    return patiently(source.place(name), one.attempt, source.gate, source.retries, one.steps)
+    version = patiently(source.place(name), one.attempt, source.gate, source.retries, one.steps)
+    return Transferred(version.etag, one.continued)
 
 
 class _Transfer:
     def __init__(self, source: Source, name: str, part: Part, sure: bool, progress: Progress) -> None:
         self.source, self.name, self.part, self.sure, self.progress = source, name, part, sure, progress
-        self.furthest = 0
+        self.furthest, self.continued = 0, False
 
     def steps(self) -> int:
         """How far the transfer ever was, in steps."""
@@ -102,6 +111,7 @@ class _Transfer:
         if self.part.size and not (self.sure or self.part.version.validator):
             self._drop()
         version, have = self.part.version, self.part.size
+        self.continued = have > 0
         if have and have == version.size:
             return version
         headers = {}
@@ -120,6 +130,7 @@ class _Transfer:
             raise HgldError(f"{response.url}: sent compressed although the file itself was asked for")
         if response.status_code == 200:
             self._drop()
+            self.continued = False
             size = length(response)
             if (
                 size is None
@@ -169,11 +180,11 @@ class _Transfer:
                 self.furthest = max(self.furthest, handle.tell())
                 self.source.gate.sleep(0.0)
                 stall.note(len(chunk))
-        size = self.part.version.size
-        if size is not None and self.part.size != size:
-            if self.part.size > size:
+        size, came = self.part.version.size, self.part.size
+        if size is not None and came != size:
+            if came > size:
                 self._drop()
-            raise TransientError(f"the body ended after {self.part.size} of {size} bytes")
+            raise TransientError(f"{came} of {size} bytes came")
 
     def _drop(self) -> None:
         self.progress(-self.part.size)

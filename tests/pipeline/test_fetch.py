@@ -71,6 +71,7 @@ FAULTS: dict[str, tuple[Script, str | None]] = {
     "206 from another place": ([short_after(HALF), _wrong_span], None),
     "206 nobody asked for": ([_wrong_span], "HTTP 206"),
     "changed ETag between parts": ([_changing], None),
+    "changed between parts, no ETag": ([Answer(200, b"x" * len(BODY), stop_after=HALF)], None),
     "206 of another version": ([short_after(100_000), _other_tag], None),
     "416 in mid-file": ([short_after(HALF), Answer(416)], None),
     "slow drip, then well": ([dripping(100, 0.3)], None),
