@@ -78,12 +78,30 @@ _folder = click.Path(file_okay=False, path_type=Path)
 def _add_stage(name: str, text: str) -> None:
     @main.command(name, help=f"{text} (A stage of dvc.yaml.)", short_help=text)
     @_profile
-    def command(profile: str | None) -> None:
+    def command(profile: str | None, **settings: Any) -> None:
         from hgld.hierarchy.params import load_params
 
         params = load_params(profile=profile)
         package = "benchmarks" if name == "train" else "pipeline"
-        importlib.import_module(f"hgld.{package}.{name}").run(params)
+        importlib.import_module(f"hgld.{package}.{name}").run(params, **settings)
+
+    if name in ("download", "images"):
+        click.option(
+            "--accept-md5", "accept", multiple=True, metavar="FILE=MD5", callback=_checksums,
+            help="Take FILE (such as train/images_000.tar) with this MD5 although another one, or none, is published. "
+            "It is noted in the manifest, and holds for later runs.",
+        )(command)  # fmt: skip
+
+
+def _checksums(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """FILE=MD5 … as a dictionary."""
+    found = {}
+    for value in values:
+        file, _, md5 = value.rpartition("=")
+        if not file or len(md5) != 32 or set(md5.lower()) - set("0123456789abcdef"):
+            raise click.BadParameter(f"expected FILE=MD5 with 32 hex digits, found {value!r}")
+        found[file] = md5.lower()
+    return found
 
 
 for _name, _text in STAGES.items():

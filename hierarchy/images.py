@@ -2,8 +2,8 @@
 
 import io
 import os
-import tarfile
-from pathlib import Path, PurePosixPath
+import struct
+from pathlib import Path
 from threading import Lock
 
 import numpy as np
@@ -15,27 +15,9 @@ from hgld.hierarchy.tables import read_parquet
 
 COLUMNS = ["id", "split", "tar", "offset", "size"]
 MAX_PIXELS = 100_000_000
-
-
-def index_tar(tar: Path, split: str) -> pd.DataFrame:
-    """One row an image of `tar`: id, split, the tar's path below the image folder, offset and size in bytes.
-
-    Members that are no plain `….jpg` files are passed over: nothing is ever extracted by name.
-
-    Raises HgldError when the tar is damaged.
-    """
-    rows = []
-    try:
-        with tarfile.open(tar, "r:") as archive:
-            for member in archive:
-                name = PurePosixPath(member.name)
-                if member.isfile() and name.suffix == ".jpg":
-                    rows.append((name.stem, split, f"{split}/{tar.name}", member.offset_data, member.size))
-    except (tarfile.TarError, OSError) as error:
-        raise HgldError(
-            f"{tar}: not a readable tar ({error}); delete it and run the images stage again"
-        ) from None
-    return pd.DataFrame(rows, columns=COLUMNS)
+# What Pillow raises for bytes that are no picture, or a bomb, or a damaged one.
+_UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning, OSError,
+               SyntaxError, ValueError, EOFError, struct.error, MemoryError)  # fmt: skip
 
 
 class ImageTars:
@@ -93,7 +75,7 @@ class ImageTars:
                         f"image {image_id}: {picture.width} x {picture.height} pixels are too many"
                     )
                 return picture.convert("RGB")
-        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+        except _UNREADABLE as error:
             raise HgldError(f"image {image_id}: not a readable picture: {error}") from None
 
     def _handle(self, tar: str) -> int:

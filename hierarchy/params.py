@@ -19,19 +19,23 @@ class Download(_Section):
 
     source: str
     require_md5: bool = Field(description="refuse a file whose MD5 is not published")
+    optional: list[str] = Field(description="tables that the source may lack: they are then without rows")
     timeout_s: float = Field(gt=0)
     retries: int = Field(ge=0)
+    parallel: int = Field(ge=1, le=32)
 
 
 class Images(_Section):
-    """How many of each split's tars to fetch (0: none)."""
+    """How many of each split's tars to fetch (0: none), and which of them not, such as train/images_017.tar."""
 
     source: str
     train: int = Field(ge=0, le=500)
     index: int = Field(ge=0, le=100)
     test: int = Field(ge=0, le=20)
+    leave_out: list[str]
     timeout_s: float = Field(gt=0)
     retries: int = Field(ge=0)
+    parallel: int = Field(ge=1, le=32)
 
 
 class Wikidata(_Section):

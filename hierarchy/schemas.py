@@ -1,7 +1,7 @@
 """The shape of the tables that come from outside or out of a model, checked with pandera where they are written.
 
-These are GLDv2's metadata, the index of the image tars, what Wikidata says, and CLIP's proposals. The tables that are
-made of them (build, queue, release) are not checked here.
+These are the index of the image tars, what Wikidata says, and CLIP's proposals. GLDv2's metadata are checked where they
+are read (pipeline/metadata.py); the tables that are made of all these (build, queue, release) are not checked here.
 """
 
 from typing import TYPE_CHECKING
@@ -13,21 +13,9 @@ from hgld.hierarchy.errors import HgldError
 if TYPE_CHECKING:
     import pandera.pandas as pa
 
-METADATA = ("train", "train_clean", "train_label_to_category", "index", "index_image_to_landmark",
-            "index_label_to_category", "test", "retrieval_solution", "recognition_solution")  # fmt: skip
-
-# name -> ({column: check}, the columns that together name a row). A check is "id" (16 hex digits), "landmark"
-# (1 to 18 digits), "qid", "text" (not empty), "any" (may be empty), "count" or "share".
+# name -> ({column: check}, the columns that together name a row). A check is "id" (16 hex digits), "qid",
+# "text" (not empty), "any" (may be empty), "count" or "share".
 _SHAPES: dict[str, tuple[dict[str, str], list[str]]] = {
-    "train": ({"id": "id", "url": "text", "landmark_id": "landmark"}, ["id"]),
-    "train_clean": ({"id": "id", "landmark_id": "landmark"}, ["id"]),
-    "train_label_to_category": ({"landmark_id": "landmark", "category": "text"}, ["landmark_id"]),
-    "index": ({"id": "id"}, ["id"]),
-    "index_image_to_landmark": ({"id": "id", "landmark_id": "landmark"}, ["id"]),
-    "index_label_to_category": ({"landmark_id": "landmark", "category": "text"}, ["landmark_id"]),
-    "test": ({"id": "id"}, ["id"]),
-    "retrieval_solution": ({"id": "id", "images": "text", "usage": "usage"}, ["id"]),
-    "recognition_solution": ({"id": "id", "landmarks": "any", "usage": "usage"}, ["id"]),
     "images": ({"id": "id", "split": "text", "tar": "text", "offset": "count", "size": "count"}, ["id"]),
     "items": ({"category": "text", "qid": "any", "method": "method", "confidence": "any", "candidates": "count"},
               ["category", "qid"]),
@@ -64,13 +52,9 @@ def _schema(name: str) -> "pa.DataFrameSchema":
     text = "str"
     checks: dict[str, pa.Column] = {
         "id": pa.Column(text, pa.Check.str_matches(r"^[0-9a-f]{16}$", error="16 hex digits")),
-        "landmark": pa.Column(text, pa.Check.str_matches(r"^[0-9]{1,18}$", error="1 to 18 digits")),
         "qid": pa.Column(text, pa.Check.str_matches(r"^Q[0-9]+$", error="a QID")),
         "text": pa.Column(text, pa.Check.str_length(min_value=1, error="not empty")),
         "any": pa.Column(text),
-        "usage": pa.Column(
-            text, pa.Check.isin(["Public", "Private", "Ignored"], error="Public, Private or Ignored")
-        ),
         "method": pa.Column(text, pa.Check.isin(["sitelink", "category-item", "p373", "none"])),
         "count": pa.Column("int64", pa.Check.ge(0, error="not negative")),
         "share": pa.Column("float64", pa.Check.in_range(0, 1, error="between 0 and 1")),

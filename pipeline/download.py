@@ -1,42 +1,52 @@
 """Stage `download`: GLDv2's metadata, verified and turned into typed Parquet."""
 
 import json
-from pathlib import Path
+from collections.abc import Mapping
 
-from hgld.hierarchy.files import replacing, sha256, write_text
+from hgld.hierarchy.errors import HgldError, suggest
+from hgld.hierarchy.files import replacing, write_text
 from hgld.hierarchy.params import Params
-from hgld.hierarchy.tables import write_parquet
-from hgld.pipeline.fetch import Source, fetch_verified
-from hgld.pipeline.metadata import TABLES, read_table
+from hgld.pipeline.convert import empty_parquet, to_parquet
+from hgld.pipeline.fetch import Wanted, alone, fetch_all
+from hgld.pipeline.metadata import TABLES
+from hgld.pipeline.source import Source
 
 
-def run(params: Params) -> None:
-    """Fetch the nine CSVs into `data/P/downloads` (kept between runs) and write `data/P/metadata`.
+def run(params: Params, accept: Mapping[str, str] | None = None) -> None:
+    """Fetch the CSVs into `data/P/downloads` (kept between runs) and write `data/P/metadata`.
+
+    A table that params call optional and that the source does not have becomes a table without rows.
+    accept: file → the MD5 that it may have beside the published one.
 
     Raises HgldError; then `data/P/metadata` is what it was, and what was fetched whole is not fetched again.
     """
     settings = params.download
-    source = Source(settings.source, settings.timeout_s, settings.retries)
-    manifest, rows, verified = [], {}, 0
-    with replacing(params.data / "metadata", directory=True) as folder:
-        for name, table in TABLES.items():
-            path = params.data / "downloads" / table.file
-            found = fetch_verified(source, f"metadata/{table.file}", path, require_md5=settings.require_md5)
-            frame = read_table(name, path)
-            write_parquet(frame, folder / f"{name}.parquet")
-            rows[name] = len(frame)
-            verified += found.verified
-            manifest.append(_entry(source, table.file, path, found.md5))
-        write_text(json.dumps(rows, indent=2) + "\n", folder / "metrics.json")
-    write_text(json.dumps(manifest, indent=2) + "\n", params.data / "downloads" / "manifest.json")
-    print(f"{len(rows)} tables, {sum(rows.values()):,} rows, {verified} verified by their published MD5")
-
-
-def _entry(source: Source, file: str, path: Path, found: str) -> dict[str, object]:
-    return {
-        "file": file,
-        "url": source.place(f"metadata/{file}"),
-        "bytes": path.stat().st_size,
-        "md5": found,
-        "sha256": sha256(path),
-    }
+    for name in settings.optional:
+        if name not in TABLES:
+            raise HgldError(
+                f"params.yaml: {params.profile}.download.optional: no table '{name}'{suggest(name, TABLES)}"
+            )
+    source = Source(settings.source, settings.timeout_s, settings.retries, settings.parallel)
+    downloads = params.data / "downloads"
+    wanted = [
+        Wanted(f"metadata/{table.file}", downloads / table.file, name in settings.optional)
+        for name, table in TABLES.items()
+    ]
+    with alone(downloads, params.data / "metadata"):
+        entries = fetch_all(source, wanted, downloads, require_md5=settings.require_md5, accept=accept)
+        rows = {}
+        with replacing(params.data / "metadata", directory=True) as folder:
+            for (name, table), one in zip(TABLES.items(), wanted, strict=True):
+                target = folder / f"{name}.parquet"
+                rows[name] = to_parquet(table, one.target, target) if one.name in entries else 0
+                if one.name not in entries:
+                    empty_parquet(table, target)
+            write_text(json.dumps(rows, indent=2) + "\n", folder / "metrics.json")
+    absent = [
+        table.file for table, one in zip(TABLES.values(), wanted, strict=True) if one.name not in entries
+    ]
+    print(
+        f"{len(entries)} tables, {sum(rows.values()):,} rows, "
+        f"{sum(one.verified for one in entries.values())} verified by their published MD5"
+        + (f"; the source does not have {', '.join(absent)}" if absent else "")
+    )

@@ -1,148 +1,261 @@
-"""Files from GLDv2's server or from a folder laid out like it, verified against the MD5 published beside them."""
+"""Many files from GLDv2's server or from a folder laid out like it: room made sure of, in parallel, each verified."""
 
-import re
+import fcntl
+import hashlib
+import os
 import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import urlsplit
+from typing import TypeVar, cast
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
+from tqdm import tqdm
 
-from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.files import md5, replacing
+from hgld.hierarchy.errors import HgldError, suggest
+from hgld.pipeline.manifest import Entry, Manifest
+from hgld.pipeline.patience import StoppedError
+from hgld.pipeline.source import Facts, MissingError, Source, published_md5
+from hgld.pipeline.transfer import DiskError, Part, Progress, transfer
 
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-_CHUNK = 1 << 20
+# So many files that fail one after the other: the server is gone, or the line is.
+_HOPELESS = 5
+_SHOWN = 20
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Source:
-    """A server (https base URL) or a local folder; names are paths below it, such as `metadata/train.csv`."""
+class Wanted:
+    """A file to fetch: its name below the source, and where it shall stand."""
 
-    base: str
-    timeout_s: float = 30.0
-    retries: int = 3
+    name: str
+    target: Path
+    optional: bool = False
 
-    def __post_init__(self) -> None:
-        if not self.base.strip():
-            raise HgldError("the source is empty; give an https URL or a folder laid out like GLDv2's server")
-        parts = urlsplit(self.base)
-        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-            raise HgldError(f"{self.base}: plain http is not accepted; use https, or a local folder")
-        if parts.scheme not in ("http", "https") and not Path(self.base).is_dir():
-            raise HgldError(
-                f"no folder {self.base}; give an https URL or a folder laid out like GLDv2's server"
-            )
+
+@dataclass(frozen=True)
+class _Plan:
+    wanted: Wanted
+    facts: Facts
+    published: str | None
+    accepted: str | None
 
     @property
-    def remote(self) -> bool:
-        """Whether the files come over HTTP."""
-        return urlsplit(self.base).scheme in ("http", "https")
-
-    def place(self, name: str) -> str:
-        """The full URL or path of a file, for messages."""
-        return f"{self.base.rstrip('/')}/{name}"
-
-    def read(self, name: str) -> bytes | None:
-        """The bytes of a small file, or None when the source says that there is none."""
-        if not self.remote:
-            path = Path(self.base) / name
-            return path.read_bytes() if path.is_file() else None
-        try:
-            with self._get(name) as response:
-                return None if response.status_code in (403, 404) else self._checked(response).content
-        except requests.RequestException as error:
-            raise self._broke_off(name, error) from None
-
-    def fetch(self, name: str, target: Path) -> None:
-        """Copy one file to `target`; a broken transfer leaves `target` as it was.
-
-        Raises HgldError when the file is missing, the server unreachable, or the body shorter than announced.
-        """
-        if not self.remote:
-            path = Path(self.base) / name
-            if not path.is_file():
-                raise HgldError(f"no file {path}; is {self.base} a complete copy?")
-            shutil.copyfile(path, target)
-            return
-        try:
-            with self._get(name) as response, target.open("wb") as handle:
-                for chunk in self._checked(response).iter_content(_CHUNK):
-                    handle.write(chunk)
-        except requests.RequestException as error:
-            raise self._broke_off(name, error) from None
-
-    def _broke_off(self, name: str, error: requests.RequestException) -> HgldError:
-        return HgldError(f"{self.place(name)}: the transfer broke off ({error}); run the stage again")
-
-    def _get(self, name: str) -> requests.Response:
-        policy = Retry(total=self.retries, backoff_factor=0.5, backoff_jitter=0.5, raise_on_status=False,
-                       status_forcelist=(429, 500, 502, 503, 504), respect_retry_after_header=True)  # fmt: skip
-        session = requests.Session()
-        session.mount("https://", HTTPAdapter(max_retries=policy))
-        session.mount("http://", HTTPAdapter(max_retries=policy))
-        try:
-            return session.get(self.place(name), stream=True, timeout=self.timeout_s)
-        except requests.RequestException as error:
-            raise HgldError(
-                f"{self.place(name)}: cannot be reached after {self.retries + 1} tries: {error}"
-            ) from None
-
-    def _checked(self, response: requests.Response) -> requests.Response:
-        if response.status_code != 200:
-            raise HgldError(
-                f"{response.url}: HTTP {response.status_code} {response.reason}; a file was expected"
-            )
-        return response
+    def good(self) -> set[str]:
+        """The MD5s that the file may have; empty: any."""
+        return {one for one in (self.published, self.accepted) if one}
 
 
-def published_md5(source: Source, name: str) -> str | None:
-    """The MD5 published for `train/images_000.tar` in `md5sum/train/md5.images_000.txt` (None: there is none).
+def fetch_all(
+    source: Source,
+    wanted: Sequence[Wanted],
+    folder: Path,
+    *,
+    require_md5: bool,
+    accept: Mapping[str, str] | None = None,
+) -> dict[str, Entry]:
+    """Bring every file to its place, whole and with the published MD5 where there is one; what each is, by name.
 
-    Raises HgldError when that file holds something else.
+    A file that already stands there verified is left; a part of one is continued. `folder` gets `manifest.json`.
+    accept: the MD5 that a file may have beside the published one; it is noted in the manifest, and holds from then on.
+    An optional file that the source does not have is left out.
+
+    Raises HgldError that lists the files that could not be had; the others are there, and the next run finds them.
     """
-    path = Path(name)
-    stem = path.stem if path.suffix == ".tar" else path.name
-    listing = f"md5sum/{path.parent}/md5.{stem}.txt"
-    text = source.read(listing)
-    if text is None:
-        return None
-    found = re.match(rb"([0-9a-fA-F]{32})\b", text.strip())
-    if not found:
-        raise HgldError(f"{source.place(listing)}: expected an MD5, found {text[:60]!r}")
-    return found.group(1).decode().lower()
+    accept = dict(accept or {})
+    for name in accept:
+        if name not in (names := [one.name for one in wanted]):
+            raise HgldError(f"--accept-md5: no file '{name}' is fetched here{suggest(name, names)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = Manifest(folder / "manifest.json")
+
+    def plan(one: Wanted) -> _Plan | None:
+        return _plan(source, one, manifest, accept.get(one.name), require_md5)
+
+    plans = [one for one in _in_parallel(source, plan, wanted) if one]
+    _make_sure_of_room(plans, folder)
+    with _byte_bar(sum(one.facts.size or 0 for one in plans)) as progress:
+        _in_parallel(source, lambda one: manifest.add(_bring(source, one, manifest, progress)), plans)
+    return {entry.file: entry for entry in manifest.keep_only([one.wanted.name for one in plans])}
 
 
-class Fetched(NamedTuple):
-    """A file that was brought: its MD5, and whether that is the published one (False: none is published)."""
-
-    md5: str
-    verified: bool
-
-
-def fetch_verified(source: Source, name: str, target: Path, *, require_md5: bool) -> Fetched:
-    """Bring `name` to `target`, whole and with the published MD5 where there is one.
-
-    A `target` that already has the published MD5 is left as it is, so a killed run goes on where it stopped.
-
-    Raises HgldError that shows both values when they disagree, or when none is published and one is required.
-    """
-    expected = published_md5(source, name)
-    if expected is None and require_md5:
+def _plan(
+    source: Source, wanted: Wanted, manifest: Manifest, accept: str | None, require_md5: bool
+) -> _Plan | None:
+    """What the source says of the file; None: it has none and none is needed."""
+    try:
+        facts = source.facts(wanted.name)
+    except MissingError:
+        if wanted.optional:
+            return None
+        raise
+    published, known = published_md5(source, wanted.name), manifest.get(wanted.name)
+    accepted = accept or (known.md5_accepted if known else None)
+    if not (published or accepted) and require_md5:
         raise HgldError(
-            f"{source.place(name)}: no MD5 is published for it; set require_md5: false to go on without"
+            f"{source.place(wanted.name)}: no MD5 is published for it; give one with "
+            f"--accept-md5 {wanted.name}=MD5, or set require_md5: false where params.yaml has it"
         )
-    if expected is not None and target.is_file() and md5(target) == expected:
-        return Fetched(expected, verified=True)
-    with replacing(target) as part:
-        source.fetch(name, part)
-        found = md5(part)
-        if expected is not None and found != expected:
-            raise HgldError(
-                f"{source.place(name)}: MD5 is {found}, published is {expected}; "
-                "the file is damaged or was replaced: fetch it again, or correct the published value"
-            )
-    return Fetched(found, verified=expected is not None)
+    return _Plan(wanted, facts, published, accepted)
+
+
+def _bring(source: Source, plan: _Plan, manifest: Manifest, progress: Progress) -> Entry:
+    name, target = plan.wanted.name, plan.wanted.target
+    known = manifest.get(name)
+    if target.is_file() and (plan.good or (known and known.etag and known.etag == plan.facts.etag)):
+        md5, sha256 = digests(target)
+        if md5 in plan.good or (not plan.good and known and known.sha256 == sha256):
+            progress(target.stat().st_size)
+            return _entry(source, plan, plan.facts.etag or (known.etag if known else None), md5, sha256)
+    part = Part(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    etag = None
+    if not source.remote:
+        _copy(source.path(name), part, progress)
+        md5, sha256 = digests(part.path)
+    else:
+        progress(part.size)
+        etag, continued = transfer(source, name, part, sure=bool(plan.good), progress=progress)
+        md5, sha256 = digests(part.path)
+        if continued and plan.good and md5 not in plan.good:
+            # the pieces may have been of different versions; the whole is tried once from nothing
+            progress(-part.size)
+            part.discard()
+            etag, _ = transfer(source, name, part, sure=True, progress=progress)
+            md5, sha256 = digests(part.path)
+    if plan.good and md5 not in plan.good:
+        raise HgldError(_disagreement(source, plan, md5))
+    with part.path.open("rb") as handle:
+        os.fsync(handle.fileno())
+    part.finish(target)
+    return _entry(source, plan, etag, md5, sha256)
+
+
+def _entry(source: Source, plan: _Plan, etag: str | None, md5: str, sha256: str) -> Entry:
+    name, size = plan.wanted.name, plan.wanted.target.stat().st_size
+    return Entry(name, source.place(name), size, etag, plan.published, plan.accepted, md5, sha256)
+
+
+def _disagreement(source: Source, plan: _Plan, found: str) -> str:
+    name = plan.wanted.name
+    said = f"published is {plan.published}" if plan.published else "none is published"
+    accepted = f" and accepted {plan.accepted}" if plan.accepted else ""
+    return (
+        f"{source.place(name)}: MD5 is {found}, {said}{accepted}; the file at the source is damaged or was replaced, "
+        f"and fetching it again will not help before it is repaired there. If you trust the file as it is: "
+        f"--accept-md5 {name}={found}"
+    )
+
+
+def _copy(path: Path, part: Part, progress: Progress) -> None:
+    try:
+        shutil.copyfile(path, part.path)
+    except OSError as error:
+        part.discard()
+        raise DiskError(f"cannot copy {path} to {part.path}: {error.strerror}") from None
+    progress(part.path.stat().st_size)
+
+
+def digests(path: Path) -> tuple[str, str]:
+    """MD5 and SHA-256 of a file, read once."""
+    both = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    with path.open("rb") as handle:
+        while chunk := handle.read(1 << 20):
+            for one in both:
+                one.update(chunk)
+    return both[0].hexdigest(), both[1].hexdigest()
+
+
+def _make_sure_of_room(plans: list[_Plan], folder: Path) -> None:
+    """Raise HgldError when the disk has less room than the files that are still to come."""
+    needed = 0
+    for one in plans:
+        target = one.wanted.target
+        there = target.stat().st_size if target.is_file() else Part(target).size
+        needed += max((one.facts.size or 0) - there, 0)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise HgldError(
+            f"{folder}: {needed / 1e9:,.1f} GB are still to come and the disk has {free / 1e9:,.1f} GB free; "
+            "make room, or have fewer files fetched"
+        )
+
+
+@contextmanager
+def alone(*folders: Path) -> Iterator[None]:
+    """Hold the folders against other runs (the system lets go when a process dies), and clear what killed runs left.
+
+    Raises HgldError when another run holds one of them.
+    """
+    with ExitStack() as held:
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = held.enter_context((folder.parent / f".{folder.name}.lock").open("a"))
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise HgldError(f"{folder}: another run writes there; wait for its end") from None
+            for left in [*folder.parent.glob(f".{folder.name}.*.part"), *folder.rglob(".*.part")]:
+                shutil.rmtree(left, ignore_errors=True)
+        yield
+
+
+@contextmanager
+def _byte_bar(total: int) -> Iterator[Progress]:
+    """A bar of bytes with rate and remaining time; nothing where nobody watches."""
+    lock = threading.Lock()
+    with tqdm(total=total, unit="B", unit_scale=True, desc="fetch", disable=None) as bar:
+
+        def progress(count: int) -> None:
+            with lock:
+                bar.update(count)
+
+        yield progress
+
+
+def _in_parallel(source: Source, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """The results, in order, of `source.parallel` workers.
+
+    Raises HgldError that lists what failed, after the others are done; at once when going on is hopeless.
+    """
+    faults: dict[int, str] = {}
+    in_a_row, lock = 0, threading.Lock()
+
+    def one(at: int) -> Result | None:
+        nonlocal in_a_row
+        try:
+            result = work(items[at])
+        except StoppedError:
+            return None
+        except HgldError as error:
+            with lock:
+                faults[at] = str(error)
+                in_a_row += 1
+                if in_a_row >= _HOPELESS or isinstance(error, DiskError):
+                    source.gate.stop()
+            return None
+        in_a_row = 0
+        return result
+
+    with ThreadPoolExecutor(source.parallel) as pool:
+        try:
+            results = list(pool.map(one, range(len(items))))
+        except BaseException:
+            source.gate.stop()
+            pool.shutdown(cancel_futures=True)
+            raise
+    if faults:
+        raise HgldError(_listed([faults[at] for at in sorted(faults)], len(items), source.gate.stopped))
+    return cast(list[Result], results)  # None stands only beside a fault
+
+
+def _listed(faults: list[str], total: int, stopped: bool) -> str:
+    more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
+    if stopped and total > len(faults):
+        more.append("the others were not waited for")
+    head = [f"{len(faults)} of {total} files could not be had:"] if len(faults) > 1 else []
+    return "\n".join([*head, *faults[:_SHOWN], *more])

@@ -1,123 +1,81 @@
-"""GLDv2's nine metadata CSVs as typed tables: names, columns, and how each becomes one row a fact."""
+"""GLDv2's twelve metadata CSVs: their names, columns, what a value looks like, and the table each becomes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
-from pyarrow import csv as pacsv
+import pyarrow.compute as pc
 
-from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.schemas import validated
+# What a value must match, whole. "ids" is a cell of image ids; "any" may be empty or anything.
+PATTERNS = {
+    "id": r"[0-9a-f]{16}",
+    "ids": r"[0-9a-f]{16}( [0-9a-f]{16})*",
+    "landmark": r"[0-9]{1,18}",
+    "text": r"(?s).+",
+    "usage": r"Public|Private|Ignored",
+    "any": r"(?s).*",
+}
+EXPECTED = {
+    "id": "16 hex digits",
+    "ids": "image ids of 16 hex digits, one space between them",
+    "landmark": "1 to 18 digits",
+    "text": "a text that is not empty",
+    "usage": "Public, Private or Ignored",
+}
 
 
-def _explode_clean(frame: pd.DataFrame) -> pd.DataFrame:
+def _explode_clean(table: pa.Table) -> pa.Table:
     """One row a landmark with its images in one cell → one row an image."""
-    split = frame.assign(id=frame["images"].str.split(" ")).explode("id")
-    return split[["id", "landmark_id"]].astype("str")
+    ids = pc.split_pattern(table["images"].combine_chunks(), " ")
+    landmarks = table["landmark_id"].combine_chunks().take(pc.list_parent_indices(ids))
+    return pa.table({"id": pc.list_flatten(ids), "landmark_id": landmarks})
 
 
-def _usage(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.rename(columns={"Usage": "usage"})
+def _usage(table: pa.Table) -> pa.Table:
+    return table.rename_columns([name.lower() for name in table.column_names])
 
 
 @dataclass(frozen=True)
 class Table:
-    """One upstream CSV: its header, the key its rows are sorted by, and how it is brought into shape."""
+    """One upstream CSV: its columns and what their values are, and how its rows become the rows of our table.
+
+    The first column of the result is its key: rows are sorted by it, and no two are equal in it.
+    """
 
     file: str
-    header: list[str]
-    key: list[str]
-    shape: Callable[[pd.DataFrame], pd.DataFrame] = field(default=lambda frame: frame)
+    columns: dict[str, str]
+    shape: Callable[[pa.Table], pa.Table] = field(default=lambda table: table)
 
 
-TABLES: dict[str, Table] = {
-    "train": Table("train.csv", ["id", "url", "landmark_id"], ["id"]),
-    "train_clean": Table("train_clean.csv", ["landmark_id", "images"], ["id"], _explode_clean),
-    "train_label_to_category": Table(
-        "train_label_to_category.csv", ["landmark_id", "category"], ["landmark_id"]
-    ),
-    "index": Table("index.csv", ["id"], ["id"]),
-    "index_image_to_landmark": Table("index_image_to_landmark.csv", ["id", "landmark_id"], ["id"]),
-    "index_label_to_category": Table(
-        "index_label_to_category.csv", ["landmark_id", "category"], ["landmark_id"]
-    ),
-    "test": Table("test.csv", ["id"], ["id"]),
-    "retrieval_solution": Table("retrieval_solution_v2.1.csv", ["id", "images", "Usage"], ["id"], _usage),
-    "recognition_solution": Table(
-        "recognition_solution_v2.1.csv", ["id", "landmarks", "Usage"], ["id"], _usage
-    ),
+_HIERARCHICAL = {
+    "landmark_id": "landmark",
+    "category": "text",
+    "supercategory": "any",
+    "hierarchical_label": "any",
+    "natural_or_human_made": "any",
 }
 
-
-def read_table(name: str, path: Path) -> pd.DataFrame:
-    """One upstream CSV in its table's shape, rows sorted by key, every value a string.
-
-    Raises HgldError that lists the malformed rows with file and line, or the values that break the schema.
-    """
-    table = TABLES[name]
-    frame = table.shape(_read_strings(path, table.header))
-    if frame.empty:
-        raise HgldError(f"{path}: a header and no rows; expected a table: fetch the file again")
-    return validated(frame.sort_values(table.key, kind="stable", ignore_index=True), name, str(path))
-
-
-def _read_strings(path: Path, header: list[str]) -> pd.DataFrame:
-    """A CSV of text through Arrow's parser: 4 million rows in seconds."""
-    bad: list[str] = []
-
-    def note(row: pacsv.InvalidRow) -> str:
-        # Arrow counts the header as row 1; without threads the number is always known
-        bad.append(
-            f"{path}:{row.number}: {row.actual_columns} values for {row.expected_columns} columns: {row.text[:80]}"
-        )
-        return "skip"
-
-    try:
-        try:
-            table = _parsed(path, header, None)
-        except pa.ArrowInvalid:
-            # Arrow decodes a malformed row before it hands it over, and cannot report that this failed
-            _check_utf8(path)
-            table = _parsed(path, header, note)
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    except pa.ArrowInvalid as error:
-        raise HgldError(f"{path}: not a UTF-8 CSV file: {error}") from None
-    if table.column_names != header:
-        raise HgldError(
-            f"{path}:1: expected the header {','.join(header)}; found {','.join(table.column_names)}"
-        )
-    if bad:
-        raise HgldError(f"{len(bad)} malformed row(s):\n" + "\n".join(bad))
-    frame: pd.DataFrame = table.to_pandas()
-    return frame.astype("str")
-
-
-def _parsed(path: Path, header: list[str], handler: Callable[[pacsv.InvalidRow], str] | None) -> pa.Table:
-    return pacsv.read_csv(
-        path,
-        read_options=pacsv.ReadOptions(use_threads=False),
-        parse_options=pacsv.ParseOptions(invalid_row_handler=handler),
-        convert_options=pacsv.ConvertOptions(
-            column_types={name: pa.string() for name in header}, strings_can_be_null=False
-        ),
-    )
-
-
-def _check_utf8(path: Path) -> None:
-    """Raise HgldError with the line of the first byte that is not UTF-8."""
-    with path.open("rb") as handle:
-        for number, line in enumerate(handle, 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                found = f"{error.reason} (byte {error.start + 1} of the line)"
-                raise HgldError(f"{path}:{number}: not a UTF-8 CSV file: {found}; fetch it again") from None
-
-
-def _unreadable(path: Path, error: OSError) -> HgldError:
-    if isinstance(error, FileNotFoundError):
-        return HgldError(f"no file {path}")
-    return HgldError(f"{path}: cannot be read: {error.strerror or error}")
+TABLES: dict[str, Table] = {
+    "train": Table("train.csv", {"id": "id", "url": "text", "landmark_id": "landmark"}),
+    "train_clean": Table("train_clean.csv", {"landmark_id": "landmark", "images": "ids"}, _explode_clean),
+    "train_attribution": Table(
+        "train_attribution.csv", {"id": "id", "url": "any", "author": "any", "license": "any", "title": "any"}
+    ),
+    "train_label_to_category": Table(
+        "train_label_to_category.csv", {"landmark_id": "landmark", "category": "text"}
+    ),
+    "train_label_to_hierarchical": Table("train_label_to_hierarchical.csv", _HIERARCHICAL),
+    "index": Table("index.csv", {"id": "id"}),
+    "index_image_to_landmark": Table("index_image_to_landmark.csv", {"id": "id", "landmark_id": "landmark"}),
+    "index_label_to_category": Table(
+        "index_label_to_category.csv", {"landmark_id": "landmark", "category": "text"}
+    ),
+    "index_label_to_hierarchical": Table("index_label_to_hierarchical.csv", _HIERARCHICAL),
+    "test": Table("test.csv", {"id": "id"}),
+    "retrieval_solution": Table(
+        "retrieval_solution_v2.1.csv", {"id": "id", "images": "text", "Usage": "usage"}, _usage
+    ),
+    "recognition_solution": Table(
+        "recognition_solution_v2.1.csv", {"id": "id", "landmarks": "any", "Usage": "usage"}, _usage
+    ),
+}

@@ -42,7 +42,7 @@ def run(sources: Path = Path("sources/sample")) -> None:
 
 
 def metadata(places: list[Place], pictures: list[Picture]) -> dict[str, pd.DataFrame]:
-    """GLDv2's nine CSVs by file name."""
+    """Nine of GLDv2's CSVs by file name: those that the stages read."""
     by_split = {split: [p for p in pictures if p.split == split] for split in SPLITS}
     return {
         "train.csv": _table(

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
-from hgld.hierarchy.images import index_tar
 from hgld.hierarchy.params import Params, load_params
 from hgld.hierarchy.tables import write_parquet
+from hgld.hierarchy.tars import scan_tar
 
 # category: hierarchical label, natural or human-made, colour, shape
 WORLD = {
@@ -79,7 +79,7 @@ def make_world(data: Path, *, per_split: dict[str, int], broken: str = "") -> No
                 rows[split].append(
                     {"image_id": image_id, "landmark_id": str(number % len(WORLD)), **labels_of(category)}
                 )
-        parts.append(index_tar(tar, split))
+        parts.append(scan_tar(tar, split).images)
     index = pd.concat(parts).sort_values("id", ignore_index=True)
     write_parquet(index, data / "images" / "images.parquet")
     train = pd.DataFrame(rows["train"]).assign(clean=True)

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from hgld.hierarchy.category import category_url
-from hgld.hierarchy.images import index_tar
 from hgld.hierarchy.params import Params, load_params
 from hgld.hierarchy.tables import write_parquet
+from hgld.hierarchy.tars import scan_tar
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,7 +79,7 @@ def pictured(world: World) -> World:
             for row in LANDMARKS:
                 for image in image_ids(split, row[place]):
                     _add(archive, image, str(row[4]))
-        parts.append(index_tar(tar, split))
+        parts.append(scan_tar(tar, split).images)
     write_parquet(pd.concat(parts).sort_values("id"), folder / "images.parquet")
     return world
 

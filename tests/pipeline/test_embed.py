@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.images import index_tar
 from hgld.hierarchy.tables import read_csv, read_parquet, write_parquet
+from hgld.hierarchy.tars import scan_tar
 from hgld.pipeline import vectors as shards
 from hgld.pipeline.clip import load
 from hgld.pipeline.embed import choose_images, prompt_table, run, wanted_categories
@@ -143,7 +143,8 @@ def test_images_that_were_not_fetched_are_passed_over(tiny) -> None:
     with tarfile.open(folder / "train" / "images_000.tar") as archive:
         assert len(archive.getmembers()) == 14
     write_parquet(
-        index_tar(folder / "train" / "images_000.tar", "train").sort_values("id"), folder / "images.parquet"
+        scan_tar(folder / "train" / "images_000.tar", "train").images.sort_values("id"),
+        folder / "images.parquet",
     )
     run(tiny.params)
     assert len(_images(tiny)) == 14

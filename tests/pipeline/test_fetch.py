@@ -1,146 +1,360 @@
-"""Files from a real HTTP server on loopback and from a folder: verified, or an error that says what is wrong."""
+"""Files from a real server that misbehaves, and from a folder: the right bytes, or an error that says what is wrong."""
 
+import fcntl
 import hashlib
-import http.server
-import threading
-from collections.abc import Iterator
+import json
+import time
 from pathlib import Path
 
 import pytest
 
 from hgld.hierarchy.errors import HgldError
-from hgld.pipeline.fetch import Source, fetch_verified, published_md5
+from hgld.pipeline.fetch import Wanted, alone, fetch_all
+from hgld.pipeline.manifest import Entry
+from hgld.pipeline.source import Source, published_md5
+from tests.fault_table import FaultTable
+from tests.hostile_server import (
+    Answer,
+    Handler,
+    HostileServer,
+    dripping,
+    ignoring_range,
+    reset_after,
+    short_after,
+)
 
-BODY = b"id\n0000000000000000\n" * 1000
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    """Serves GLDv2's layout, and misbehaves below /broken, /short and /flaky."""
-
-    failures = 0
-
-    def do_GET(self) -> None:
-        if self.path.startswith("/short") and self.path.endswith(".csv"):
-            self._answer(200, BODY[: len(BODY) // 2], length=len(BODY))
-        elif self.path.startswith("/cut"):
-            self._answer(200, b"0123", length=44)
-        elif self.path.startswith("/flaky") and _Handler.failures < 2:
-            _Handler.failures += 1
-            self._answer(503, b"busy")
-        elif self.path.endswith("/metadata/test.csv"):
-            self._answer(200, BODY)
-        elif self.path.endswith("/md5sum/metadata/md5.test.csv.txt"):
-            wrong = self.path.startswith("/wrong")
-            self._answer(
-                200, (("0" * 32) if wrong else hashlib.md5(BODY).hexdigest()).encode() + b"  test.csv\n"
-            )
-        else:
-            self._answer(404, b"nothing here")
-
-    def _answer(self, status: int, body: bytes, length: int | None = None) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(length or len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+BODY = b"".join(b"%016x\n" % number for number in range(20_000))
+MD5 = hashlib.md5(BODY).hexdigest()
+NAME, URL, LISTING = "metadata/test.csv", "/metadata/test.csv", "/md5sum/metadata/md5.test.csv.txt"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{httpd.server_address[1]}"
-        httpd.shutdown()
-        thread.join()
+def _changing(request: object, server: HostileServer) -> Answer:
+    """Half of an older version; from then on the server has the new one."""
+    return Answer(200, b"x" * len(BODY), {"ETag": '"old"'}, stop_after=len(BODY) // 2)
+
+
+def _wrong_span(request: object, server: HostileServer) -> Answer:
+    return Answer(206, BODY[7:], {"Content-Range": f"bytes 7-{len(BODY) - 1}/{len(BODY)}"})
+
+
+def _other_tag(request: object, server: HostileServer) -> Answer:
+    """A 206 of a version that has another ETag than the one asked for."""
+    span = f"bytes 100000-{len(BODY) - 1}/{len(BODY)}"
+    return Answer(206, b"y" * (len(BODY) - 100_000), {"Content-Range": span, "ETag": '"new"'})
+
+
+def _without_length(request: object, server: HostileServer) -> Answer:
+    return Answer(200, BODY, length=-1)
+
+
+Script = list[Answer | Handler]
+HALF = len(BODY) // 2
+# fault → what the server does first, and the error that must come of it (None: the right bytes)
+FAULTS: dict[str, tuple[Script, str | None]] = {
+    "none": ([], None),
+    "429 with Retry-After": ([Answer(429, b"", {"Retry-After": "1"})], None),
+    "429 with a Retry-After of a day": ([Answer(429, b"", {"Retry-After": "86400"})], "asks to wait 86400 s"),
+    "429 without Retry-After": ([Answer(429)] * 2, None),
+    "429 without end": ([Answer(429)] * 9, r"HTTP 429 .*tried 3 times"),
+    "403": ([Answer(403, b"go away")], "HTTP 403"),
+    "404": ([Answer(404)], "HTTP 404"),
+    "500 twice": ([Answer(500)] * 2, None),
+    "500 without end": ([Answer(500)] * 9, r"HTTP 500 .*tried 3 times"),
+    "reset before the body": ([reset_after(0)], None),
+    "reset in mid-body": ([reset_after(HALF), reset_after(HALF // 2)], None),
+    "short bodies": ([short_after(HALF), short_after(1000)], None),
+    "short bodies without end": ([short_after(1)] * 9, r"the transfer broke off.*tried 3 times"),
+    "Content-Length too long": ([Answer(200, BODY, length=len(BODY) + 99)], None),
+    "Content-Length too short": ([Answer(200, BODY, length=HALF)], f"MD5 is .*published is {MD5}"),
+    "no Content-Length": ([_without_length], None),
+    "server ignores Range": ([short_after(HALF), ignoring_range], None),
+    "206 from another place": ([short_after(HALF), _wrong_span], None),
+    "206 nobody asked for": ([_wrong_span], "HTTP 206"),
+    "changed ETag between parts": ([_changing], None),
+    "changed between parts, no ETag": ([Answer(200, b"x" * len(BODY), stop_after=HALF)], None),
+    "206 of another version": ([short_after(100_000), _other_tag], None),
+    "416 in mid-file": ([short_after(HALF), Answer(416)], None),
+    "slow drip, then well": ([dripping(100, 0.3)], None),
+    "slow drip without end": ([dripping(100, 0.3)] * 9, "stalled"),
+    "silence": ([Answer(200, BODY, piece=HALF, pause_s=1.5)] * 9, r"(?i)timed out"),
+    "200 with HTML": ([Answer(200, b"<html>please log in</html>")], "MD5 is"),
+    "compressed unasked": ([Answer(200, BODY, {"Content-Encoding": "gzip"})], "sent compressed"),
+    "redirect to plain http elsewhere": (
+        [Answer(302, b"", {"Location": "http://plain.invalid/x"})] * 9,
+        "plain http is not accepted",
+    ),
+}
+
+
+@pytest.fixture
+def server(hostile: HostileServer) -> HostileServer:
+    hostile.files[URL] = BODY
+    hostile.files[LISTING] = f"{MD5}  test.csv\n".encode()
+    return hostile
+
+
+def _source(server: HostileServer, retries: int = 2, timeout_s: float = 1.0) -> Source:
+    return Source(server.base, timeout_s, retries, parallel=2)
+
+
+def _fetch(source: Source, folder: Path, **settings: object) -> Entry:
+    wanted = [Wanted(NAME, folder / "test.csv")]
+    return fetch_all(source, wanted, folder, **({"require_md5": True} | settings))[NAME]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_ends_in_the_right_bytes_or_a_clear_error(
+    server: HostileServer, tmp_path: Path, fault_table: FaultTable, fault: str
+) -> None:
+    script, error = FAULTS[fault]
+    server.script(URL, *script)
+    if error is None:
+        entry = _fetch(_source(server), tmp_path)
+        assert (tmp_path / "test.csv").read_bytes() == BODY
+        assert entry.verified and not list(tmp_path.glob("*.part*"))
+        asked = len(server.asked(URL))
+        fault_table.add("download", fault, f"the right bytes, after {asked} request(s)")
+    else:
+        with pytest.raises(HgldError, match=error) as caught:
+            _fetch(_source(server), tmp_path)
+        assert not (tmp_path / "test.csv").exists()
+        said = str(caught.value).replace(server.base, "http://server")
+        fault_table.add("download", fault, f"error: {said}")
+        # and when the server is well again, the next run has the file, whatever was kept of the failed one
+        server._scripts.clear()
+        _fetch(_source(server), tmp_path)
+        assert (tmp_path / "test.csv").read_bytes() == BODY
+
+
+def test_retry_after_is_waited_for_by_all(server: HostileServer, tmp_path: Path) -> None:
+    server.script(URL, Answer(429, b"", {"Retry-After": "1"}))
+    _fetch(_source(server), tmp_path)
+    first, second = (one.at for one in server.asked(URL))
+    assert 1.0 <= second - first < 3.0
+
+
+def test_a_resumed_transfer_asks_for_the_rest_only(server: HostileServer, tmp_path: Path) -> None:
+    server.script(URL, short_after(HALF))
+    with pytest.raises(HgldError, match="broke off"):
+        _fetch(_source(server, retries=0), tmp_path)
+    assert (tmp_path / "test.csv.part").stat().st_size == HALF
+    _fetch(_source(server, retries=0), tmp_path)
+    last = server.asked(URL)[-1]
+    assert last.headers["Range"] == f"bytes={HALF}-" and last.headers["If-Range"] == server.etag(URL)
+    assert (tmp_path / "test.csv").read_bytes() == BODY
+
+
+def test_without_a_validator_and_an_md5_nothing_is_continued(server: HostileServer, tmp_path: Path) -> None:
+    server.etags[URL] = ""
+    del server.files[LISTING]
+    server.script(URL, short_after(HALF))
+    _fetch(_source(server), tmp_path, require_md5=False)
+    assert ["Range" in one.headers for one in server.asked(URL)] == [False, False]
+    assert (tmp_path / "test.csv").read_bytes() == BODY
+
+
+def test_a_damaged_part_is_thrown_away_once(server: HostileServer, tmp_path: Path) -> None:
+    server.script(URL, short_after(HALF))
+    with pytest.raises(HgldError):
+        _fetch(_source(server, retries=0), tmp_path)
+    (tmp_path / "test.csv.part").write_bytes(b"z" * HALF)
+    _fetch(_source(server), tmp_path)
+    assert ["Range" in one.headers for one in server.asked(URL)] == [False, True, False]
+    assert (tmp_path / "test.csv").read_bytes() == BODY
+
+
+def test_a_bad_line_that_gets_on_is_not_given_up(hostile: HostileServer, tmp_path: Path) -> None:
+    body = bytes(12 << 20)
+    hostile.files |= {URL: body, LISTING: hashlib.md5(body).hexdigest().encode()}
+    hostile.script(URL, *[short_after((2 << 20) + 1)] * 6)
+    _fetch(_source(hostile, retries=1), tmp_path)
+    assert (tmp_path / "test.csv").read_bytes() == body
+
+
+def test_a_file_with_the_published_md5_is_not_fetched_again(server: HostileServer, tmp_path: Path) -> None:
+    assert _fetch(_source(server), tmp_path) == _fetch(_source(server), tmp_path)
+    assert len(server.asked(URL)) == 1
+
+
+def test_without_an_md5_the_etag_tells_whether_the_file_is_still_good(
+    server: HostileServer, tmp_path: Path
+) -> None:
+    del server.files[LISTING]
+    for _ in range(2):
+        assert not _fetch(_source(server), tmp_path, require_md5=False).verified
+    assert len(server.asked(URL)) == 1
+    server.files[URL] = BODY[:170]
+    _fetch(_source(server), tmp_path, require_md5=False)
+    assert (tmp_path / "test.csv").read_bytes() == BODY[:170]
+
+
+@pytest.mark.parametrize("where", ["http", "folder"])
+def test_a_wrong_md5_shows_both_values_and_the_way_on(
+    server: HostileServer, tmp_path: Path, where: str
+) -> None:
+    server.files[LISTING] = ("0" * 32).encode()
+    source = _source(server) if where == "http" else Source(_folder(tmp_path / "from", "0" * 32))
+    out = tmp_path / "out"
+    with pytest.raises(HgldError, match=f"MD5 is {MD5}, published is {'0' * 32}.*--accept-md5 {NAME}={MD5}"):
+        _fetch(source, out)
+    assert not (out / "test.csv").exists()
+    with pytest.raises(HgldError, match=f"accepted {'1' * 32}"):
+        _fetch(source, out, accept={NAME: "1" * 32})
+    entry = _fetch(source, out, accept={NAME: MD5})
+    assert (entry.md5_published, entry.md5_accepted, entry.verified) == ("0" * 32, MD5, False)
+    assert json.loads((out / "manifest.json").read_text())[0]["md5_accepted"] == MD5
+    # it is noted, so a later run (dvc repro has no flags) goes on with it
+    assert _fetch(source, out) == entry
+
+
+def test_an_md5_can_be_accepted_only_for_a_file_that_is_fetched(
+    server: HostileServer, tmp_path: Path
+) -> None:
+    with pytest.raises(HgldError, match=rf"no file 'metadata/tset.csv'.*did you mean '{NAME}'"):
+        _fetch(_source(server), tmp_path, accept={"metadata/tset.csv": MD5})
+
+
+def test_the_manifest_says_what_was_fetched(server: HostileServer, tmp_path: Path) -> None:
+    _fetch(_source(server), tmp_path)
+    assert json.loads((tmp_path / "manifest.json").read_text()) == [{
+        "file": NAME, "url": server.base + URL, "bytes": len(BODY), "etag": server.etag(URL), "md5_published": MD5,
+        "md5_accepted": None, "md5": MD5, "sha256": hashlib.sha256(BODY).hexdigest(),
+    }]  # fmt: skip
+
+
+def test_a_manifest_that_is_none_is_named(server: HostileServer, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("[{")
+    with pytest.raises(HgldError, match=r"manifest\.json: not a manifest"):
+        _fetch(_source(server), tmp_path)
+
+
+def test_the_disk_is_measured_before_the_first_byte(server: HostileServer, tmp_path: Path) -> None:
+    server.heads = lambda request, _: Answer(200, length=10**16)
+    with pytest.raises(HgldError, match=r"10,000,000\.0 GB are still to come and the disk has .* GB free"):
+        _fetch(_source(server), tmp_path)
+    assert server.asked(URL) == []
+
+
+def test_a_server_that_does_not_know_head_is_asked_for_the_file(
+    server: HostileServer, tmp_path: Path
+) -> None:
+    server.heads = lambda request, _: Answer(405)
+    assert _fetch(_source(server), tmp_path).etag == server.etag(URL)
+
+
+def test_one_bad_file_does_not_keep_the_others(server: HostileServer, tmp_path: Path) -> None:
+    wanted = [Wanted(f"a/{number}", tmp_path / str(number)) for number in range(6)]
+    server.files |= {f"/a/{number}": BODY for number in range(6)}
+    server.script("/a/2", Answer(403))
+    with pytest.raises(HgldError, match=r"a/2: HTTP 403"):
+        fetch_all(_source(server), wanted, tmp_path, require_md5=False)
+    assert sorted(one.name for one in tmp_path.glob("?")) == ["0", "1", "3", "4", "5"]
+    fetch_all(_source(server), wanted, tmp_path, require_md5=False)
+    assert len(server.asked("/a/0")) == 1
+
+
+def test_a_server_that_is_gone_is_not_asked_for_every_file(server: HostileServer, tmp_path: Path) -> None:
+    wanted = [Wanted(f"a/{number}", tmp_path / str(number)) for number in range(100)]
+    with pytest.raises(
+        HgldError, match=r"of 100 files could not be had(?s:.*)the others were not waited for"
+    ):
+        fetch_all(_source(server), wanted, tmp_path, require_md5=False)
+    assert len(server.requests) < 20
+
+
+def test_no_more_requests_at_once_than_allowed(server: HostileServer, tmp_path: Path) -> None:
+    now, most = 0, 0
+
+    def count(request: object, _: HostileServer) -> Answer:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        time.sleep(0.05)
+        now -= 1
+        return Answer(200, BODY)
+
+    server.always = count
+    wanted = [Wanted(f"b/{number}", tmp_path / str(number)) for number in range(8)]
+    server.files |= {f"/b/{number}": BODY for number in range(8)}
+    server.files |= {f"/md5sum/b/md5.{number}.txt": MD5.encode() for number in range(8)}
+    with pytest.raises(HgldError):  # the listings are answered with the body, too
+        fetch_all(_source(server), wanted, tmp_path, require_md5=False)
+    assert most == 2
+
+
+def test_two_runs_at_once_are_refused_and_leftovers_are_cleared(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / ".manifest.json.x1.part").mkdir(parents=True)
+    (tmp_path / ".out.x2.part").mkdir()
+    with alone(out):
+        with pytest.raises(HgldError, match="another run writes there"), alone(out):
+            pass
+        assert list(out.iterdir()) == [] and not (tmp_path / ".out.x2.part").exists()
+    with alone(out), (tmp_path / ".out.lock").open() as handle, pytest.raises(BlockingIOError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _folder(root: Path, digest: str) -> str:
-    (root / "metadata").mkdir()
+    (root / "metadata").mkdir(parents=True)
     (root / "metadata/test.csv").write_bytes(BODY)
     (root / "md5sum/metadata").mkdir(parents=True)
     (root / "md5sum/metadata/md5.test.csv.txt").write_text(digest)
     return str(root)
 
 
-def test_a_file_comes_over_http_with_its_published_md5(server: str, tmp_path: Path) -> None:
-    found = fetch_verified(Source(server + "/ok"), "metadata/test.csv", tmp_path / "t.csv", require_md5=True)
-    assert (tmp_path / "t.csv").read_bytes() == BODY
-    assert found == (hashlib.md5(BODY).hexdigest(), True)
+def test_a_folder_serves_as_well_as_a_server(tmp_path: Path) -> None:
+    source = Source(_folder(tmp_path / "from", MD5))
+    entry = _fetch(source, tmp_path / "out")
+    assert entry.verified and (tmp_path / "out" / "test.csv").read_bytes() == BODY
+    (tmp_path / "from/metadata/test.csv").unlink()
+    with pytest.raises(HgldError, match=r"no file .*is .* a complete copy"):
+        _fetch(source, tmp_path / "other")
 
 
-def test_a_busy_server_is_asked_again(server: str, tmp_path: Path) -> None:
-    _Handler.failures = 0
-    fetch_verified(Source(server + "/flaky"), "metadata/test.csv", tmp_path / "t.csv", require_md5=True)
-    assert _Handler.failures == 2
-    assert (tmp_path / "t.csv").read_bytes() == BODY
-
-
-@pytest.mark.parametrize("where", ["http", "folder"])
-def test_a_wrong_md5_shows_both_values_and_leaves_nothing(server: str, tmp_path: Path, where: str) -> None:
-    base = server + "/wrong" if where == "http" else _folder(tmp_path, "0" * 32)
-    target = tmp_path / "out" / "t.csv"
-    with pytest.raises(HgldError, match=f"MD5 is {hashlib.md5(BODY).hexdigest()}, published is {'0' * 32}"):
-        fetch_verified(Source(base), "metadata/test.csv", target, require_md5=True)
-    assert list(target.parent.iterdir()) == []
-
-
-def test_a_short_body_is_an_error_and_the_old_file_stays(server: str, tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("old")
-    with pytest.raises(HgldError, match="broke off"):
-        fetch_verified(Source(server + "/short"), "metadata/test.csv", tmp_path / "t.csv", require_md5=True)
-    assert (tmp_path / "t.csv").read_text() == "old"
-
-
-def test_a_file_with_the_published_md5_is_not_fetched_again(tmp_path: Path) -> None:
-    base = _folder(tmp_path, hashlib.md5(BODY).hexdigest())
-    target = tmp_path / "out" / "t.csv"
-    fetch_verified(Source(base), "metadata/test.csv", target, require_md5=True)
-    before = target.stat().st_mtime_ns
-    fetch_verified(Source(base), "metadata/test.csv", target, require_md5=True)
-    assert target.stat().st_mtime_ns == before
-
-
-def test_a_missing_file_names_its_url(server: str, tmp_path: Path) -> None:
-    with pytest.raises(HgldError, match="no MD5 is published"):
-        fetch_verified(Source(server), "metadata/nope.csv", tmp_path / "t.csv", require_md5=True)
+def test_a_missing_file_names_its_url_unless_it_is_optional(server: HostileServer, tmp_path: Path) -> None:
+    wanted = [Wanted("metadata/nope.csv", tmp_path / "n.csv")]
     with pytest.raises(HgldError, match=r"metadata/nope\.csv: HTTP 404"):
-        fetch_verified(Source(server), "metadata/nope.csv", tmp_path / "t.csv", require_md5=False)
+        fetch_all(_source(server), wanted, tmp_path, require_md5=False)
+    wanted = [Wanted("metadata/nope.csv", tmp_path / "n.csv", optional=True)]
+    assert fetch_all(_source(server), wanted, tmp_path, require_md5=False) == {}
+    del server.files[LISTING]
+    with pytest.raises(HgldError, match="no MD5 is published for it; give one with --accept-md5"):
+        _fetch(_source(server), tmp_path)
 
 
-def test_an_unreachable_server_is_one_clear_message(tmp_path: Path) -> None:
-    with pytest.raises(HgldError, match="cannot be reached after 1 tries"):
+def test_an_unreachable_server_is_one_clear_message() -> None:
+    with pytest.raises(HgldError, match=r"test\.csv\.txt: the connection failed \(.*refused\); run"):
         published_md5(Source("http://127.0.0.1:9", retries=0), "metadata/test.csv")
 
 
-def test_a_listing_that_breaks_off_is_one_clear_message(server: str) -> None:
-    with pytest.raises(HgldError, match=r"md5\.test\.csv\.txt: the transfer broke off"):
-        published_md5(Source(server + "/cut", retries=0), "metadata/test.csv")
-
-
-@pytest.mark.parametrize("base", ["", " "])
-def test_an_empty_source_is_refused(base: str) -> None:
-    with pytest.raises(HgldError, match="the source is empty"):
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ("", "the source is empty"),
+        (" ", "the source is empty"),
+        ("http://example.org/landmarks", "plain http"),
+        ("nowhere/at/all", "no folder"),
+    ],
+)
+def test_a_source_that_cannot_be_is_refused(base: str, message: str) -> None:
+    with pytest.raises(HgldError, match=message):
         Source(base)
 
 
-def test_a_file_without_a_published_md5_is_not_called_verified(tmp_path: Path) -> None:
-    base = _folder(tmp_path, "")
-    (tmp_path / "md5sum/metadata/md5.test.csv.txt").unlink()
-    found = fetch_verified(Source(base), "metadata/test.csv", tmp_path / "t.csv", require_md5=False)
-    assert not found.verified
+@pytest.mark.parametrize(
+    ("listing", "message"),
+    [
+        (b"<html>not a checksum</html>", "expected an MD5"),
+        (MD5.encode() + b"  index.csv\n", r"expected the MD5 of test\.csv"),
+        (b"", "expected an MD5"),
+    ],
+)
+def test_a_listing_of_something_else_is_refused(server: HostileServer, listing: bytes, message: str) -> None:
+    server.files[LISTING] = listing
+    with pytest.raises(HgldError, match=message):
+        published_md5(_source(server), NAME)
 
 
-def test_plain_http_and_missing_folders_are_refused() -> None:
-    with pytest.raises(HgldError, match="plain http"):
-        Source("http://example.org/landmarks")
-    with pytest.raises(HgldError, match="no folder"):
-        Source("nowhere/at/all")
-
-
-def test_a_listing_without_an_md5_is_refused(tmp_path: Path) -> None:
-    base = _folder(tmp_path, "<html>not a checksum</html>")
-    with pytest.raises(HgldError, match="expected an MD5"):
-        published_md5(Source(base), "metadata/test.csv")
+def test_a_listing_that_breaks_off_is_asked_for_again(server: HostileServer) -> None:
+    server.script(LISTING, short_after(4), reset_after(4))
+    assert published_md5(_source(server), NAME) == MD5

@@ -53,10 +53,71 @@ def test_a_damaged_tar_stops_the_stage_before_it_is_used(params: Params) -> None
     assert not (params.data / "images" / "images.parquet").exists()
 
 
-def test_one_picture_in_two_tars_is_an_error(params: Params) -> None:
+def _publish(tar: str) -> str:
+    """Publish the MD5 that a tar of the source has now."""
+    digest = hashlib.md5(Path("source", tar).read_bytes()).hexdigest()
+    split, name = tar.split("/")
+    Path("source/md5sum", split, f"md5.{name.removesuffix('.tar')}.txt").write_text(f"{digest}  {name}\n")
+    return digest
+
+
+def test_one_picture_in_two_tars_is_the_first_ones_and_a_fault(params: Params) -> None:
     Path("source/test/images_000.tar").write_bytes(Path("source/index/images_000.tar").read_bytes())
-    Path("source/md5sum/test/md5.images_000.txt").write_text(
-        Path("source/md5sum/index/md5.images_000.txt").read_text()
-    )
-    with pytest.raises(HgldError, match="not a valid 'images' table"):
+    _publish("test/images_000.tar")
+    run(params)
+    index = read_parquet(params.data / "images" / "images.parquet")
+    assert list(index["tar"]) == ["train/images_000.tar"] * 2 + ["index/images_000.tar"] * 2
+    faults = (params.data / "images" / "faults.csv").read_text()
+    assert faults.count("test/images_000.tar") == 4 and faults.count("an id that an earlier tar has") == 2
+
+
+def test_a_tar_that_is_damaged_at_the_source_says_what_helps(params: Params) -> None:
+    """Its MD5 is the published one, so to run the stage again would give the same for ever."""
+    tar = Path("source/index/images_000.tar")
+    tar.write_bytes(tar.read_bytes()[:512])
+    _publish("index/images_000.tar")
+    with pytest.raises(HgldError) as error:
         run(params)
+    assert "has the published MD5, so it is damaged at the source, source/index/images_000.tar" in str(
+        error.value
+    )
+    assert "sample.images.leave_out: [index/images_000.tar]" in str(error.value)
+    settings = params.images.model_copy(update={"leave_out": ["index/images_000.tar"]})
+    run(params.model_copy(update={"images": settings}))
+    assert len(read_parquet(params.data / "images" / "images.parquet")) == 4
+
+
+def test_a_tar_that_was_damaged_here_is_fetched_again(params: Params) -> None:
+    run(params)
+    here = params.data / "images" / "index" / "images_000.tar"
+    whole = here.read_bytes()
+    here.write_bytes(whole[:600])
+    run(params)
+    assert here.read_bytes() == whole
+
+
+def test_an_accepted_md5_is_the_way_past_a_wrong_published_one(params: Params) -> None:
+    Path("source/md5sum/train/md5.images_000.txt").write_text("0" * 32)
+    digest = hashlib.md5(Path("source/train/images_000.tar").read_bytes()).hexdigest()
+    with pytest.raises(HgldError, match=f"MD5 is {digest}, published is {'0' * 32}"):
+        run(params)
+    run(params, {"train/images_000.tar": digest})
+    run(params)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"leave_out": ["train/images_001.tar"]},
+            r"no tar 'train/images_001\.tar' is asked for; did you mean",
+        ),
+        ({"train": 0, "index": 0, "test": 0}, "params ask for no tar"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(
+    params: Params, changes: dict[str, object], message: str
+) -> None:
+    settings = params.images.model_copy(update=changes)
+    with pytest.raises(HgldError, match=message):
+        run(params.model_copy(update={"images": settings}))

@@ -1,0 +1,162 @@
+"""Metadata of GLDv2's size in GLDv2's own files: as many images and landmarks, and as long a tail."""
+
+import csv
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as pacsv
+
+LICENSES = ("https://creativecommons.org/licenses/by/3.0/", "https://creativecommons.org/licenses/by-sa/4.0/")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many images and landmarks."""
+
+    train: int = 4_132_914
+    index: int = 761_757
+    test: int = 117_577
+    train_landmarks: int = 203_094
+    index_landmarks: int = 101_302
+
+    def share(self, part: float) -> "Size":
+        """The same in small."""
+        return Size(*(max(int(number * part), 40) for number in self.__dict__.values()))
+
+
+def category(number: int) -> str:
+    """The Commons category of the world's landmark `number`, with the signs that real ones have."""
+    place = ("Église Saint-Rémy", "Castle of X, Y", 'Lake "Blue"', "Museum", "寺")[number % 5]
+    return f"{place} {number}"
+
+
+def category_url(number: int) -> str:
+    """Its URL as GLDv2 writes it."""
+    from hgld.hierarchy.category import category_url as url
+
+    return url(category(number))
+
+
+def write(folder: Path, size: Size = Size(), seed: int = 0) -> None:
+    """Write `folder`/metadata/*.csv and their md5sum files."""
+    rng = np.random.default_rng(seed)
+    (folder / "metadata").mkdir(parents=True)
+    train, index, test = (
+        _ids(split, count) for split, count in enumerate((size.train, size.index, size.test))
+    )
+    shown = _landmarks(rng, size.train, size.train_landmarks)
+    _write_train(folder / "metadata", train, shown, rng)
+    found = _landmarks(rng, size.index, size.index_landmarks)
+    _csv(folder, "index.csv", {"id": index})
+    _csv(folder, "index_image_to_landmark.csv", {"id": index, "landmark_id": _text(found)})
+    _csv(folder, "test.csv", {"id": test})
+    # half of the index landmarks are train landmarks too, under another number
+    for split, count, shift in (("train", size.train_landmarks, 0),
+                                ("index", size.index_landmarks, size.train_landmarks // 2)):  # fmt: skip
+        _labels(folder / "metadata", split, count, shift)
+    _solutions(folder / "metadata", test, index, rng)
+    for path in sorted((folder / "metadata").iterdir()):
+        listing = folder / "md5sum" / "metadata" / f"md5.{path.name}.txt"
+        listing.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("rb") as handle:
+            listing.write_text(f"{hashlib.file_digest(handle, 'md5').hexdigest()}  {path.name}\n")
+
+
+def _ids(split: int, count: int) -> pa.Array:
+    """Ids like GLDv2's: hex digits as random as a hash's, no two equal."""
+    numbers = np.arange(count, dtype=np.uint64) * np.uint64(4) + np.uint64(split)
+    mixed = numbers * np.uint64(0x9E3779B97F4A7C15)  # odd, so one to one
+    mixed ^= mixed >> np.uint64(32)
+    digits = np.frombuffer(mixed.astype(">u8").tobytes().hex().encode(), dtype="S16")
+    return (
+        pa.array(np.sort(digits).astype("U16"))
+        if count < 1000
+        else pc.cast(pa.array(np.sort(digits)), pa.string())
+    )
+
+
+def _landmarks(rng: np.random.Generator, images: int, landmarks: int) -> np.ndarray:
+    """A landmark for each image: each has one at least, and a few have thousands."""
+    weight = 1.0 / np.arange(1, landmarks + 1) ** 0.75
+    rest = rng.choice(landmarks, size=images - landmarks, p=weight / weight.sum())
+    chosen = np.concatenate([np.arange(landmarks), rest])
+    return rng.permutation(landmarks)[rng.permutation(chosen)]
+
+
+def _text(numbers: np.ndarray) -> pa.Array:
+    return pc.cast(pa.array(numbers.astype(np.int64)), pa.string())
+
+
+def _csv(folder: Path, name: str, columns: dict[str, pa.Array]) -> None:
+    with (folder / "metadata" / name).open("wb") as handle:
+        handle.write((",".join(columns) + "\n").encode())
+        pacsv.write_csv(
+            pa.table(columns), handle, pacsv.WriteOptions(include_header=False, quoting_style="needed")
+        )
+
+
+def _write_train(folder: Path, ids: pa.Array, shown: np.ndarray, rng: np.random.Generator) -> None:
+    numbers = _text(np.arange(len(ids)))
+    middle = pc.utf8_slice_codeunits(ids, 0, 2)
+    url = pc.binary_join_element_wise(
+        "https://upload.wikimedia.org/wikipedia/commons/", middle,
+        "/A_photograph_of_a_place,_taken_in_summer_", numbers, ".jpg", "",
+    )  # fmt: skip
+    _csv(folder.parent, "train.csv", {"id": ids, "url": url, "landmark_id": _text(shown)})
+    author = pc.binary_join_element_wise(
+        '<a href="//commons.wikimedia.org/wiki/User:Someone">Some "One", ', numbers, "</a>", ""
+    )
+    title = pc.binary_join_element_wise("File:A photograph of a place, taken in summer ", numbers, ".jpg", "")
+    licenses = pa.array(LICENSES).take(pa.array(np.arange(len(ids)) % 2))
+    _csv(folder.parent, "train_attribution.csv",
+         {"id": ids, "url": url, "author": author, "license": licenses, "title": title})  # fmt: skip
+    kept = rng.random(len(ids)) < 1_580_470 / 4_132_914
+    order = np.argsort(shown[kept], kind="stable")
+    landmarks, starts = np.unique(shown[kept][order], return_index=True)
+    names = ids.filter(pa.array(kept)).take(pa.array(order)).to_pylist()
+    ends = [*starts[1:], len(names)]
+    with (folder / "train_clean.csv").open("w", encoding="utf-8") as handle:
+        handle.write("landmark_id,images\n")
+        for landmark, start, end in zip(landmarks, starts, ends, strict=True):
+            handle.write(f"{landmark},{' '.join(names[start:end])}\n")
+
+
+def _labels(folder: Path, split: str, count: int, shift: int) -> None:
+    header = ["landmark_id", "category", "supercategory", "hierarchical_label", "natural_or_human_made"]
+    with (
+        (folder / f"{split}_label_to_category.csv").open("w", encoding="utf-8", newline="") as short,
+        (folder / f"{split}_label_to_hierarchical.csv").open("w", encoding="utf-8", newline="") as long,
+    ):
+        writers = csv.writer(short, lineterminator="\n"), csv.writer(long, lineterminator="\n")
+        writers[0].writerow(header[:2])
+        writers[1].writerow(header)
+        for number, row in enumerate(_label_rows(count, shift)):
+            writers[0].writerow([number, row[0]])
+            writers[1].writerow([number, *row])
+
+
+def _label_rows(count: int, shift: int) -> Iterator[tuple[str, str, str, str]]:
+    for number in range(count):
+        labels = ("cathedral", "church", "human-made") if number % 9 < 5 else ("", "", "")
+        yield category_url(number + shift), *labels
+
+
+def _solutions(folder: Path, test: pa.Array, index: pa.Array, rng: np.random.Generator) -> None:
+    shown = set(rng.choice(len(test), size=max(len(test) * 1129 // 117_577, 1), replace=False).tolist())
+    answers = index.to_pylist()
+    with (
+        (folder / "retrieval_solution_v2.1.csv").open("w", encoding="utf-8") as retrieval,
+        (folder / "recognition_solution_v2.1.csv").open("w", encoding="utf-8") as recognition,
+    ):
+        retrieval.write("id,images,Usage\n")
+        recognition.write("id,landmarks,Usage\n")
+        for at, image in enumerate(test.to_pylist()):
+            usage = ("Public", "Private")[at % 3 > 0] if at in shown else "Ignored"
+            found = " ".join(answers[at % len(answers) : at % len(answers) + 20]) if at in shown else "None"
+            retrieval.write(f"{image},{found},{usage}\n")
+            recognition.write(f"{image},{at % 40 if at in shown else ''},{usage}\n")
