@@ -34,6 +34,7 @@ _SHAPES: dict[str, tuple[dict[str, str], list[str]]] = {
     "item_classes": ({"qid": "qid", "class": "qid"}, ["qid", "class"]),
     "class_edges": ({"child": "qid", "parent": "qid"}, ["child", "parent"]),
     "class_labels": ({"qid": "qid", "label": "text"}, ["qid"]),
+    "class_aliases": ({"class": "qid", "alias": "text"}, ["class", "alias"]),
     "proposals": ({"category": "text", "hierarchical_label": "text", "score": "share", "margin": "share",
                    "runner_up": "text", "images": "count", "evidence": "text"}, ["category"]),
 }  # fmt: skip

@@ -7,7 +7,7 @@ local oxigraph; everything else is the same for the public endpoint.
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -33,6 +33,7 @@ class Facts:
     item_classes: pd.DataFrame
     class_edges: pd.DataFrame
     class_labels: pd.DataFrame
+    class_aliases: pd.DataFrame = field(default_factory=lambda: _frame(["class", "alias"], []))
 
 
 def run(params: Params) -> None:
@@ -72,6 +73,7 @@ def fetch(endpoint: Endpoint, names: Iterable[str]) -> Facts:
         ),
         class_edges=_frame(["child", "parent"], sorted(edges)),
         class_labels=_frame(["qid", "label"], sorted(_labels(endpoint, known).items())),
+        class_aliases=_frame(["class", "alias"], sorted(_aliases(endpoint, known))),
     )
 
 
@@ -94,6 +96,11 @@ def _labels(endpoint: Endpoint, classes: Iterable[str]) -> dict[str, str]:
     return {qid(row["item"]): row["label"] for row in rows}
 
 
+def _aliases(endpoint: Endpoint, classes: Iterable[str]) -> set[tuple[str, str]]:
+    rows = select_all(endpoint, "aliases", [entity(one) for one in classes], ("item", "alias"))
+    return {(qid(row["item"]), row["alias"]) for row in rows}
+
+
 def _items(resolution: Resolution) -> pd.DataFrame:
     matches = resolution.matches
     frame = _frame(ITEMS[:4], [(m.category, m.qid, m.method, m.confidence) for m in matches])
@@ -106,7 +113,8 @@ def _frame(columns: list[str], rows: list[tuple[str, ...]]) -> pd.DataFrame:
 
 
 def _tables(facts: Facts) -> dict[str, pd.DataFrame]:
-    return {name: getattr(facts, name) for name in ("items", "item_classes", "class_edges", "class_labels")}
+    names = ("items", "item_classes", "class_edges", "class_labels", "class_aliases")
+    return {name: getattr(facts, name) for name in names}
 
 
 @contextmanager

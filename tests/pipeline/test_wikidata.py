@@ -43,6 +43,7 @@ def test_tables_fit_their_schemas(endpoint: Endpoint) -> None:
         'Église "Z"': 2,
     }
     assert facts.items["category"].is_monotonic_increasing
+    assert facts.class_aliases.to_numpy().tolist() == [["Q23397", "freshwater lake"], ["Q23397", "loch"]]
     assert dict(facts.class_labels.itertuples(index=False, name=None))["Q23397"] == "lake"
 
 
@@ -87,7 +88,7 @@ def test_the_stage_writes_the_same_bytes_for_any_order(
         found.append(hashes(params.data / "wikidata"))
     assert found[0] == found[1]
     assert set(found[0]) == {"items.parquet", "item_classes.parquet", "class_edges.parquet", "class_labels.parquet",
-                             "snapshot.json"}  # fmt: skip
+                             "class_aliases.parquet", "snapshot.json"}  # fmt: skip
     snapshot = json.loads((params.data / "wikidata" / "snapshot.json").read_text(encoding="utf-8"))
     assert snapshot["counts"]["categories"] == len(NAMES)
     assert snapshot["counts"]["by_method"] == {"category-item": 1, "none": 1, "p373": 3, "sitelink": 1}
