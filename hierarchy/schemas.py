@@ -17,7 +17,7 @@ METADATA = ("train", "train_clean", "train_label_to_category", "index", "index_i
             "index_label_to_category", "test", "retrieval_solution", "recognition_solution")  # fmt: skip
 
 # name -> ({column: check}, the columns that together name a row). A check is "id" (16 hex digits), "landmark"
-# (1 to 18 digits), "qid", "text" (not empty), "any" (may be empty), "count" or "share".
+# (1 to 18 digits), "qid", "text" (not empty), "any" (may be empty), "count", "share" or "degrees" (may be missing).
 _SHAPES: dict[str, tuple[dict[str, str], list[str]]] = {
     "train": ({"id": "id", "url": "text", "landmark_id": "landmark"}, ["id"]),
     "train_clean": ({"id": "id", "landmark_id": "landmark"}, ["id"]),
@@ -29,8 +29,10 @@ _SHAPES: dict[str, tuple[dict[str, str], list[str]]] = {
     "retrieval_solution": ({"id": "id", "images": "text", "usage": "usage"}, ["id"]),
     "recognition_solution": ({"id": "id", "landmarks": "any", "usage": "usage"}, ["id"]),
     "images": ({"id": "id", "split": "text", "tar": "text", "offset": "count", "size": "count"}, ["id"]),
-    "items": ({"category": "text", "qid": "any", "method": "method", "confidence": "any", "candidates": "count"},
-              ["category", "qid"]),
+    "items": ({"category": "text", "qid": "any", "method": "method", "confidence": "any", "candidates": "count",
+               "via": "any"}, ["category", "qid"]),
+    "item_facts": ({"qid": "qid", "label": "any", "latitude": "degrees", "longitude": "degrees", "coordinates": "count",
+                    "countries": "any", "sitelinks": "count"}, ["qid"]),
     "item_classes": ({"qid": "qid", "class": "qid"}, ["qid", "class"]),
     "class_edges": ({"child": "qid", "parent": "qid"}, ["child", "parent"]),
     "class_labels": ({"qid": "qid", "label": "text"}, ["qid"]),
@@ -72,7 +74,8 @@ def _schema(name: str) -> "pa.DataFrameSchema":
         "usage": pa.Column(
             text, pa.Check.isin(["Public", "Private", "Ignored"], error="Public, Private or Ignored")
         ),
-        "method": pa.Column(text, pa.Check.isin(["sitelink", "category-item", "p373", "none"])),
+        "method": pa.Column(text, pa.Check.isin(["sitelink", "category-item", "p373", "soft-redirect", "none"])),
+        "degrees": pa.Column("float64", pa.Check.in_range(-360, 360, error="degrees"), nullable=True),
         "count": pa.Column("int64", pa.Check.ge(0, error="not negative")),
         "share": pa.Column("float64", pa.Check.in_range(0, 1, error="between 0 and 1")),
     }
