@@ -9,6 +9,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from hgld.hierarchy.files import replacing
@@ -38,13 +39,8 @@ def kept(folder: Path, url: str, query: str, columns: Sequence[str]) -> list[Row
         sound = entry["key"] == _key(url, query) and entry["columns"] == list(columns)
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError):
         return None
-    if not sound or any(len(row) != len(columns) or not all(map(_is_text, row)) for row in rows):
-        return None
-    return rows
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+    whole = set(map(len, rows)) <= {len(columns)} and set(map(type, chain.from_iterable(rows))) <= {str}
+    return rows if sound and whole else None
 
 
 def _key(url: str, query: str) -> str:

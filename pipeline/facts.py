@@ -43,44 +43,45 @@ def facts(heard: Heard, categories: Iterable[str], soft_redirects: Mapping[str, 
     """
     matches = resolve(heard, categories, soft_redirects or {})
     wanted = sorted({match.qid for match in matches if match.qid}, key=number)
-    said = _by_key(heard.items, set(wanted))
-    above = _by_key(heard.classes)
+    said, above = _said(heard.items), _said(heard.classes)
     moved = _moved(above)
-    used = {(item, end) for item in wanted for one in said[item]["P31"] for end in moved.get(one, (one,))}
-    edges = {(below, end) for child, own in above.items() for below in moved.get(child, (child,))
-             for parent in own["P279"] for end in moved.get(parent, (parent,))}  # fmt: skip
+    used = {(item, end) for item in wanted for one in said.get((item, "P31"), ()) for end in moved.get(one, (one,))}
+    edges = {(below, end) for (child, prop), parents in above.items() if prop == "P279"
+             for below in moved.get(child, (child,))
+             for parent in parents for end in moved.get(parent, (parent,))}  # fmt: skip
     edges = _reached({one for _, one in used}, edges)
     known = sorted({one for _, one in used} | {one for edge in edges for one in edge})
     return Facts(
         items=_items(matches),
         item_classes=_frame(["qid", "class"], sorted(used)),
         class_edges=_frame(["child", "parent"], sorted(edges)),
-        class_labels=_frame(["qid", "label"], [(one, name) for one in known if (name := label(above[one]))]),
-        class_aliases=_frame(["class", "alias"], [(one, alias) for one in known for alias in above[one]["alias"]]),
+        class_labels=_frame(["qid", "label"], [(one, name) for one in known if (name := label(one, above))]),
+        class_aliases=_frame(
+            ["class", "alias"], [(one, alias) for one in known for alias in above.get((one, "alias"), ())]
+        ),
         item_facts=_item_facts(wanted, said),
     )
 
 
-Said = Mapping[str, list[str]]
+# (item or class, property) → its values, in order
+Said = Mapping[tuple[str, str], list[str]]
 
 
-def _by_key(rows: Iterable[tuple[str, ...]], wanted: set[str] | None = None) -> defaultdict[str, Said]:
-    """Key → property → values, in the order of `rows`; nothing for keys that are not there."""
-    found: defaultdict[str, Said] = defaultdict(lambda: defaultdict(list))
+def _said(rows: Iterable[tuple[str, ...]]) -> Said:
+    found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for key, prop, value in rows:
-        if wanted is None or key in wanted:
-            found[key][prop].append(value)
-    return found
+        found[key, prop].append(value)
+    return dict(found)
 
 
-def label(said: Said) -> str:
+def label(key: str, said: Said) -> str:
     """The English label, else that for all languages, else ""; the first in order of several."""
-    return next(iter([*said["label en"], *said["label mul"]]), "")
+    return (said.get((key, "label en")) or said.get((key, "label mul")) or [""])[0]
 
 
-def _moved(above: Mapping[str, Said]) -> dict[str, tuple[str, ...]]:
+def _moved(above: Said) -> dict[str, tuple[str, ...]]:
     """Merged class → where it has gone."""
-    targets = {one: tuple(own["sameAs"]) for one, own in above.items() if own["sameAs"]}
+    targets = {one: tuple(own) for (one, prop), own in above.items() if prop == "sameAs"}
     return {one: ends(one, targets) for one in targets}
 
 
@@ -104,16 +105,16 @@ def _items(matches: Iterable[Match]) -> pd.DataFrame:
     return frame.assign(candidates=frame["category"].map(count).fillna(0).astype("int64"))[ITEMS]
 
 
-def _item_facts(items: list[str], said: Mapping[str, Said]) -> pd.DataFrame:
+def _item_facts(items: list[str], said: Said) -> pd.DataFrame:
     """One row an item; of several coordinates the first in order, and `coordinates` says how many there are."""
     rows: list[tuple[Any, ...]] = []
     for item in items:
-        own = said[item]
-        points = sorted({found for text in own["P625"] if (found := point(text))})
+        points = sorted({found for text in said.get((item, "P625"), ()) if (found := point(text))})
         latitude, longitude = points[0] if points else (math.nan, math.nan)
-        links = max((int(text) for text in own["sitelinks"] if text.isascii() and text.isdecimal()), default=0)
-        countries = " ".join(sorted(own["P17"], key=number))
-        rows.append((item, label(own), latitude, longitude, len(points), countries, links))
+        counted = [int(text) for text in said.get((item, "sitelinks"), ()) if text.isascii() and text.isdecimal()]
+        links = max(counted, default=0)
+        countries = " ".join(sorted(said.get((item, "P17"), ()), key=number))
+        rows.append((item, label(item, said), latitude, longitude, len(points), countries, links))
     frame = pd.DataFrame(rows, columns=ITEM_FACTS)
     types = {"qid": "str", "label": "str", "countries": "str", "latitude": "float64", "longitude": "float64",
              "coordinates": "int64", "sitelinks": "int64"}  # fmt: skip

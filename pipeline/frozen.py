@@ -46,8 +46,11 @@ def turtle(heard: Heard) -> str:
 
 
 def digest(heard: Heard) -> str:
-    """The SHA-256 of the facts as Turtle: equal for equal facts, wherever they come from."""
-    return hashlib.sha256(turtle(heard).encode("utf-8")).hexdigest()
+    """The SHA-256 of the facts: equal for equal facts, wherever they come from."""
+    found = hashlib.sha256()
+    for rows in (heard.categories, heard.items, heard.classes):
+        found.update("\n".join(map("\t".join, rows)).encode("utf-8") + b"\n\n")
+    return found.hexdigest()
 
 
 def freeze(heard: Heard, folder: Path, origin: dict[str, Any]) -> None:

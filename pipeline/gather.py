@@ -7,6 +7,7 @@ item's target, a category item's topic, a parent class) are asked in the next ro
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from sys import intern
 
 from hgld.hierarchy.errors import HgldError
 from hgld.hierarchy.taxonomy import number
@@ -71,7 +72,7 @@ _TO_ITEMS = {"P31", "P279", "P301", "P971", "P17", "sameAs"}
 
 def _rounds(endpoint: Endpoint, question: Question, first: set[str], leads: Callable[[str], bool]) -> list[Row]:
     """The rows about `first` and about all that they lead to; ends on loops, as nothing is asked twice."""
-    found: set[Row] = set()
+    found: list[Row] = []
     asked: set[str] = set()
     todo = first
     while todo:
@@ -81,8 +82,9 @@ def _rounds(endpoint: Endpoint, question: Question, first: set[str], leads: Call
             named = qid(value) if prop in _TO_ITEMS else value
             if not named:
                 continue
-            found.add((qid(uri), prop, named))
+            found.append((qid(uri), intern(prop), intern(named) if prop in _TO_ITEMS else named))
             if leads(prop):
                 further.add(named)
         todo = further - asked
-    return sorted(found)
+    found.sort()
+    return found

@@ -66,6 +66,8 @@ def ends(one: str, targets: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     >>> ends("Q9", {"Q9": ("Q8",), "Q8": ("Q7",)}), ends("Q2", {"Q2": ("Q3",), "Q3": ("Q2",)})
     (('Q7',), ('Q2',))
     """
+    if not targets.get(one):
+        return (one,)
     seen, todo = {one}, [one]
     while todo:
         new = [target for target in targets.get(todo.pop(), ()) if target not in seen]
