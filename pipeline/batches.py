@@ -1,8 +1,9 @@
 """Many keys, few queries: asked in batches, several at a time, halved where they time out, complete or an error.
 
 Every query of this kind gives rows (key, property, value), and for each key that it was asked one row whose property
-is `asked`. So an answer proves that it is whole and that it is the answer to this question: an empty one, one cut
-short between rows, or that of somebody else's query lacks some of these rows, or has others.
+is `asked`; and a row before all others and one after them. So an answer proves that it is whole and that it is the
+answer to this question: an empty one, one cut short between rows, or that of somebody else's query lacks some of these
+rows, or has others.
 """
 
 import threading
@@ -155,7 +156,7 @@ def _answer(run: _Run, keys: list[str]) -> list[Row]:
             return _halves(run, keys)
         if run.endpoint.cache:
             keep(run.endpoint.cache, run.endpoint.url, query, COLUMNS, rows)
-    return [row for row in rows if row[1] != ASKED]
+    return [row for row in rows if row[0] and row[1] != ASKED]
 
 
 def _halves(run: _Run, keys: list[str]) -> list[Row]:
