@@ -16,7 +16,7 @@ import pandas as pd
 
 from hgld.hierarchy.category import normalise
 from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.files import sha256, write_text
+from hgld.hierarchy.files import remove_leftovers, sha256, write_text
 from hgld.hierarchy.params import Params
 from hgld.hierarchy.schemas import validated
 from hgld.hierarchy.tables import read_parquet, write_parquet
@@ -37,6 +37,8 @@ def run(params: Params, *, refresh: bool = False, freeze_to: Path | None = None)
     refresh: forget the answers that earlier runs kept. freeze_to: write what was heard there too, see `frozen`.
     """
     names = categories(params.data / "metadata")
+    for folder in (params.data / "wikidata", params.data / "wikidata-answers"):
+        remove_leftovers(folder)
     soft = read_soft_redirects(Path(params.wikidata.soft_redirects)) if params.wikidata.soft_redirects else {}
     with _endpoint(params) as endpoint:
         counts, date = _trusted(endpoint, params.wikidata.canary if params.wikidata.endpoint else {}, refresh)

@@ -10,7 +10,7 @@ import pytest
 from hgld.hierarchy.errors import HgldError
 from hgld.pipeline.answers import answer_path, keep, kept
 from hgld.pipeline.batches import CATEGORIES, CLASSES, COLUMNS, ITEMS, ask_all
-from hgld.pipeline.sparql import ENTITY, Endpoint
+from hgld.pipeline.sparql import ENTITY, LAST, Endpoint
 from tests.hostile_server import Answer, HostileServer, Request
 from tests.pipeline.sparql_answers import PATH, TRACE, queries, query
 from tests.pipeline.test_sparql import result
@@ -31,8 +31,7 @@ def echoing(limit: int = 1000) -> Any:
             return Answer(200, TRACE.encode())
         rows = [{"key": {"value": ENTITY + key}, "property": {"value": prop}, "value": {"value": value}}
                 for key in keys for prop, value in (("label en", key), ("asked", ""))]  # fmt: skip
-        marks = [{"property": {"value": name}} for name in ("first", "last")]
-        return Answer(200, result(*marks, *rows, columns=COLUMNS))
+        return Answer(200, result(*rows, {"property": {"value": LAST}}, columns=COLUMNS))
 
     return handler
 

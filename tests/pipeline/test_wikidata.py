@@ -113,7 +113,7 @@ def prepared(folder: Path, names: list[str], endpoint: str | None = None) -> Par
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    return {path.name: sha256(path) for path in sorted(folder.iterdir())}
+    return {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def tables(folder: Path) -> dict[str, str]:
