@@ -95,6 +95,7 @@ for _name, _text in STAGES.items():
 @click.option("--freeze", "freeze_to", type=_folder, metavar="FOLDER", help="Also write what was heard to FOLDER, as "
               "facts to commit and to run from again (wikidata.facts in params.yaml).")  # fmt: skip
 def wikidata(profile: str | None, refresh: bool, freeze_to: Path | None) -> None:
+    """See its help, which is that of the stage."""
     from hgld.hierarchy.params import load_params
     from hgld.pipeline.wikidata import run
 
@@ -166,7 +167,9 @@ def check(profile: str | None) -> None:
 @click.option("-o", "--out", type=_file, required=True, help="Where to write the labels.")
 @click.option("--user-agent", default="hgld", show_default=True, help="How to call yourself; public endpoints "
               "want a contact address.")  # fmt: skip
-@click.option("--cache", type=_folder, help="Keep the endpoint's answers here: a killed run does not ask again.")
+@click.option(
+    "--cache", type=_folder, help="Keep the endpoint's answers here: a killed run does not ask again."
+)
 def assign(landmarks: Path, endpoint: str, out: Path, user_agent: str, cache: Path | None) -> None:
     """Label the landmarks of any CSV with the columns landmark_id,category.
 

@@ -13,7 +13,12 @@ from hgld.hierarchy.errors import HgldError
 URL = "http://commons.wikimedia.org/wiki/Category:"
 
 _PREFIX = re.compile(r"(?:https?:)?//commons\.(?:m\.)?wikimedia\.org/wiki/", re.IGNORECASE)
-_NAMESPACE = re.compile(r"category\s*:", re.IGNORECASE)
+_NAMESPACE = re.compile(r":?\s*category\s*:", re.IGNORECASE)
+# In a URL what follows the title; in a title these signs are percent-encoded.
+_TAIL = re.compile(r"[?#].*", re.DOTALL)
+# MediaWiki drops the marks of writing direction, and lets no title hold these signs.
+_MARKS = re.compile("[\u200e\u200f\u202a-\u202e]")
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f#<>\[\]|{}\ufffd\ud800-\udfff]")
 
 # What GLDv2 leaves as it is: found in its 9,689 published names that were at hand, all of which round-trip.
 _UNQUOTED = "!$'()*,/:;@_~"
@@ -27,16 +32,21 @@ def normalise(text: str) -> str:
     >>> normalise("category:hoover_Dam")
     'Hoover Dam'
 
-    Raises HgldError when the percent-encoding is not UTF-8, or no name is left.
+    Raises HgldError when the percent-encoding is not UTF-8, no name is left, or it is one that no page can have.
     """
-    name = _PREFIX.sub("", text.strip(), count=1)
+    name = text.strip()
+    if found := _PREFIX.match(name):
+        name = _TAIL.sub("", name[found.end() :])
     name = _decoded(name, text)
-    name = " ".join(unicodedata.normalize("NFC", name).replace("_", " ").split())
+    name = " ".join(unicodedata.normalize("NFC", _MARKS.sub("", name)).replace("_", " ").split())
     while found := _NAMESPACE.match(name):
         name = name[found.end() :].strip()
     if not name:
-        raise HgldError(f"no category name in '{text}'")
-    return _first_upper(name)
+        raise HgldError(f"no category name in {text!r}")
+    if sign := _FORBIDDEN.search(name):
+        raise HgldError(f"no page can be called {text!r}: {sign[0]!r} cannot be in a title on Commons")
+    # again, as an upper case letter may form one sign with what follows it where the lower case one does not
+    return unicodedata.normalize("NFC", _first_upper(name))
 
 
 def category_url(name: str) -> str:

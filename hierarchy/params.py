@@ -1,5 +1,6 @@
 """params.yaml: one section a stage, for each profile; a mistyped key is an error with a suggestion."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -45,7 +46,7 @@ class Wikidata(_Section):
     timeout_s: float = Field(gt=0)
     retries: int = Field(ge=0)
     pause_s: float = Field(ge=0, description="least time between the starts of two requests")
-    canary: dict[Literal["P31", "P279", "P373", "sitelink"], int] = Field(
+    canary: Mapping[Literal["P31", "P279", "P373", "sitelink"], int] = Field(
         description="how many statements of each property an endpoint must hold to be trusted"
     )
     soft_redirects: str | None = Field(

@@ -74,7 +74,9 @@ def _schema(name: str) -> "pa.DataFrameSchema":
         "usage": pa.Column(
             text, pa.Check.isin(["Public", "Private", "Ignored"], error="Public, Private or Ignored")
         ),
-        "method": pa.Column(text, pa.Check.isin(["sitelink", "category-item", "p373", "soft-redirect", "none"])),
+        "method": pa.Column(
+            text, pa.Check.isin(["sitelink", "category-item", "p373", "soft-redirect", "none"])
+        ),
         "degrees": pa.Column("float64", pa.Check.in_range(-360, 360, error="degrees"), nullable=True),
         "count": pa.Column("int64", pa.Check.ge(0, error="not negative")),
         "share": pa.Column("float64", pa.Check.in_range(0, 1, error="between 0 and 1")),

@@ -35,7 +35,9 @@ def assign(
 ) -> str:
     """Label the landmarks of a CSV with the columns landmark_id and category (others are left out of `out`).
 
-    cache: a folder that keeps the answers, so that a killed run does not ask again. Writes GLDv2's five columns and the evidence to `out`, atomically, in the order of the input; returns a summary.
+    cache: a folder that keeps the answers, so that a killed run does not ask again.
+
+    Writes GLDv2's five columns and the evidence to `out`, atomically, in the order of the input; returns a summary.
 
     Raises HgldError for a malformed input (all bad rows with file:line) and for an endpoint that gives no rows.
     """

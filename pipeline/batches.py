@@ -40,7 +40,7 @@ _LARGEST_QUERY = 64_000
 
 @dataclass(frozen=True)
 class Question:
-    """The query text `name`.rq; its holes, each with the RDF term that a key is there; and the key as answers name it."""
+    """The query text `name`.rq; its holes, each with the RDF term that a key is there; the key as answers name it."""
 
     name: str
     holes: Mapping[str, Callable[[str], str]]
@@ -60,7 +60,9 @@ class Question:
 
 
 CATEGORIES = Question(
-    "categories", {"NAMES": literal, "TITLES": lambda name: literal(f"Category:{name}", "en")}, lambda name: name
+    "categories",
+    {"NAMES": literal, "TITLES": lambda name: literal(f"Category:{name}", "en")},
+    lambda name: name,
 )
 ITEMS = Question("items", {"ITEMS": entity, "DATA": lambda item: f"wdata:{item}"}, ENTITY.__add__)
 CLASSES = Question("classes", {"CLASSES": entity}, ENTITY.__add__)

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,7 +45,12 @@ def facts(heard: Heard, categories: Iterable[str], soft_redirects: Mapping[str, 
     wanted = sorted({match.qid for match in matches if match.qid}, key=number)
     said, above = _said(heard.items), _said(heard.classes)
     moved = _moved(above)
-    used = {(item, end) for item in wanted for one in said.get((item, "P31"), ()) for end in moved.get(one, (one,))}
+    used = {
+        (item, end)
+        for item in wanted
+        for one in said.get((item, "P31"), ())
+        for end in moved.get(one, (one,))
+    }
     edges = {(below, end) for (child, prop), parents in above.items() if prop == "P279"
              for below in moved.get(child, (child,))
              for parent in parents for end in moved.get(parent, (parent,))}  # fmt: skip
@@ -111,7 +116,9 @@ def _item_facts(items: list[str], said: Said) -> pd.DataFrame:
     for item in items:
         points = sorted({found for text in said.get((item, "P625"), ()) if (found := point(text))})
         latitude, longitude = points[0] if points else (math.nan, math.nan)
-        counted = [int(text) for text in said.get((item, "sitelinks"), ()) if text.isascii() and text.isdecimal()]
+        counted = [
+            int(text) for text in said.get((item, "sitelinks"), ()) if text.isascii() and text.isdecimal()
+        ]
         links = max(counted, default=0)
         countries = " ".join(sorted(said.get((item, "P17"), ()), key=number))
         rows.append((item, label(item, said), latitude, longitude, len(points), countries, links))
@@ -136,5 +143,5 @@ def point(text: str) -> tuple[float, float] | None:
     return (latitude, longitude) if abs(latitude) <= 90 and abs(longitude) <= 360 else None
 
 
-def _frame(columns: list[str], rows: list[tuple[str, ...]]) -> pd.DataFrame:
+def _frame(columns: list[str], rows: Sequence[tuple[str, ...]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns, dtype="str")

@@ -59,7 +59,9 @@ def freeze(heard: Heard, folder: Path, origin: dict[str, Any]) -> None:
     origin: what to say of where they come from. Raises HgldError when the folder holds anything else: it would be lost.
     """
     if folder.is_dir() and (others := sorted({path.name for path in folder.iterdir()} - {FACTS, ORIGIN})):
-        raise HgldError(f"{folder} holds other files ({', '.join(others[:3])}); choose an empty or a new folder")
+        raise HgldError(
+            f"{folder} holds other files ({', '.join(others[:3])}); choose an empty or a new folder"
+        )
     with replacing(folder, directory=True) as part:
         (part / FACTS).write_bytes(gzip.compress(turtle(heard).encode("utf-8"), mtime=0))
         told = {**origin, "sha256": {FACTS: sha256(part / FACTS)}}
@@ -78,7 +80,9 @@ def origin(folder: Path) -> dict[str, Any] | None:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         expected, place, date = told["sha256"][FACTS], told["endpoint"], told["date"]
     except (ValueError, KeyError, TypeError):
-        raise HgldError(f"{path}: not what `hgld wikidata --freeze` writes; remove it, or freeze again") from None
+        raise HgldError(
+            f"{path}: not what `hgld wikidata --freeze` writes; remove it, or freeze again"
+        ) from None
     found = sha256(folder / FACTS) if (folder / FACTS).is_file() else "no file"
     if found != expected:
         raise HgldError(
@@ -90,7 +94,7 @@ def origin(folder: Path) -> dict[str, Any] | None:
 
 def _statements(heard: Heard) -> Iterator[str]:
     if heard.date:
-        yield f'<http://www.wikidata.org> schema:dateModified {_date(heard.date)} .'
+        yield f"<http://www.wikidata.org> schema:dateModified {_date(heard.date)} ."
     for name, prop, item in heard.categories:
         kind, _, badge = prop.partition(" ")
         if kind == "P373":

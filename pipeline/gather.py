@@ -8,6 +8,7 @@ item's target, a category item's topic, a parent class) are asked in the next ro
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from sys import intern
+from typing import Any
 
 from hgld.hierarchy.errors import HgldError
 from hgld.hierarchy.taxonomy import number
@@ -28,7 +29,7 @@ def gather(endpoint: Endpoint, categories: Iterable[str], date: str = "") -> Hea
     return Heard(tuple(found), tuple(items), tuple(classes), date)
 
 
-def canary(endpoint: Endpoint, least: Mapping[str, int]) -> tuple[dict[str, int], str]:
+def canary(endpoint: Endpoint, least: Mapping[Any, int]) -> tuple[dict[str, int], str]:
     """How many statements the endpoint holds per property, and the date of its data ("" where it does not say).
 
     least: property (P31, P279, P373, sitelink) → how many there must be.
@@ -38,7 +39,9 @@ def canary(endpoint: Endpoint, least: Mapping[str, int]) -> tuple[dict[str, int]
     rows = select(endpoint, _CANARY.read_text(encoding="utf-8"), ("property", "value"))
     counts = {prop: int(value) for prop, value in rows if prop in _COUNTED and value.isdecimal()}
     if missing := sorted(set(_COUNTED) - set(counts)):
-        raise HgldError(f"{endpoint.url}: cannot count its statements ({', '.join(missing)}); not to be trusted")
+        raise HgldError(
+            f"{endpoint.url}: cannot count its statements ({', '.join(missing)}); not to be trusted"
+        )
     few = [f"{counts[prop]:,} of {prop}, expected {count:,}" for prop, count in sorted(least.items())
            if counts[prop] < count]  # fmt: skip
     if few:
@@ -70,7 +73,9 @@ def _leads_up(prop: str) -> bool:
 _TO_ITEMS = {"P31", "P279", "P301", "P971", "P17", "sameAs"}
 
 
-def _rounds(endpoint: Endpoint, question: Question, first: set[str], leads: Callable[[str], bool]) -> list[Row]:
+def _rounds(
+    endpoint: Endpoint, question: Question, first: set[str], leads: Callable[[str], bool]
+) -> list[Row]:
     """The rows about `first` and about all that they lead to; ends on loops, as nothing is asked twice."""
     found: list[Row] = []
     asked: set[str] = set()

@@ -27,7 +27,8 @@ _PR_SET_PDEATHSIG = 1
 def serving(facts: Sequence[Path], port: int | None = None) -> Iterator[str]:
     """The URL of a SPARQL endpoint that serves `facts` while the block runs; stopped and cleaned up in any case.
 
-    facts: Turtle or N-Triples files (gzipped, if you like), folders of them, or folders that hold a subset's tables (see `subset`).
+    facts: Turtle or N-Triples files (gzipped, if you like), folders of them, or folders that hold a subset's tables
+    (see `subset`).
     port: on 127.0.0.1; None takes a free one.
 
     Raises HgldError when there are no facts, a file is not valid RDF, or the server does not start.

@@ -89,7 +89,9 @@ def read_soft_redirects(path: Path) -> dict[str, str]:
         try:
             name, goal = normalise(category), normalise(target)
             if found.setdefault(name, goal) != goal:
-                bad.append(f"{path}:{line}: '{name}' redirects to '{found[name]}' above, and to '{goal}' here")
+                bad.append(
+                    f"{path}:{line}: '{name}' redirects to '{found[name]}' above, and to '{goal}' here"
+                )
         except HgldError as error:
             bad.append(f"{path}:{line}: {error}")
     if bad:
@@ -171,7 +173,9 @@ class _Ways:
             trust = "medium" if one.method == "p373" else one.confidence
             via = "; ".join(filter(None, [one.via, f"category item {one.qid}"]))
             for topic in main or self._topics.get((one.qid, "P971"), ()):
-                found += self._merged(Match(one.category, topic, "category-item", trust if main else "low", via))
+                found += self._merged(
+                    Match(one.category, topic, "category-item", trust if main else "low", via)
+                )
         return found
 
     def _merged(self, match: Match) -> list[Match]:

@@ -37,7 +37,7 @@ _LARGEST_ANSWER = 256 * 2**20
 _ITEM = re.compile(re.escape(ENTITY) + "(Q[1-9][0-9]*)")
 # A lone surrogate stands in JSON as an escape only; json.loads would let it through, and no file could hold it.
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# What endpoints call a timeout. Messages repeat the query, so the words must not be those of a place ("Time Out Market").
+# What endpoints call a timeout. Messages repeat the query: the words must not be those of a place (Time Out Market).
 _TIMEOUT = re.compile(r"TimeoutException|[Oo]peration timed out|[Qq]uery timed out|due to timeout")
 
 
@@ -89,7 +89,9 @@ def select(endpoint: Endpoint, query: str, columns: Sequence[str]) -> list[Row]:
     return rows
 
 
-def patiently(endpoint: Endpoint, query: str, columns: Sequence[str], asked: frozenset[str] = frozenset()) -> list[Row]:
+def patiently(
+    endpoint: Endpoint, query: str, columns: Sequence[str], asked: frozenset[str] = frozenset()
+) -> list[Row]:
     """The rows of a good answer; waits and asks again as often as `retries` says.
 
     asked: the keys in the first column that the answer must hold, each at least once, and no other; none: not checked.

@@ -74,7 +74,9 @@ def categories(folder: Path) -> list[str]:
             except HgldError as error:
                 bad.append(f"{split} landmark {landmark}: {error}")
     if bad:
-        raise HgldError(f"{len(bad)} categor{'y' if len(bad) == 1 else 'ies'} that no page can have:\n" + "\n".join(bad))
+        raise HgldError(
+            f"{len(bad)} categor{'y' if len(bad) == 1 else 'ies'} that no page can have:\n" + "\n".join(bad)
+        )
     return sorted(names)
 
 
@@ -118,8 +120,8 @@ def _asked(names: Iterable[str], soft: Mapping[str, str]) -> set[str]:
     return asked | {target for name in asked for target in soft_targets(name, soft)}
 
 
-def _trusted(endpoint: Endpoint, least: Mapping[str, int], refresh: bool) -> tuple[dict[str, int], str]:
-    """The canary's counts and date. A refresh forgets the kept answers, but not for an endpoint that has no new ones."""
+def _trusted(endpoint: Endpoint, least: Mapping[Any, int], refresh: bool) -> tuple[dict[str, int], str]:
+    """The canary's counts and date. A refresh forgets the kept answers, but only for an endpoint that has new ones."""
     if refresh and endpoint.cache:
         canary(replace(endpoint, cache=None), least)
         shutil.rmtree(endpoint.cache, ignore_errors=True)

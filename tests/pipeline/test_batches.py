@@ -54,7 +54,9 @@ def test_one_key_that_never_comes_is_named(hostile: HostileServer) -> None:
         ask_all(there(hostile, echoing(0)), CLASSES, KEYS[:1])
 
 
-def test_no_more_than_so_many_are_in_flight_and_the_order_of_the_rows_is_fixed(hostile: HostileServer) -> None:
+def test_no_more_than_so_many_are_in_flight_and_the_order_of_the_rows_is_fixed(
+    hostile: HostileServer,
+) -> None:
     lock, now, most = threading.Lock(), [0], [0]
     good = echoing()
 

@@ -20,7 +20,9 @@ def endpoint() -> Iterator[Endpoint]:
         yield Endpoint(url, "test", batch=2)
 
 
-def resolved(endpoint: Endpoint, names: list[str], soft: Mapping[str, str] | None = None) -> tuple[Match, ...]:
+def resolved(
+    endpoint: Endpoint, names: list[str], soft: Mapping[str, str] | None = None
+) -> tuple[Match, ...]:
     soft = soft or {}
     return resolve(gather(endpoint, [*names, *soft.values()]), names, soft)
 
@@ -49,7 +51,14 @@ def test_each_way(endpoint: Endpoint, category: str, matches: list[tuple[str, st
 
 
 def test_a_soft_redirect_is_followed_where_the_name_leads_nowhere_and_said(endpoint: Endpoint) -> None:
-    soft = {"Garda": "Gardasee", "Gardasee": "Lake Garda", "Old Fort": "Lake Garda", "A": "B", "B": "A", "C": "Ring"}
+    soft = {
+        "Garda": "Gardasee",
+        "Gardasee": "Lake Garda",
+        "Old Fort": "Lake Garda",
+        "A": "B",
+        "B": "A",
+        "C": "Ring",
+    }
     found = {match.category: match for match in resolved(endpoint, ["Garda", "Old Fort", "A"], soft)[::-1]}
     via = "category redirect to Gardasee; category redirect to Lake Garda; sitelink"
     assert found["Garda"] == Match("Garda", "Q6414", "soft-redirect", "high", via)
@@ -63,7 +72,9 @@ def test_a_table_of_soft_redirects_is_read_whole_or_its_bad_rows_are_listed(tmp_
     path.write_text("category,target\nCategory:old_Name,New Name\nold name,New Name\n")
     assert read_soft_redirects(path) == {"Old Name": "New Name"} | {"Old name": "New Name"}
     path.write_text("category,target\nA,B\nA,C\nD,Category:\n")
-    with pytest.raises(HgldError, match=r"(?s)soft\.csv:3: 'A' redirects to 'B' above.*soft\.csv:4: no category"):
+    with pytest.raises(
+        HgldError, match=r"(?s)soft\.csv:3: 'A' redirects to 'B' above.*soft\.csv:4: no category"
+    ):
         read_soft_redirects(path)
 
 

@@ -84,9 +84,13 @@ def test_retry_after_is_obeyed_and_without_it_the_wait_grows(
     assert 0.5 <= clock.waits[1] <= 1.0
 
 
-def test_a_wait_too_long_to_sit_out_is_an_error_that_says_it(hostile: HostileServer, endpoint: Endpoint) -> None:
+def test_a_wait_too_long_to_sit_out_is_an_error_that_says_it(
+    hostile: HostileServer, endpoint: Endpoint
+) -> None:
     always(hostile, 429, headers={"Retry-After": "86400"})
-    with pytest.raises(HgldError, match=r"wait 86,400 s; run the command again after that: what was answered is kept"):
+    with pytest.raises(
+        HgldError, match=r"wait 86,400 s; run the command again after that: what was answered is kept"
+    ):
         select(endpoint, "SELECT", COLUMNS)
     assert len(hostile.requests) == 1
 

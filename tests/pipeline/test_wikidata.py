@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rdflib import SKOS, Graph, Namespace
 
 from hgld.hierarchy.category import category_url
 from hgld.hierarchy.errors import HgldError
@@ -14,14 +17,16 @@ from hgld.hierarchy.params import Params, load_params
 from hgld.hierarchy.schemas import validated
 from hgld.hierarchy.tables import read_parquet, write_parquet
 from hgld.pipeline import wikidata
-from hgld.pipeline.facts import point
+from hgld.pipeline.facts import facts, point
 from hgld.pipeline.frozen import FACTS as FROZEN
-from hgld.pipeline.frozen import ORIGIN
+from hgld.pipeline.frozen import ORIGIN, turtle
 from hgld.pipeline.gather import canary
+from hgld.pipeline.heard import Heard
 from hgld.pipeline.oxigraph import serving
-from hgld.pipeline.sparql import Endpoint
+from hgld.pipeline.sparql import ENTITY, Endpoint
 from hgld.pipeline.wikidata import TABLES, fetch
 
+WDT = Namespace("http://www.wikidata.org/prop/direct/")
 ROOT = Path(__file__).parents[2]
 FACTS = Path(__file__).with_name("facts.ttl")
 NAMES = ["Lake Garda", "Hoover Dam", "Old Fort", "Nowhere", "Bare", 'Église "Z"', "Moved twice", "Old Name"]
@@ -44,7 +49,9 @@ def test_tables_fit_their_schemas(endpoint: Endpoint) -> None:
     assert facts.class_aliases.to_numpy().tolist() == [["Q23397", "freshwater lake"], ["Q23397", "loch"]]
 
 
-def test_unknown_values_are_no_classes_and_merged_classes_are_where_they_have_gone(endpoint: Endpoint) -> None:
+def test_unknown_values_are_no_classes_and_merged_classes_are_where_they_have_gone(
+    endpoint: Endpoint,
+) -> None:
     facts = fetch(endpoint, ["Hoover Dam", "Bare", "Moved twice", "Unknown"])
     assert facts.item_classes.to_numpy().tolist() == [
         ["Q172822", "Q1244922"], ["Q172822", "Q15911738"], ["Q172822", "Q570116"], ["Q32", "Q23397"],
@@ -92,7 +99,9 @@ def test_nothing_known_gives_empty_tables(endpoint: Endpoint) -> None:
 def test_an_endpoint_with_holes_is_not_trusted(endpoint: Endpoint) -> None:
     counts, date = canary(endpoint, {"P31": 3, "sitelink": 5})
     assert (counts["sitelink"], date) == (5, "2026-01-02T03:04:05Z")
-    with pytest.raises(HgldError, match=r"too few statements to be trusted: 5 of sitelink, expected 1,000,000;"):
+    with pytest.raises(
+        HgldError, match=r"too few statements to be trusted: 5 of sitelink, expected 1,000,000;"
+    ):
         canary(endpoint, {"P31": 3, "sitelink": 1_000_000})
 
 
@@ -130,7 +139,9 @@ def test_the_stage_writes_the_same_bytes_for_any_order(
         params = prepared(folder, names)
         monkeypatch.chdir(folder)
         params = params.model_copy(
-            update={"wikidata": params.wikidata.model_copy(update={"facts": "facts", "in_flight": 1 + 3 * number})}
+            update={
+                "wikidata": params.wikidata.model_copy(update={"facts": "facts", "in_flight": 1 + 3 * number})
+            }
         )
         wikidata.run(params)
         found.append(hashes(params.data / "wikidata"))
@@ -182,7 +193,9 @@ def test_two_sources_or_none_are_an_error(tmp_path: Path, monkeypatch: pytest.Mo
             wikidata.run(both)
 
 
-def test_categories_that_no_page_can_have_are_all_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_categories_that_no_page_can_have_are_all_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     params = prepared(tmp_path, ["Good", "Category:", "Caf%E9"])
     monkeypatch.chdir(tmp_path)
     with pytest.raises(HgldError, match=r"(?s)index landmark 1: no category.*index landmark 2: .*UTF-8"):
@@ -197,3 +210,45 @@ def test_without_metadata_the_stage_to_run_is_named(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(HgldError, match=r"dvc repro"):
         wikidata.run(load_params(ROOT / "params.yaml", profile="sample"))
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+ITEM = st.integers(1, 60).map("Q{}".format)
+CATEGORY_ROWS = st.tuples(TEXT, st.sampled_from(["P373", "sitelink", "sitelink Q70893996"]), ITEM)
+ITEM_ROWS = (
+    st.tuples(ITEM, st.sampled_from(["P31", "P301", "P971", "P17", "sameAs"]), ITEM)
+    | st.tuples(ITEM, st.sampled_from(["label en", "label mul", "P625"]), TEXT)
+    | st.tuples(ITEM, st.just("sitelinks"), st.integers(0, 400).map(str))
+)
+CLASS_ROWS = st.tuples(ITEM, st.sampled_from(["P279", "sameAs"]), ITEM) | st.tuples(
+    ITEM, st.sampled_from(["label en", "alias"]), TEXT
+)
+HEARD = st.builds(
+    lambda *parts: Heard(*(tuple(sorted(part)) for part in parts)),
+    st.sets(CATEGORY_ROWS, max_size=12), st.sets(ITEM_ROWS, max_size=30), st.sets(CLASS_ROWS, max_size=20),
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=60)
+@given(HEARD)
+def test_whatever_was_heard_the_tables_fit_and_come_back_from_the_disk(
+    tmp_path_factory: pytest.TempPathFactory, heard: Heard
+) -> None:
+    folder = tmp_path_factory.mktemp("tables")
+    found = facts(heard, {row[0] for row in heard.categories} | {"Nowhere"})
+    for name in TABLES:
+        frame = validated(getattr(found, name), name)
+        write_parquet(frame, folder / name)
+        pd.testing.assert_frame_equal(read_parquet(folder / name), frame)
+
+
+@settings(deadline=None, max_examples=60)
+@given(HEARD)
+def test_frozen_facts_are_turtle_that_says_the_same(heard: Heard) -> None:
+    lines = [line for line in turtle(heard).splitlines() if not line.startswith("@prefix")]
+    graph = Graph().parse(data=turtle(heard), format="turtle")
+    assert len(graph) == len(lines) == len(set(lines))
+    names = {(str(name), str(item)) for item, name in graph.subject_objects(WDT.P373)}
+    assert names == {(name, ENTITY + item) for name, prop, item in heard.categories if prop == "P373"}
+    aliases = {(str(item), str(name)) for item, name in graph.subject_objects(SKOS.altLabel)}
+    assert aliases == {(ENTITY + item, name) for item, prop, name in heard.classes if prop == "alias"}

@@ -17,7 +17,21 @@ from hgld.pipeline.sparql import ENTITY, literal
 CLASSES = 17_000
 _FIRST_CLASS, _FIRST_ITEM = 200_000_000, 300_000_000
 _DIRECT = "http://www.wikidata.org/prop/direct/"
-_WORDS = "Saint Château Old Lake Mount Église Kirche Upper Great Museum Palace Bridge 東京 Świątynia Ferry Tower of".split()
+_WORDS = [
+    "Saint",
+    "Château",
+    "Old",
+    "Lake",
+    "Mount",
+    "Église",
+    "Kirche",
+    "Upper",
+    "Museum",
+    "Palace",
+    "東京",
+    "Świątynia",
+    "of",
+]
 
 
 def names(count: int, seed: int = 0) -> list[str]:

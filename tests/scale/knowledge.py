@@ -52,7 +52,9 @@ def _world(folder: Path, train: int, index: int) -> Path:
         frame = pd.DataFrame(rows, columns=["landmark_id", "category"], dtype="str")
         write_parquet(frame, folder / "data" / "gldv2" / "metadata" / f"{split}_label_to_category.parquet")
     facts = folder / "facts.nt"
-    print(f"{train:,} + {index:,} landmarks, {len(every):,} categories, {write_graph(every, facts):,} statements")
+    print(
+        f"{train:,} + {index:,} landmarks, {len(every):,} categories, {write_graph(every, facts):,} statements"
+    )
     return facts
 
 
