@@ -19,7 +19,7 @@ KEYS = [f"Q{number}" for number in range(1, 11)]
 
 
 def asked_keys(text: str) -> list[str]:
-    return text.split("{ %s" % "VALUES ?key {")[1].split("}")[0].replace("wd:", "").split()
+    return text.split("VALUES ?key {")[1].split("}")[0].replace("wd:", "").split()
 
 
 def echoing(limit: int = 1000) -> Any:

@@ -80,7 +80,7 @@ FAULTS = [
     Fault("500", fixed(500, "oops"), RIGHT, "the endpoint failed"),
     Fault("503 with Retry-After", fixed(503, Retry_After="0.05"), RIGHT, "answered 503"),
     Fault("504", fixed(504), RIGHT, "no answer in time, even for"),
-    Fault("reset in mid-body", lambda url: shaped(url, stop_after=300, reset=True), RIGHT, "cannot reach|before its end"),
+    Fault("reset in mid-body", lambda url: shaped(url, stop_after=300, reset=True), RIGHT, "reset by peer"),
     Fault("short body", cut, RIGHT, "before its end"),
     Fault("Content-Length too large", lambda url: shaped(url, length=1 << 20), RIGHT, "before its end"),
     Fault("Content-Length too small", lambda url: shaped(url, length=200), RIGHT, "broken JSON"),
