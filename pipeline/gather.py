@@ -12,6 +12,7 @@ from typing import Any
 
 from hgld.hierarchy.errors import HgldError
 from hgld.hierarchy.taxonomy import number
+from hgld.pipeline.answers import answer_path
 from hgld.pipeline.batches import CATEGORIES, CLASSES, ITEMS, Question, ask_all
 from hgld.pipeline.heard import Heard, Row
 from hgld.pipeline.sparql import Endpoint, qid, select
@@ -36,7 +37,16 @@ def canary(endpoint: Endpoint, least: Mapping[Any, int]) -> tuple[dict[str, int]
 
     Raises HgldError when it holds fewer: an endpoint that lacks part of Wikidata answers all the same, with less.
     """
-    rows = select(endpoint, _CANARY.read_text(encoding="utf-8"), ("property", "value"))
+    query = _CANARY.read_text(encoding="utf-8")
+    try:
+        return _counts(endpoint, select(endpoint, query, ("property", "value")), least)
+    except HgldError:
+        if endpoint.cache:  # the next run shall ask again, not hear the same
+            answer_path(endpoint.cache, endpoint.url, query).unlink(missing_ok=True)
+        raise
+
+
+def _counts(endpoint: Endpoint, rows: Sequence[Row], least: Mapping[Any, int]) -> tuple[dict[str, int], str]:
     counts = {prop: int(value) for prop, value in rows if prop in _COUNTED and value.isdecimal()}
     if missing := sorted(set(_COUNTED) - set(counts)):
         raise HgldError(

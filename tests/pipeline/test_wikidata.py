@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -103,6 +104,15 @@ def test_an_endpoint_with_holes_is_not_trusted(endpoint: Endpoint) -> None:
         HgldError, match=r"too few statements to be trusted: 5 of sitelink, expected 1,000,000;"
     ):
         canary(endpoint, {"P31": 3, "sitelink": 1_000_000})
+
+
+def test_a_count_that_is_not_trusted_is_not_kept(endpoint: Endpoint, tmp_path: Path) -> None:
+    asked = replace(endpoint, cache=tmp_path)
+    with pytest.raises(HgldError, match="too few statements"):
+        canary(asked, {"P31": 10**9})
+    assert not list(tmp_path.iterdir())
+    assert canary(asked, {}) == canary(asked, {})
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def prepared(folder: Path, names: list[str], endpoint: str | None = None) -> Params:
