@@ -105,7 +105,21 @@ def _checksums(context: click.Context, option: click.Parameter, values: tuple[st
 
 
 for _name, _text in STAGES.items():
-    _add_stage(_name, _text)
+    if _name != "wikidata":
+        _add_stage(_name, _text)
+
+
+@main.command(help=f"{STAGES['wikidata']} (A stage of dvc.yaml.)", short_help=STAGES["wikidata"])
+@_profile
+@click.option("--refresh", is_flag=True, help="Ask again what earlier runs were already answered.")
+@click.option("--freeze", "freeze_to", type=_folder, metavar="FOLDER", help="Also write what was heard to FOLDER, as "
+              "facts to commit and to run from again (wikidata.facts in params.yaml).")  # fmt: skip
+def wikidata(profile: str | None, refresh: bool, freeze_to: Path | None) -> None:
+    """See its help, which is that of the stage."""
+    from hgld.hierarchy.params import load_params
+    from hgld.pipeline.wikidata import run
+
+    run(load_params(profile=profile), refresh=refresh, freeze_to=freeze_to)
 
 
 @main.command()
@@ -263,14 +277,17 @@ def check(strict: bool, profile: str | None) -> None:
 @click.option("-o", "--out", type=_file, required=True, help="Where to write the labels.")
 @click.option("--user-agent", default="hgld", show_default=True, help="How to call yourself; public endpoints "
               "want a contact address.")  # fmt: skip
-def assign(landmarks: Path, endpoint: str, out: Path, user_agent: str) -> None:
+@click.option(
+    "--cache", type=_folder, help="Keep the endpoint's answers here: a killed run does not ask again."
+)
+def assign(landmarks: Path, endpoint: str, out: Path, user_agent: str, cache: Path | None) -> None:
     """Label the landmarks of any CSV with the columns landmark_id,category.
 
     Writes GLDv2's five columns and the evidence: item, method, candidates, deciding class, path, note.
     """
     from hgld.pipeline.assign import assign as label
 
-    click.echo(label(landmarks, endpoint, out, user_agent=user_agent))
+    click.echo(label(landmarks, endpoint, out, user_agent=user_agent, cache=cache))
 
 
 @main.command()

@@ -17,7 +17,10 @@ _SCRIPT = re.compile(
     r"(?:https?:)?//commons\.(?:m\.)?wikimedia\.org/w/index\.php\?(?:[^#]*&)?title=(?P<title>[^&#]*)",
     re.IGNORECASE,
 )
-_NAMESPACE = re.compile(r"category\s*:", re.IGNORECASE)
+_NAMESPACE = re.compile(r":?\s*category\s*:", re.IGNORECASE)
+# MediaWiki drops the marks of writing direction, and lets no title hold these signs.
+_MARKS = re.compile("[\u200e\u200f\u202a-\u202e]")
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f#<>\[\]|{}\ufffd\ud800-\udfff]")
 
 # What GLDv2 leaves as it is: found in its 9,689 published names that were at hand, all of which round-trip.
 _UNQUOTED = "!$'()*,/:;@_~"
@@ -31,19 +34,22 @@ def normalise(text: str) -> str:
     >>> normalise("category:hoover_Dam")
     'Hoover Dam'
 
-    Raises HgldError when the percent-encoding is not UTF-8, or no name is left.
+    Raises HgldError when the percent-encoding is not UTF-8, no name is left, or it is one that no page can have.
     """
     name = text.strip()
     # in a URL a bare ? or # ends the title, and what follows asks for a view of the page; in a title they are text
-    if found := _PAGE.search(name) or _SCRIPT.search(name):
+    if found := _PAGE.match(name) or _SCRIPT.match(name):
         name = found["title"]
     name = _decoded(name, text)
-    name = " ".join(unicodedata.normalize("NFC", name).replace("_", " ").split())
+    name = " ".join(unicodedata.normalize("NFC", _MARKS.sub("", name)).replace("_", " ").split())
     while found := _NAMESPACE.match(name):
         name = name[found.end() :].strip()
     if not name:
-        raise HgldError(f"no category name in '{text}'")
-    return _first_upper(name)
+        raise HgldError(f"no category name in {text!r}")
+    if sign := _FORBIDDEN.search(name):
+        raise HgldError(f"no page can be called {text!r}: {sign[0]!r} cannot be in a title on Commons")
+    # again, as an upper case letter may form one sign with what follows it where the lower case one does not
+    return unicodedata.normalize("NFC", _first_upper(name))
 
 
 def category_url(name: str) -> str:

@@ -1,5 +1,6 @@
 """params.yaml: one section a stage, for each profile; a mistyped key is an error with a suggestion."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -39,15 +40,22 @@ class Images(_Section):
 
 
 class Wikidata(_Section):
-    """The SPARQL endpoint, or the folder of Turtle files that a local server is started on."""
+    """The SPARQL endpoint, or the folder of Turtle files that a local server is started on; and how it is asked."""
 
     endpoint: str | None
     facts: str | None
     user_agent: str
-    batch: int = Field(ge=1)
+    batch: int = Field(ge=1, description="most keys in a query")
+    in_flight: int = Field(ge=1, le=32, description="most requests at the same time")
     timeout_s: float = Field(gt=0)
     retries: int = Field(ge=0)
-    pause_s: float = Field(ge=0)
+    pause_s: float = Field(ge=0, description="least time between the starts of two requests")
+    canary: Mapping[Literal["P31", "P279", "P373", "sitelink"], int] = Field(
+        description="how many statements of each property an endpoint must hold to be trusted"
+    )
+    soft_redirects: str | None = Field(
+        description="a CSV of category,target: pages on Commons that say {{Category redirect}}"
+    )
 
 
 class Build(_Section):

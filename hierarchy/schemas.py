@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     import pandera.pandas as pa
 
 # name -> ({column: check}, the columns that together name a row). A check is "id" (16 hex digits), "qid",
-# "text" (not empty), "any" (may be empty), "count" or "share".
+# "text" (not empty), "any" (may be empty), "count", "share" or "degrees" (may be missing).
 _SHAPES: dict[str, tuple[dict[str, str], list[str]]] = {
     "images": ({"id": "id", "split": "text", "tar": "text", "offset": "count", "size": "count"}, ["id"]),
-    "items": ({"category": "text", "qid": "any", "method": "method", "confidence": "any", "candidates": "count"},
-              ["category", "qid"]),
+    "items": ({"category": "text", "qid": "any", "method": "method", "confidence": "any", "candidates": "count",
+               "via": "any"}, ["category", "qid"]),
+    "item_facts": ({"qid": "qid", "label": "any", "latitude": "degrees", "longitude": "degrees", "coordinates": "count",
+                    "countries": "any", "sitelinks": "count"}, ["qid"]),
     "item_classes": ({"qid": "qid", "class": "qid"}, ["qid", "class"]),
     "class_edges": ({"child": "qid", "parent": "qid"}, ["child", "parent"]),
     "class_labels": ({"qid": "qid", "label": "text"}, ["qid"]),
+    "class_aliases": ({"class": "qid", "alias": "text"}, ["class", "alias"]),
     "proposals": ({"category": "text", "hierarchical_label": "text", "score": "share", "margin": "share",
                    "runner_up": "text", "images": "count", "evidence": "text"}, ["category"]),
 }  # fmt: skip
@@ -55,7 +58,10 @@ def _schema(name: str) -> "pa.DataFrameSchema":
         "qid": pa.Column(text, pa.Check.str_matches(r"^Q[0-9]+$", error="a QID")),
         "text": pa.Column(text, pa.Check.str_length(min_value=1, error="not empty")),
         "any": pa.Column(text),
-        "method": pa.Column(text, pa.Check.isin(["sitelink", "category-item", "p373", "none"])),
+        "method": pa.Column(
+            text, pa.Check.isin(["sitelink", "category-item", "p373", "soft-redirect", "none"])
+        ),
+        "degrees": pa.Column("float64", pa.Check.in_range(-360, 360, error="degrees"), nullable=True),
         "count": pa.Column("int64", pa.Check.ge(0, error="not negative")),
         "share": pa.Column("float64", pa.Check.in_range(0, 1, error="between 0 and 1")),
     }

@@ -10,10 +10,13 @@ from hgld.hierarchy.errors import HgldError
 from hgld.hierarchy.tables import check_unique, read_numbered, write_csv
 from hgld.hierarchy.taxonomy import Taxonomy, load_taxonomy
 from hgld.pipeline.build import build
+from hgld.pipeline.gather import canary
 from hgld.pipeline.sparql import Endpoint
 from hgld.pipeline.wikidata import fetch
 
 COLUMNS = ["landmark_id", "category", "supercategory", "hierarchical_label", "natural_or_human_made"]
+# of an endpoint of whatever size: it holds classes, at all
+_LEAST = {"P31": 1, "P279": 1}
 EVIDENCE = ["qid", "method", "candidates", "class", "path", "note"]
 
 
@@ -27,8 +30,13 @@ def assign(
     timeout_s: float = 60.0,
     retries: int = 3,
     batch: int = 200,
+    in_flight: int = 2,
+    pause_s: float = 0.0,
+    cache: Path | None = None,
 ) -> str:
     """Label the landmarks of a CSV with the columns landmark_id and category (others are left out of `out`).
+
+    cache: a folder that keeps the answers, so that a killed run does not ask again.
 
     Writes GLDv2's five columns and the evidence to `out`, atomically, in the order of the input; returns a summary.
 
@@ -43,7 +51,11 @@ def assign(
     table = table[["landmark_id", "category"]]
     check_unique(landmarks, "landmark_id", table["landmark_id"], lines)
     names = _names(landmarks, table["category"], lines)
-    asked = Endpoint(endpoint, user_agent, timeout_s=timeout_s, retries=retries, batch=batch)
+    asked = Endpoint(
+        endpoint, user_agent, timeout_s=timeout_s, retries=retries, batch=batch, in_flight=in_flight,
+        pause_s=pause_s, cache=cache,
+    )  # fmt: skip
+    canary(asked, _LEAST)
     built = build(fetch(asked, names), taxonomy or load_taxonomy())
     labels = built.labels.set_index("category").loc[names].reset_index(drop=True)
     labels["candidates"] = labels["candidates"].astype("str")

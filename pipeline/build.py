@@ -18,7 +18,7 @@ from hgld.hierarchy.params import Params
 from hgld.hierarchy.shape import shape
 from hgld.hierarchy.tables import read_parquet, write_parquet
 from hgld.hierarchy.taxonomy import Taxonomy, load_taxonomy, number
-from hgld.pipeline.wikidata import Facts
+from hgld.pipeline.facts import Facts
 
 LABELS = ["category", "qid", "method", "candidates", "class", "supercategory", "hierarchical_label",
           "natural_or_human_made", "path", "note"]  # fmt: skip

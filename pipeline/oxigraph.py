@@ -1,5 +1,6 @@
 """A SPARQL server on this machine: the oxigraph binary of the PyPI package, on a free loopback port."""
 
+import ctypes
 import shutil
 import signal
 import socket
@@ -15,17 +16,19 @@ from pathlib import Path
 from hgld.hierarchy.errors import HgldError
 from hgld.pipeline.subset import is_subset, subset_to_ntriples
 
-RDF = (".ttl", ".nt")
+RDF = (".ttl", ".nt", ".ttl.gz", ".nt.gz")
 
 _STARTS_WITHIN_S = 30.0
 _STOPS_WITHIN_S = 10.0
+_PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
 def serving(facts: Sequence[Path], port: int | None = None) -> Iterator[str]:
     """The URL of a SPARQL endpoint that serves `facts` while the block runs; stopped and cleaned up in any case.
 
-    facts: Turtle or N-Triples files, folders of them, or folders that hold a subset's tables (see `subset`).
+    facts: Turtle or N-Triples files (gzipped, if you like), folders of them, or folders that hold a subset's tables
+    (see `subset`).
     port: on 127.0.0.1; None takes a free one.
 
     Raises HgldError when there are no facts, a file is not valid RDF, or the server does not start.
@@ -46,14 +49,19 @@ def facts_files(facts: Sequence[Path], scratch: Path) -> list[Path]:
             subset_to_ntriples(path, converted)
             files.append(converted)
         elif path.is_dir():
-            files += sorted(one for one in path.iterdir() if one.suffix in RDF)
-        elif path.suffix in RDF:
+            files += sorted(one for one in path.iterdir() if is_rdf(one))
+        elif is_rdf(path):
             files.append(path)
     if not files:
         raise HgldError(
-            f"no facts in {', '.join(map(str, facts)) or 'nothing'}: expected files {' or '.join(RDF)}"
+            f"no facts in {', '.join(map(str, facts)) or 'nothing'}: expected files {', '.join(RDF)}"
         )
     return files
+
+
+def is_rdf(path: Path) -> bool:
+    """Whether a file is one of those that are served, by its name."""
+    return path.name.endswith(RDF)
 
 
 def stop_request() -> threading.Event:
@@ -96,6 +104,7 @@ def _server(store: Path, port: int | None, log: Path) -> Iterator[str]:
                 [_binary(), "serve-read-only", "--location", str(store), "--bind", f"127.0.0.1:{chosen}"],
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                preexec_fn=_die_with_parent,
             )
         try:
             if _is_up(process, chosen):
@@ -107,6 +116,12 @@ def _server(store: Path, port: int | None, log: Path) -> Iterator[str]:
             raise HgldError(
                 f"oxigraph did not start on port {chosen}: {_tail(log.read_text(errors='replace'))}"
             )
+
+
+def _die_with_parent() -> None:
+    """In the server's process: end when the process that started it does, even when that one is killed (on Linux)."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _free_port(port: int = 0) -> int:

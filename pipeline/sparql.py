@@ -1,41 +1,52 @@
-"""A SPARQL client for endpoints that throttle, time out and lie: rows of the asked columns, or one clear error.
+"""One question to a SPARQL endpoint that throttles, times out and lies: rows of the asked columns, or one clear error.
 
 The same query text (the *.rq files here) goes to the public endpoint and to a local one. An answer is taken for rows
-only when it is JSON with exactly the asked columns: the public endpoint reports a timeout in mid-stream as status
-200 with a Java trace in the body, and a refused agent as status 200 with a page.
+only when it is whole, and JSON with exactly the asked columns: the public endpoint reports a timeout in mid-stream as
+status 200 with a Java trace in the body, and a refused agent as status 200 with a page.
 """
 
-import gzip
-import hashlib
 import http.client
 import json
-import math
+import random
+import re
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from time import sleep
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
 
-from SPARQLWrapper import JSON, POST, SPARQLExceptions, SPARQLWrapper
+from SPARQLWrapper import JSON, POST, SELECT, SPARQLExceptions, SPARQLWrapper
 
 from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.files import replacing
+from hgld.pipeline.answers import keep, kept
+from hgld.pipeline.endpoints import check_endpoint, retry_after
+from hgld.pipeline.heard import Row
+from hgld.pipeline.pace import Pace
 
 ENTITY = "http://www.wikidata.org/entity/"
 
-Row = dict[str, str]
+# The property of the row that the queries sort last: an answer that is cut off at any row lacks it.
+LAST = "zz"
 
-_RETRIED = {429, 500, 502, 503, 504}
+_RETRIED = {429, 500, 502, 503}
+_TOO_MUCH = {408, 413, 414, 504}  # a smaller question may be answered
 _LONGEST_WAIT_S = 600.0
+_LARGEST_ANSWER = 256 * 2**20
+_ITEM = re.compile(re.escape(ENTITY) + "(Q[1-9][0-9]*)")
+# What endpoints call a timeout. Messages repeat the query: the words must not be those of a place (Time Out Market).
+_TIMEOUT = re.compile(r"TimeoutException|[Oo]peration timed out|[Qq]uery timed out|due to timeout")
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where to ask, as whom, and how patiently; `cache` keeps every good answer, so that a killed run resumes."""
+    """Where to ask, as whom, how much at once and how patiently; `cache` is the folder that keeps every good answer.
+
+    batch: most keys in a query. in_flight: most requests at the same time. pause_s: least time between the starts of
+    two requests.
+    """
 
     url: str
     user_agent: str
@@ -43,14 +54,16 @@ class Endpoint:
     retries: int = 3
     pause_s: float = 0.0
     batch: int = 200
+    in_flight: int = 1
     cache: Path | None = None
+    pace: Pace = field(default_factory=Pace, compare=False, repr=False)
 
 
 class QueryTimeoutError(Exception):
     """The endpoint gave up on a query: ask for less."""
 
 
-class _BrokenError(Exception):
+class BrokenAnswerError(Exception):
     """An answer that another try may repair."""
 
     def __init__(self, text: str, wait_s: float | None = None) -> None:
@@ -59,47 +72,64 @@ class _BrokenError(Exception):
 
 
 def select(endpoint: Endpoint, query: str, columns: Sequence[str]) -> list[Row]:
-    """The rows of a SELECT query, sorted; a variable without a value is "".
+    """The rows of a SELECT query in the order of `columns`, sorted, each once; a variable without a value is "".
 
-    Raises QueryTimeoutError when the endpoint runs out of time, HgldError for all else that is not rows of `columns`.
+    From the cache where it holds them. Raises QueryTimeoutError when the endpoint runs out of time, HgldError for all
+    else that is not rows of `columns`.
     """
-    _check_url(endpoint.url)
-    kept = _cache_path(endpoint, query)
-    if kept is not None and kept.is_file():
-        return _rows(_parsed(gzip.decompress(kept.read_bytes()).decode("utf-8"), endpoint), columns, endpoint)
-    body = _ask_patiently(endpoint, query, columns)
-    if kept is not None:
-        with replacing(kept) as part:
-            part.write_bytes(gzip.compress(body.encode("utf-8"), mtime=0))
-    return _rows(_parsed(body, endpoint), columns, endpoint)
-
-
-def select_all(endpoint: Endpoint, name: str, values: Sequence[str], columns: Sequence[str]) -> list[Row]:
-    """The rows of the query `name`.rq for all `values`, asked in batches; a batch that times out is halved.
-
-    values: RDF terms, see `entity` and `literal`. Sorted first, so that the same set makes the same queries.
-    """
-    template = Path(__file__).with_name(f"{name}.rq").read_text(encoding="utf-8")
-    todo = sorted(set(values))
-    rows: list[Row] = []
-    for start in range(0, len(todo), endpoint.batch):
-        for answer in _halving(endpoint, template, todo[start : start + endpoint.batch], columns):
-            rows += answer
+    check_endpoint(endpoint.url, endpoint.user_agent)
+    endpoint.pace.start()
+    if endpoint.cache and (rows := kept(endpoint.cache, endpoint.url, query, columns)) is not None:
+        endpoint.pace.count_kept()
+        return rows
+    rows = patiently(endpoint, query, columns)
+    if endpoint.cache:
+        keep(endpoint.cache, endpoint.url, query, columns, rows)
     return rows
 
 
-def _halving(
-    endpoint: Endpoint, template: str, values: list[str], columns: Sequence[str]
-) -> Iterator[list[Row]]:
-    try:
-        yield select(endpoint, template.replace("%VALUES%", " ".join(values)), columns)
-    except QueryTimeoutError as error:
-        if len(values) == 1:
-            text = f"{endpoint.url}: no answer in time, even for {values[0]} alone ({error})"
-            raise HgldError(text) from None
-        half = len(values) // 2
-        yield from _halving(endpoint, template, values[:half], columns)
-        yield from _halving(endpoint, template, values[half:], columns)
+def patiently(
+    endpoint: Endpoint, query: str, columns: Sequence[str], asked: frozenset[str] = frozenset()
+) -> list[Row]:
+    """The rows of a good answer; waits and asks again as often as `retries` says.
+
+    asked: the keys in the first column that the answer must hold, each at least once, and no other; none: not checked.
+    """
+    for attempt in range(endpoint.retries + 1):
+        endpoint.pace.turn(endpoint.pause_s)
+        try:
+            rows = _rows(_parsed(_ask(endpoint, query), endpoint), columns, endpoint)
+            check_keys(rows, asked, endpoint)
+            return rows
+        except BrokenAnswerError as error:
+            if attempt == endpoint.retries:
+                tries = f" ({attempt + 1} tries)" if attempt else ""
+                raise HgldError(f"{error}{tries}") from None
+            # half of the wait is chance: clients that failed together shall not come back together
+            backoff = 0.5 * 2**attempt * random.uniform(0.5, 1.0)
+            endpoint.pace.hold(backoff if error.wait_s is None else error.wait_s)
+    raise AssertionError("unreachable")
+
+
+def check_keys(rows: Sequence[Row], asked: frozenset[str], endpoint: Endpoint) -> None:
+    """Raise BrokenAnswerError unless the first column of `rows` holds all keys that were asked, and no other.
+
+    And unless the row without a key is there that says that it is the LAST.
+    """
+    if not asked:
+        return
+    answered = {row[0] for row in rows}
+    if strange := sorted(answered - asked - {""}):
+        raise BrokenAnswerError(
+            f"{endpoint.url}: the answer is about {strange[0]}, which was not asked: not the answer to this query"
+        )
+    if missing := sorted(asked - answered):
+        raise BrokenAnswerError(
+            f"{endpoint.url}: {len(missing)} of {len(asked)} keys are missing from the answer, such as "
+            f"{missing[0]}: an empty or cut answer"
+        )
+    if LAST not in {row[1] for row in rows if not row[0]}:
+        raise BrokenAnswerError(f"{endpoint.url}: the last row is missing from the answer: it was cut")
 
 
 def entity(qid: str) -> str:
@@ -119,42 +149,8 @@ def literal(text: str, language: str = "") -> str:
 
 def qid(uri: str) -> str:
     """The QID of an entity's URI; "" for anything else (an unknown value, a lexeme, a property)."""
-    found = uri.removeprefix(ENTITY)
-    return found if uri.startswith(ENTITY) and found[:1] == "Q" and found[1:].isdigit() else ""
-
-
-def _check_url(url: str) -> None:
-    """Raise HgldError unless `url` is one of http or https: a file would be read as if it were an answer."""
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        good = False
-    if not good:
-        raise HgldError(f"'{url}' is not the URL of a SPARQL endpoint; expected http://... or https://...")
-
-
-def _cache_path(endpoint: Endpoint, query: str) -> Path | None:
-    if endpoint.cache is None:
-        return None
-    key = hashlib.sha256(f"{endpoint.url}\n{query}".encode()).hexdigest()
-    return endpoint.cache / f"{key}.json.gz"
-
-
-def _ask_patiently(endpoint: Endpoint, query: str, columns: Sequence[str]) -> str:
-    """The body of a good answer; waits and asks again as often as `retries` says."""
-    for attempt in range(endpoint.retries + 1):
-        try:
-            sleep(endpoint.pause_s)
-            body = _ask(endpoint, query)
-            _rows(_parsed(body, endpoint), columns, endpoint)
-            return body
-        except _BrokenError as error:
-            if attempt == endpoint.retries:
-                tries = f" ({attempt + 1} tries)" if attempt else ""
-                raise HgldError(f"{error}{tries}") from None
-            sleep(0.5 * 2**attempt if error.wait_s is None else error.wait_s)
-    raise AssertionError("unreachable")
+    found = _ITEM.fullmatch(uri)
+    return found[1] if found else ""
 
 
 def _ask(endpoint: Endpoint, query: str) -> str:
@@ -164,29 +160,57 @@ def _ask(endpoint: Endpoint, query: str) -> str:
     client.setReturnFormat(JSON)
     client.setOnlyConneg(True)
     client.setTimeout(max(1, round(endpoint.timeout_s)))
-    client.setQuery(query)
+    client.addCustomHttpHeader("Accept-Encoding", "gzip")
+    # not setQuery: it looks for the kind of query with patterns that take longer than all else here (tests/scale)
+    client.queryString, client.queryType = query, SELECT
+    deadline = time.monotonic() + endpoint.timeout_s
     try:
         with client.query().response as answer:
-            return str(answer.read().decode("utf-8"))
+            return _body(answer, deadline, endpoint).decode("utf-8")
     except SPARQLExceptions.EndPointNotFound:
         raise HgldError(f"{endpoint.url}: no SPARQL endpoint there (404); check the address") from None
     except SPARQLExceptions.QueryBadFormed as error:
-        raise HgldError(f"{endpoint.url}: the endpoint does not accept the query: {_short(error)}") from None
-    except SPARQLExceptions.SPARQLWrapperException as error:
         _raise_if_timeout(str(error))
-        raise _BrokenError(f"{endpoint.url}: the endpoint failed: {_short(error)}") from None
+        raise HgldError(f"{endpoint.url}: the endpoint does not accept the query: {_short(error)}") from None
+    except SPARQLExceptions.URITooLong:
+        raise QueryTimeoutError("414: the query is too long") from None
+    except SPARQLExceptions.SPARQLWrapperException as error:
+        _raise_if_trace(str(error))
+        _raise_if_timeout(str(error))
+        raise BrokenAnswerError(f"{endpoint.url}: the endpoint failed: {_short(error)}") from None
     except HTTPError as error:
         with error:
             raise _http_problem(endpoint, error) from None
     except TimeoutError:
         raise QueryTimeoutError(f"nothing within {endpoint.timeout_s:g} s") from None
     except UnicodeDecodeError:
-        raise _BrokenError(f"{endpoint.url}: the answer is not UTF-8") from None
+        raise BrokenAnswerError(f"{endpoint.url}: the answer is not UTF-8") from None
+    except zlib.error:
+        raise BrokenAnswerError(f"{endpoint.url}: the answer's compression is damaged") from None
     except (URLError, OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise _BrokenError(f"cannot reach the SPARQL endpoint {endpoint.url}: {reason}") from None
+        raise BrokenAnswerError(f"cannot reach the SPARQL endpoint {endpoint.url}: {reason}") from None
     except ValueError as error:
         raise HgldError(f"'{endpoint.url}' is not the URL of a SPARQL endpoint: {error}") from None
+
+
+def _body(answer: http.client.HTTPResponse, deadline: float, endpoint: Endpoint) -> bytes:
+    """All of the body, unpacked; a body that ends early is broken, one that drips past `deadline` is a timeout."""
+    packed = answer.headers.get("Content-Encoding", "") == "gzip"
+    unpack = zlib.decompressobj(wbits=31) if packed else None
+    parts, size = [], 0
+    while part := answer.read1(1 << 20):
+        if time.monotonic() > deadline:
+            raise QueryTimeoutError(f"not whole within {endpoint.timeout_s:g} s")
+        plain = unpack.decompress(part, _LARGEST_ANSWER) if unpack else part
+        parts.append(plain)
+        size += len(plain)
+        if size > _LARGEST_ANSWER or (unpack and unpack.unconsumed_tail):
+            raise QueryTimeoutError(f"an answer of more than {_LARGEST_ANSWER >> 20} MiB")
+    # http.client takes a connection that ends early for the end of the body, when it is read in parts
+    if answer.length or (unpack and not unpack.eof):
+        raise BrokenAnswerError(f"{endpoint.url}: the answer ends after {size:,} bytes, before its end")
+    return b"".join(parts)
 
 
 def _http_problem(endpoint: Endpoint, error: HTTPError) -> Exception:
@@ -196,65 +220,70 @@ def _http_problem(endpoint: Endpoint, error: HTTPError) -> Exception:
             "contact address in it"
         )
     text = f"{endpoint.url}: the endpoint answered {error.code} {error.reason}"
-    if error.code in _RETRIED:
-        return _BrokenError(text, _retry_after(error.headers.get("Retry-After")))
-    return HgldError(text)
+    if error.code in _TOO_MUCH:
+        return QueryTimeoutError(f"{error.code} {error.reason}")
+    if error.code not in _RETRIED:
+        return HgldError(text)
+    wait_s = retry_after(error.headers.get("Retry-After"))
+    if wait_s is None and _TIMEOUT.search(_beginning(error)):  # QLever says so with status 429
+        return QueryTimeoutError(f"{error.code} {error.reason}")
+    if wait_s is not None and wait_s > _LONGEST_WAIT_S:
+        return HgldError(
+            f"{text}, and asks to wait {wait_s:,.0f} s; run the command again after that: what was answered is kept"
+        )
+    return BrokenAnswerError(text, wait_s)
 
 
-def _retry_after(header: str | None) -> float | None:
-    """Seconds to wait, from either form of the header."""
-    if not header:
-        return None
+def _beginning(error: HTTPError) -> str:
     try:
-        seconds = float(header)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(header).timestamp() - time.time()
-        except (ValueError, OverflowError):
-            return None
-    if not math.isfinite(seconds):
-        return None
-    return min(max(seconds, 0.0), _LONGEST_WAIT_S)
+        return error.read(2000).decode("utf-8", errors="replace")
+    except (OSError, http.client.HTTPException):
+        return ""
 
 
 def _raise_if_timeout(body: str) -> None:
-    if "TimeoutException" in body or "SPARQL-QUERY:" in body:
+    if _TIMEOUT.search(body):
         raise QueryTimeoutError("a timeout reported in the answer")
+
+
+def _raise_if_trace(body: str) -> None:
+    if "TimeoutException" in body or "SPARQL-QUERY:" in body:
+        raise QueryTimeoutError("a timeout reported in the answer") from None
 
 
 def _parsed(body: str, endpoint: Endpoint) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        _raise_if_timeout(body)
+        _raise_if_trace(body)
         what = "a web page" if body.lstrip()[:1] == "<" else "nothing" if not body.strip() else "broken JSON"
-        raise _BrokenError(f"{endpoint.url}: {what} instead of a JSON result: {_short(body)}") from None
+        raise BrokenAnswerError(f"{endpoint.url}: {what} instead of a JSON result: {_short(body)}") from None
 
 
 def _rows(result: Any, columns: Sequence[str], endpoint: Endpoint) -> list[Row]:
     try:
-        found = [_text(name) for name in result["head"]["vars"]]
-        bindings = result["results"]["bindings"]
-        rows = [
-            {name: _text(row[name]["value"]) if name in row else "" for name in columns} for row in bindings
-        ]
-    except (KeyError, TypeError):
+        found = list(result["head"]["vars"])
+        rows = {
+            tuple([row[name]["value"] if name in row else "" for name in columns])
+            for row in result["results"]["bindings"]
+        }
+        _check_text([*found, *chain.from_iterable(rows)])
+    except (KeyError, TypeError, UnicodeEncodeError):
         raise HgldError(f"{endpoint.url}: JSON that is no SPARQL result: {_short(result)}") from None
     if sorted(found) != sorted(columns):
         has = ", ".join(found) or "nothing"
         raise HgldError(f"{endpoint.url}: asked for {', '.join(columns)}; the answer has {has}")
-    return sorted(rows, key=lambda row: [row[name] for name in columns])
+    return sorted(rows)
 
 
-def _text(value: object) -> str:
-    """`value` itself; raises TypeError when it is no text."""
-    if not isinstance(value, str):
-        raise TypeError(f"expected text, found {type(value).__name__}")
-    return value
+def _check_text(values: list[Any]) -> None:
+    """Raise TypeError for what is no text, UnicodeEncodeError for text that no file can hold (a lone surrogate)."""
+    # at once: a function call for each of some million values took longer than their JSON (tests/scale)
+    "".join(values).encode("utf-8")
 
 
 def _short(what: object) -> str:
     try:
-        return " ".join(str(what).split())[:160]
+        return " ".join(str(what).split())[:160].encode("utf-8", "backslashreplace").decode()
     except RecursionError:
         return "(too deeply nested to show)"

@@ -1,112 +1,131 @@
 """The stage `wikidata`: what Wikidata knows about the landmarks' categories, as tables.
 
-Categories → items → their classes → all classes above those, with English labels. The sample's facts are served by a
-local oxigraph; everything else is the same for the public endpoint.
+Categories → items → their classes → all classes above those, with English labels and aliases. The sample's facts are
+served by a local oxigraph; everything else is the same for the public endpoint.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from hgld.hierarchy.category import normalise
 from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.files import sha256, write_text
+from hgld.hierarchy.files import remove_leftovers, sha256, write_text
 from hgld.hierarchy.params import Params
 from hgld.hierarchy.schemas import validated
 from hgld.hierarchy.tables import read_parquet, write_parquet
-from hgld.pipeline.oxigraph import RDF, serving
-from hgld.pipeline.resolve import Resolution, resolve
-from hgld.pipeline.sparql import Endpoint, entity, qid, select_all
+from hgld.pipeline.facts import Facts, facts
+from hgld.pipeline.frozen import digest, freeze, origin
+from hgld.pipeline.gather import canary, gather
+from hgld.pipeline.heard import Heard
+from hgld.pipeline.oxigraph import is_rdf, serving
+from hgld.pipeline.resolve import read_soft_redirects, soft_targets
+from hgld.pipeline.sparql import Endpoint
 
-ITEMS = ["category", "qid", "method", "confidence", "candidates"]
-
-
-@dataclass(frozen=True)
-class Facts:
-    """The tables of the stage, each sorted; columns as in hgld.hierarchy.schemas."""
-
-    items: pd.DataFrame
-    item_classes: pd.DataFrame
-    class_edges: pd.DataFrame
-    class_labels: pd.DataFrame
+TABLES = tuple(one.name for one in fields(Facts))
 
 
-def run(params: Params) -> None:
-    """Write `data/PROFILE/wikidata` from the categories of `data/PROFILE/metadata`."""
+def run(params: Params, *, refresh: bool = False, freeze_to: Path | None = None) -> None:
+    """Write `data/PROFILE/wikidata` from the categories of `data/PROFILE/metadata`.
+
+    refresh: forget the answers that earlier runs kept. freeze_to: write what was heard there too, see `frozen`.
+    """
     names = categories(params.data / "metadata")
+    for folder in (params.data / "wikidata", params.data / "wikidata-answers"):
+        remove_leftovers(folder)
+    soft = read_soft_redirects(Path(params.wikidata.soft_redirects)) if params.wikidata.soft_redirects else {}
     with _endpoint(params) as endpoint:
-        facts = fetch(endpoint, names)
-        changed = sorted(row["date"] for row in select_all(endpoint, "snapshot", [_WIKIDATA], ("date",)))
+        counts, date = _trusted(endpoint, params.wikidata.canary if params.wikidata.endpoint else {}, refresh)
+        heard = gather(endpoint, _asked(names, soft), date)
+    found = facts(heard, names, soft)
     folder = params.data / "wikidata"
-    for name, frame in _tables(facts).items():
-        write_parquet(validated(frame, name), folder / f"{name}.parquet")
-    write_text(json.dumps(_snapshot(params, facts, changed), indent=2) + "\n", folder / "snapshot.json")
-    ways = ", ".join(f"{count:,} by {method}" for method, count in _by_method(facts.items).items())
-    print(f"{len(names):,} categories: {ways}; {len(facts.class_edges):,} edges between classes")
-
-
-_WIKIDATA = "<http://www.wikidata.org>"
+    for name in TABLES:
+        write_parquet(validated(getattr(found, name), name), folder / f"{name}.parquet")
+    source = {"endpoint": _source(params), "date": date}
+    metrics = coverage(found.items)
+    write_text(_json({**source, **_snapshot(params, found, heard, counts)}), folder / "snapshot.json")
+    write_text(_json(metrics), folder / "metrics.json")
+    if freeze_to:
+        freeze(heard, freeze_to, source)
+        print(f"{freeze_to}: the facts, to run from again")
+    ways = ", ".join(f"{own['categories']:,} by {method}" for method, own in metrics["by_method"].items())
+    print(f"{len(names):,} categories: {ways}; {len(found.class_edges):,} edges between classes")
+    print(f"{endpoint.pace.requests:,} queries sent, {endpoint.pace.kept:,} answered from what was kept")
 
 
 def categories(folder: Path) -> list[str]:
-    """The normalised categories of both splits, sorted, each once."""
-    tables = [read_parquet(folder / f"{split}_label_to_category.parquet") for split in ("train", "index")]
-    return sorted({normalise(text) for table in tables for text in table["category"]})
+    """The normalised categories of both splits, sorted, each once.
+
+    Raises HgldError that lists every landmark whose category is no name.
+    """
+    names: set[str] = set()
+    bad = []
+    for split in ("train", "index"):
+        table = read_parquet(folder / f"{split}_label_to_category.parquet")
+        for landmark, text in zip(table["landmark_id"], table["category"], strict=True):
+            try:
+                names.add(normalise(text))
+            except HgldError as error:
+                bad.append(f"{split} landmark {landmark}: {error}")
+    if bad:
+        raise HgldError(
+            f"{len(bad)} categor{'y' if len(bad) == 1 else 'ies'} that no page can have:\n" + "\n".join(bad)
+        )
+    return sorted(names)
 
 
-def fetch(endpoint: Endpoint, names: Iterable[str]) -> Facts:
+def fetch(endpoint: Endpoint, names: Iterable[str], soft_redirects: Mapping[str, str] | None = None) -> Facts:
     """Ask `endpoint` for everything about the categories `names`: items, classes, class graph, labels."""
-    resolution = resolve(endpoint, names)
-    used = {one for classes in resolution.classes.values() for one in classes}
-    edges = class_closure(endpoint, used)
-    known = used | {one for edge in edges for one in edge}
-    return Facts(
-        items=_items(resolution),
-        item_classes=_frame(
-            ["qid", "class"],
-            sorted((item, one) for item, classes in resolution.classes.items() for one in classes),
-        ),
-        class_edges=_frame(["child", "parent"], sorted(edges)),
-        class_labels=_frame(["qid", "label"], sorted(_labels(endpoint, known).items())),
-    )
+    names, soft = list(names), soft_redirects or {}
+    return facts(gather(endpoint, _asked(names, soft)), names, soft)
 
 
-def class_closure(endpoint: Endpoint, classes: Iterable[str]) -> set[tuple[str, str]]:
-    """All P279 edges (child, parent) at and above `classes`, asked one level at a time; ends on cycles too."""
-    edges: set[tuple[str, str]] = set()
-    asked: set[str] = set()
-    todo = set(classes)
-    while todo:
-        rows = select_all(endpoint, "class_edges", [entity(one) for one in todo], ("child", "parent"))
-        new = {(qid(row["child"]), qid(row["parent"])) for row in rows if qid(row["parent"])}
-        asked |= todo
-        edges |= new
-        todo = {parent for _, parent in new} - asked
-    return edges
+def coverage(items: pd.DataFrame) -> dict[str, Any]:
+    """How many categories have an item, by method and by confidence; shares in [0, 1].
+
+    A category counts with the best of its candidates.
+    """
+    first = items.assign(rank=items["confidence"].map({"high": 0, "medium": 1, "low": 2}).fillna(3))
+    first = first.sort_values(["category", "rank", "method", "qid"]).drop_duplicates("category")
+    found = first[first["qid"] != ""]
+    total = len(first)
+    return {
+        "categories": total,
+        "with_item": len(found),
+        "share_with_item": _share(len(found), total),
+        "with_several_items": int((found["candidates"] > 1).sum()),
+        "by_method": {
+            str(method): {"categories": int(count), "share": _share(int(count), total)}
+            for method, count in sorted(first["method"].value_counts().items())
+        },
+        "by_confidence": {
+            str(trust): int(count) for trust, count in sorted(found["confidence"].value_counts().items())
+        },
+        "through_redirects": int(found["via"].str.contains("merged|redirect").sum()),
+    }
 
 
-def _labels(endpoint: Endpoint, classes: Iterable[str]) -> dict[str, str]:
-    rows = select_all(endpoint, "labels", [entity(one) for one in classes], ("item", "label"))
-    return {qid(row["item"]): row["label"] for row in rows}
+def _share(part: int, whole: int) -> float:
+    return round(part / whole, 4) if whole else 0.0
 
 
-def _items(resolution: Resolution) -> pd.DataFrame:
-    matches = resolution.matches
-    frame = _frame(ITEMS[:4], [(m.category, m.qid, m.method, m.confidence) for m in matches])
-    count = frame[frame["qid"] != ""].groupby("category").size()
-    return frame.assign(candidates=frame["category"].map(count).fillna(0).astype("int64"))
+def _asked(names: Iterable[str], soft: Mapping[str, str]) -> set[str]:
+    asked = set(names)
+    return asked | {target for name in asked for target in soft_targets(name, soft)}
 
 
-def _frame(columns: list[str], rows: list[tuple[str, ...]]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=columns, dtype="str")
-
-
-def _tables(facts: Facts) -> dict[str, pd.DataFrame]:
-    return {name: getattr(facts, name) for name in ("items", "item_classes", "class_edges", "class_labels")}
+def _trusted(endpoint: Endpoint, least: Mapping[Any, int], refresh: bool) -> tuple[dict[str, int], str]:
+    """The canary's counts and date. A refresh forgets the kept answers, but only for an endpoint that has new ones."""
+    if refresh and endpoint.cache:
+        canary(replace(endpoint, cache=None), least)
+        shutil.rmtree(endpoint.cache, ignore_errors=True)
+    return canary(endpoint, least)
 
 
 @contextmanager
@@ -117,8 +136,6 @@ def _endpoint(params: Params) -> Iterator[Endpoint]:
         raise HgldError(
             f"params.yaml: {params.profile}.wikidata: give either endpoint or facts; the other is null"
         )
-    # beside the stage's output, which DVC deletes before a run: a killed run finds its answers again
-    cache = params.data / "wikidata-answers"
     with _served(asked.facts) as local:
         yield Endpoint(
             url=asked.endpoint or local,
@@ -127,43 +144,48 @@ def _endpoint(params: Params) -> Iterator[Endpoint]:
             retries=asked.retries,
             pause_s=asked.pause_s,
             batch=asked.batch,
-            cache=cache if asked.endpoint else None,
+            in_flight=asked.in_flight,
+            # beside the stage's output, which DVC deletes before a run: a killed run finds its answers again
+            cache=params.data / "wikidata-answers" if asked.endpoint else None,
         )
 
 
 @contextmanager
-def _served(facts: str | None) -> Iterator[str]:
-    """The URL of a local endpoint on `facts`; "" where there are none to serve."""
-    if facts is None:
+def _served(facts_folder: str | None) -> Iterator[str]:
+    """The URL of a local endpoint on a folder of facts; "" where there are none to serve."""
+    if facts_folder is None:
         yield ""
         return
-    with serving([Path(facts)]) as url:
+    with serving([Path(facts_folder)]) as url:
         yield url
 
 
-def _snapshot(params: Params, facts: Facts, changed: list[str]) -> dict[str, object]:
-    """Where the facts come from and how many they are; `date` is the data's own, not the clock's."""
-    source = params.wikidata
+def _source(params: Params) -> str:
+    """Where the facts come from: the endpoint, even where they were frozen since, or else the folder."""
+    asked = params.wikidata
+    frozen = origin(Path(asked.facts)) if asked.facts else None
+    return str(frozen["endpoint"]) if frozen else str(asked.endpoint or asked.facts)
+
+
+def _snapshot(params: Params, found: Facts, heard: Heard, counts: Mapping[str, int]) -> dict[str, Any]:
+    """What identifies the facts, and how many they are. The date beside it is the data's own, not the clock's."""
     return {
-        "endpoint": source.endpoint or source.facts,
-        "date": changed[-1] if changed else "",
-        "sha256": {path.name: sha256(path) for path in _fact_files(source.facts)},
+        "sha256": {path.name: sha256(path) for path in _fact_files(params.wikidata.facts)},
+        "statements_sha256": digest(heard),
+        "endpoint_counts": dict(sorted(counts.items())),
         "counts": {
-            "categories": int(facts.items["category"].nunique()),
-            **{name: len(frame) for name, frame in _tables(facts).items()},
-            "by_method": _by_method(facts.items),
+            "categories": int(found.items["category"].nunique()),
+            **{name: len(getattr(found, name)) for name in TABLES},
+            "by_method": {
+                method: own["categories"] for method, own in coverage(found.items)["by_method"].items()
+            },
         },
     }
 
 
-def _by_method(items: pd.DataFrame) -> dict[str, int]:
-    """Number of categories per way they were matched by; the first of several."""
-    first = items.drop_duplicates("category")["method"].value_counts()
-    return {str(method): int(count) for method, count in sorted(first.items())}
+def _fact_files(folder: str | None) -> list[Path]:
+    return sorted(path for path in Path(folder).iterdir() if is_rdf(path)) if folder else []
 
 
-def _fact_files(facts: str | None) -> list[Path]:
-    folder = Path(facts) if facts else None
-    return (
-        sorted(path for path in folder.iterdir() if path.suffix in RDF) if folder and folder.is_dir() else []
-    )
+def _json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2) + "\n"

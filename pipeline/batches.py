@@ -1,0 +1,190 @@
+"""Many keys, few queries: asked in batches, several at a time, halved where they time out, complete or an error.
+
+Every query of this kind gives rows (key, property, value), and for each key that it was asked one row whose property
+is `asked`; and one row after all others. So an answer proves that it is whole and that it is the
+answer to this question: an empty one, one cut short between rows, or that of somebody else's query lacks some of these
+rows, or has others.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from hgld.hierarchy.errors import HgldError
+from hgld.pipeline.answers import answer_path, keep, kept
+from hgld.pipeline.endpoints import check_endpoint
+from hgld.pipeline.heard import Row
+from hgld.pipeline.pace import StoppedError
+from hgld.pipeline.sparql import (
+    ENTITY,
+    BrokenAnswerError,
+    Endpoint,
+    QueryTimeoutError,
+    check_keys,
+    entity,
+    literal,
+    patiently,
+)
+
+COLUMNS = ("key", "property", "value")
+ASKED = "asked"
+
+# Of a query, in bytes before it is percent-encoded (three times as long at most): Jetty, in front of the public
+# endpoint's engine, refuses forms of more than 200,000 bytes.
+_LARGEST_QUERY = 64_000
+
+
+@dataclass(frozen=True)
+class Question:
+    """The query text `name`.rq; its holes, each with the RDF term that a key is there; the key as answers name it."""
+
+    name: str
+    holes: Mapping[str, Callable[[str], str]]
+    answered_as: Callable[[str], str]
+
+    def text(self, keys: Sequence[str]) -> str:
+        """The query for these keys."""
+        text = self.template()
+        for hole, term in self.holes.items():
+            text = text.replace(f"%{hole}%", " ".join(map(term, keys)))
+        return text
+
+    def template(self) -> str:
+        """The query with its holes, without the comments: to reword one shall not ask everything again."""
+        lines = Path(__file__).with_name(f"{self.name}.rq").read_text(encoding="utf-8").splitlines()
+        return "\n".join(line for line in lines if not line.startswith("#"))
+
+
+CATEGORIES = Question(
+    "categories",
+    {"NAMES": literal, "TITLES": lambda name: literal(f"Category:{name}", "en")},
+    lambda name: name,
+)
+ITEMS = Question("items", {"ITEMS": entity, "DATA": lambda item: f"wdata:{item}"}, ENTITY.__add__)
+CLASSES = Question("classes", {"CLASSES": entity}, ENTITY.__add__)
+
+
+@dataclass
+class _Run:
+    """One question to one endpoint. `fits` is the size of batch that did not time out so far."""
+
+    endpoint: Endpoint
+    question: Question
+    fits: int
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def ask_all(endpoint: Endpoint, question: Question, keys: Sequence[str]) -> list[Row]:
+    """All rows (key, property, value) about `keys`, without the `asked` ones.
+
+    The order depends on the set of keys alone. Sorted first, so that the same set makes the same queries.
+
+    Raises HgldError when the endpoint gives no complete answer; what it answered until then is kept.
+    """
+    check_endpoint(endpoint.url, endpoint.user_agent)
+    batches = list(_batches(question, sorted(set(keys)), endpoint.batch))
+    run = _Run(endpoint, question, fits=endpoint.batch)
+    endpoint.pace.start()
+    with ThreadPoolExecutor(endpoint.in_flight) as pool:
+        futures = [pool.submit(_answer_or_stop, run, batch) for batch in batches]
+        try:
+            return [row for rows in _progress(question.name, futures) for row in rows]
+        except BaseException as error:
+            endpoint.pace.stop()
+            pool.shutdown(wait=True, cancel_futures=True)
+            if isinstance(error, StoppedError):
+                raise _first_cause(futures) from None
+            raise
+
+
+def _answer_or_stop(run: _Run, keys: list[str]) -> list[Row]:
+    try:
+        return _answer(run, keys)
+    except BaseException:
+        # at once, not when its turn to be read has come: the other threads shall not go on asking
+        run.endpoint.pace.stop()
+        raise
+
+
+def _progress(name: str, futures: "list[Future[list[Row]]]") -> Iterator[list[Row]]:
+    # disable=None: a bar on a terminal, nothing in a log
+    for future in tqdm(futures, desc=name, unit="query", disable=None):
+        yield future.result()
+
+
+def _first_cause(futures: "list[Future[list[Row]]]") -> BaseException:
+    """Why the run was stopped: the thread that was waited for may have heard of it from another one."""
+    errors = [one.exception() for one in futures if one.done() and not one.cancelled()]
+    return next(error for error in errors if error and not isinstance(error, StoppedError))
+
+
+def _batches(question: Question, keys: list[str], most: int) -> Iterator[list[str]]:
+    """The keys in groups of at most `most`, whose queries are not too long."""
+    template = question.template()
+    terms = [(term, template.count(f"%{hole}%")) for hole, term in question.holes.items()]
+    batch: list[str] = []
+    size = len(template)
+    for key in keys:
+        own = sum(count * (len(term(key).encode()) + 1) for term, count in terms)
+        if batch and (len(batch) == most or size + own > _LARGEST_QUERY):
+            yield batch
+            batch, size = [], len(template)
+        batch.append(key)
+        size += own
+    if batch:
+        yield batch
+
+
+def _answer(run: _Run, keys: list[str]) -> list[Row]:
+    """The rows about `keys`: from the cache, at once, or in halves."""
+    query = run.question.text(keys)
+    asked = frozenset(map(run.question.answered_as, keys))
+    rows = _kept(run, query, asked)
+    if rows is None:
+        if len(keys) > 1 and (len(keys) > run.fits or _was_halved(run, keys)):
+            return _halves(run, keys)
+        try:
+            rows = patiently(run.endpoint, query, COLUMNS, asked)
+        except QueryTimeoutError as error:
+            if len(keys) == 1:
+                text = f"{run.endpoint.url}: no answer in time, even for '{keys[0]}' alone ({error})"
+                raise HgldError(text) from None
+            with run.lock:
+                run.fits = min(run.fits, (len(keys) + 1) // 2)
+            return _halves(run, keys)
+        if run.endpoint.cache:
+            keep(run.endpoint.cache, run.endpoint.url, query, COLUMNS, rows)
+    return [row for row in rows if row[0] and row[1] != ASKED]
+
+
+def _halves(run: _Run, keys: list[str]) -> list[Row]:
+    half = (len(keys) + 1) // 2
+    return _answer(run, keys[:half]) + _answer(run, keys[half:])
+
+
+def _was_halved(run: _Run, keys: list[str]) -> bool:
+    """Whether an earlier run, killed since, had to halve this batch: then its first half, or a half of it, is kept."""
+    while run.endpoint.cache and len(keys) > 1:
+        keys = keys[: (len(keys) + 1) // 2]
+        if answer_path(run.endpoint.cache, run.endpoint.url, run.question.text(keys)).is_file():
+            return True
+    return False
+
+
+def _kept(run: _Run, query: str, asked: frozenset[str]) -> list[Row] | None:
+    endpoint = run.endpoint
+    if endpoint.cache is None:
+        return None
+    rows = kept(endpoint.cache, endpoint.url, query, COLUMNS)
+    if rows is None:
+        return None
+    try:
+        check_keys(rows, asked, endpoint)
+    except BrokenAnswerError:
+        return None
+    endpoint.pace.count_kept()
+    return rows

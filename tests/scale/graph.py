@@ -1,0 +1,121 @@
+"""A made-up Wikidata about any number of Commons categories, as N-Triples: shaped like the real one, and as large.
+
+The shares are round figures: of the categories 62 % have a sitelink (a tenth of these by way of a category item), 20 %
+only a P373 statement (a tenth of these on two items), 2 % lead to a merged item, the rest to nothing. Classes: a graph
+of 17,000 below the taxonomy's anchors and beside them, almost half of them with several parents, with some loops.
+"""
+
+import random
+from collections.abc import Iterator
+from itertools import accumulate
+from pathlib import Path
+from urllib.parse import quote
+
+from hgld.hierarchy.taxonomy import load_taxonomy
+from hgld.pipeline.sparql import ENTITY, literal
+
+CLASSES = 17_000
+_FIRST_CLASS, _FIRST_ITEM = 200_000_000, 300_000_000
+_DIRECT = "http://www.wikidata.org/prop/direct/"
+_WORDS = [
+    "Saint",
+    "Château",
+    "Old",
+    "Lake",
+    "Mount",
+    "Église",
+    "Kirche",
+    "Upper",
+    "Museum",
+    "Palace",
+    "東京",
+    "Świątynia",
+    "of",
+]
+
+
+def names(count: int, seed: int = 0) -> list[str]:
+    """Names of categories, each once: some words, often not ASCII, and a number."""
+    dice = random.Random(f"names {seed}")
+    return [f"{' '.join(dice.choices(_WORDS, k=dice.randint(1, 4))).capitalize()} {n}" for n in range(count)]
+
+
+def write_graph(categories: list[str], out: Path, seed: int = 0) -> int:
+    """Write the N-Triples about `categories` to `out`; returns how many."""
+    count = 0
+    with out.open("w", encoding="utf-8", newline="\n") as handle:
+        for line in _graph(categories, random.Random(seed)):
+            handle.write(line)
+            count += 1
+    return count
+
+
+def _graph(categories: list[str], dice: random.Random) -> Iterator[str]:
+    anchors = sorted(load_taxonomy(Path(__file__).parents[2] / "hierarchy").anchors)
+    classes = [*anchors, *(f"Q{_FIRST_CLASS + n}" for n in range(CLASSES - len(anchors)))]
+    yield from _class_graph(classes, len(anchors), dice)
+    weights = list(accumulate(1 / (rank + 5) for rank in range(len(classes))))
+    drawn = iter(dice.choices(classes, cum_weights=weights, k=4 * len(categories) + 10))
+    item = _FIRST_ITEM
+    for name in categories:
+        item += 4
+        way = dice.random()
+        own = f"Q{item}"
+        if way < 0.06:
+            yield from _page(name, f"Q{item + 1}")
+            yield _triple(f"Q{item + 1}", "P31", _iri("Q4167836"))
+            yield _triple(f"Q{item + 1}", "P301", _iri(own))
+        elif way < 0.62:
+            yield from _page(name, own)
+            yield _triple(own, "P373", literal(name))
+        elif way < 0.64:
+            yield _triple(f"Q{item + 1}", "P373", literal(name))
+            yield f"{_iri(f'Q{item + 1}')} <http://www.w3.org/2002/07/owl#sameAs> {_iri(own)} .\n"
+        elif way < 0.84:
+            yield _triple(own, "P373", literal(name))
+            if way < 0.66:
+                yield _triple(f"Q{item + 2}", "P373", literal(name))
+                yield _triple(f"Q{item + 2}", "P31", _iri(next(drawn)))
+        else:
+            continue
+        yield from _item(own, name, [next(drawn) for _ in range(dice.choice((1, 1, 2, 3)))], dice)
+
+
+def _class_graph(classes: list[str], roots: int, dice: random.Random) -> Iterator[str]:
+    for place, one in enumerate(classes):
+        yield f'{_iri(one)} <http://www.w3.org/2000/01/rdf-schema#label> "class {place}"@en .\n'
+        for n in range(dice.choice((0, 0, 1, 2))):
+            yield f'{_iri(one)} <http://www.w3.org/2004/02/skos/core#altLabel> "name {n} of class {place}"@en .\n'
+        for _ in range(dice.choice((1, 1, 2, 3)) if place >= roots else 0):
+            above = classes[int(place * dice.random() ** 2)]
+            yield _triple(one, "P279", _iri(above))
+            if dice.random() < 0.001:
+                yield _triple(above, "P279", _iri(one))
+
+
+def _page(name: str, item: str) -> Iterator[str]:
+    page = f"<https://commons.wikimedia.org/wiki/Category:{quote(name)}>"
+    yield f"{page} <http://schema.org/about> {_iri(item)} .\n"
+    yield f"{page} <http://schema.org/isPartOf> <https://commons.wikimedia.org/> .\n"
+    yield f"{page} <http://schema.org/name> {literal(f'Category:{name}', 'en')} .\n"
+
+
+def _item(item: str, name: str, classes: list[str], dice: random.Random) -> Iterator[str]:
+    yield f"{_iri(item)} <http://www.w3.org/2000/01/rdf-schema#label> {literal(name, 'en')} .\n"
+    for language in ("de", "fr", "ja"):
+        yield f"{_iri(item)} <http://www.w3.org/2000/01/rdf-schema#label> {literal(name, language)} .\n"
+    for one in classes:
+        yield _triple(item, "P31", _iri(one))
+    yield _triple(item, "P17", _iri(f"Q{dice.randint(16, 250)}"))
+    point = f'"Point({dice.uniform(-180, 180):.6f} {dice.uniform(-90, 90):.6f})"'
+    yield _triple(item, "P625", f"{point}^^<http://www.opengis.net/ont/geosparql#wktLiteral>")
+    links = f'"{dice.randint(1, 80)}"^^<http://www.w3.org/2001/XMLSchema#integer>'
+    yield f"{_iri(item)} <http://wikiba.se/ontology#sitelinks> {links} .\n"
+
+
+def _iri(item: str) -> str:
+    return f"<{ENTITY}{item}>"
+
+
+def _triple(item: str, prop: str, term: str) -> str:
+    return f"{_iri(item)} <{_DIRECT}{prop}> {term} .\n"
