@@ -20,7 +20,7 @@ COUNT = "SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }"
 
 
 def count(url: str) -> str:
-    return select(Endpoint(url, "test"), COUNT, ("n",))[0]["n"]
+    return select(Endpoint(url, "test"), COUNT, ("n",))[0][0]
 
 
 def test_it_serves_files_and_folders_and_stops(tmp_path: Path) -> None:
