@@ -4,6 +4,7 @@ Categories → items → their classes → all classes above those, with English
 served by a local oxigraph; everything else is the same for the public endpoint.
 """
 
+import gc
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -42,8 +43,9 @@ def run(params: Params, *, refresh: bool = False, freeze_to: Path | None = None)
     soft = read_soft_redirects(Path(params.wikidata.soft_redirects)) if params.wikidata.soft_redirects else {}
     with _endpoint(params) as endpoint:
         counts, date = _trusted(endpoint, params.wikidata.canary if params.wikidata.endpoint else {}, refresh)
-        heard = gather(endpoint, _asked(names, soft), date)
-    found = facts(heard, names, soft)
+        with _no_collector():
+            heard = gather(endpoint, _asked(names, soft), date)
+            found = facts(heard, names, soft)
     folder = params.data / "wikidata"
     for name in TABLES:
         write_parquet(validated(getattr(found, name), name), folder / f"{name}.parquet")
@@ -118,6 +120,16 @@ def _share(part: int, whole: int) -> float:
 def _asked(names: Iterable[str], soft: Mapping[str, str]) -> set[str]:
     asked = set(names)
     return asked | {target for name in asked for target in soft_targets(name, soft)}
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Without Python's search for cycles: it would go through millions of rows, which hold none, again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _trusted(endpoint: Endpoint, least: Mapping[Any, int], refresh: bool) -> tuple[dict[str, int], str]:
