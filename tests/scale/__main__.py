@@ -1,9 +1,10 @@
-"""Stages at GLDv2's size: wall time, CPU time and peak memory of each.
+"""Stages at GLDv2's size: wall time, CPU time and peak memory of each, and how many queries were asked.
 
     python -m tests.scale [--share 1.0] [--folder DIR]
 
-Makes metadata of GLDv2's size in a temporary folder (or in DIR, where what is there already is used again), and
-runs the stages on it, each in a process of its own, as `hgld STAGE` would.
+Makes metadata of GLDv2's size and a Wikidata about its categories (`metadata`, `graph`), serves that with oxigraph on
+loopback, and runs `hgld download`, `wikidata` and `build` as a user does, each in a process of its own. In a temporary
+folder, or in DIR, where what is there already is used again.
 """
 
 import argparse
@@ -13,58 +14,93 @@ import tempfile
 import time
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
+from hgld.hierarchy.category import normalise
+from hgld.hierarchy.tables import read_parquet
+from hgld.pipeline.oxigraph import serving
 from tests.scale import metadata
+from tests.scale.graph import write_graph
 
 ROOT = Path(__file__).resolve().parents[2]
+PROFILE = "gldv2"
 
 
 def main() -> None:
-    """Make the metadata and measure."""
+    """Make everything and measure."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--share", type=float, default=1.0, help="share of GLDv2's size (default: all of it)")
     parser.add_argument("--folder", type=Path, help="work here and leave everything there")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(prefix="hgld-scale-") as scratch:
         folder = (given.folder or Path(scratch)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        prepare(folder, given.share)
+        source = made_metadata(folder, given.share)
+        settings(folder, source, url=None)
         print(f"{'stage':<12}{'wall s':>9}{'cpu s':>9}{'peak RSS MB':>13}")
-        for stage in ("download",):
-            measure(stage, ["-m", "hgld.cli", stage, "--profile", "sample"], folder)
+        measure("download", folder)
+        facts = made_graph(folder)
+        with serving([facts]) as url:
+            settings(folder, source, url)
+            measure("wikidata", folder)
+        answers = list((folder / "data" / PROFILE / "wikidata-answers").iterdir())
+        print(f"{len(answers):,} queries")
+        measure("build", folder)
 
 
-def prepare(folder: Path, share: float) -> None:
-    """The source's files, and a params.yaml that names them."""
+def made_metadata(folder: Path, share: float) -> Path:
+    """The source's files."""
     source = folder / "source"
     if not (source / "md5sum").is_dir():
         started = time.monotonic()
         metadata.write(source, metadata.Size().share(share) if share < 1 else metadata.Size())
         print(f"metadata made in {time.monotonic() - started:.0f} s")
     print(f"{sum(one.stat().st_size for one in (source / 'metadata').iterdir()) / 1e6:,.0f} MB of CSV")
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    changed = text.replace("source: sources/sample/metadata", f"source: {source}", 1)
-    (folder / "params.yaml").write_text(changed, encoding="utf-8")
+    return source
 
 
-def measure(name: str, arguments: list[str], folder: Path) -> None:
-    """Run Python on `arguments` in `folder` and print what it took; ends the program when it fails."""
+def made_graph(folder: Path) -> Path:
+    """A Wikidata about all categories of the metadata."""
+    facts = folder / "facts.nt"
+    if not facts.exists():
+        tables = folder / "data" / PROFILE / "metadata"
+        categories = {
+            normalise(url)
+            for split in ("train", "index")
+            for url in read_parquet(tables / f"{split}_label_to_category.parquet")["category"]
+        }
+        part = facts.with_suffix(".part")
+        print(f"{len(categories):,} categories, {write_graph(sorted(categories), part):,} statements")
+        part.rename(facts)
+    return facts
+
+
+def settings(folder: Path, source: Path, url: str | None) -> None:
+    """The settings of the full profile, but for the source and the endpoint: no pauses, and no count of statements."""
+    yaml = YAML()
+    document = yaml.load(ROOT / "params.yaml")
+    document[PROFILE]["download"]["source"] = str(source)
+    document[PROFILE]["wikidata"].update(endpoint=url, pause_s=0, canary={})
+    document[PROFILE]["build"]["taxonomy"] = str(ROOT / "hierarchy")
+    yaml.dump(document, folder / "params.yaml")
+
+
+def measure(stage: str, folder: Path) -> None:
+    """Run a stage in `folder` and print what it took; ends the program when it fails."""
+    command = [sys.executable, "-m", "hgld.cli", stage, "--profile", PROFILE]
     started = time.monotonic()
     pid = os.fork()
     if not pid:
         os.chdir(folder)
-        os.execve(
-            sys.executable,
-            [sys.executable, *arguments],
-            {**os.environ, "PYTHONPATH": str(ROOT / ".typing")},
-        )
+        os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": str(ROOT / ".typing")})
     _, status, used = os.wait4(pid, 0)
     wall = time.monotonic() - started
     if status:
-        sys.exit(f"{name} ended with {os.waitstatus_to_exitcode(status)}")
+        sys.exit(f"{stage} ended with {os.waitstatus_to_exitcode(status)}")
     cpu = used.ru_utime + used.ru_stime
-    print(f"{name:<12}{wall:>9.1f}{cpu:>9.1f}{used.ru_maxrss / 1024:>13,.0f}", flush=True)
+    print(f"{stage:<12}{wall:>9.1f}{cpu:>9.1f}{used.ru_maxrss / 1024:>13,.0f}", flush=True)
 
 
 if __name__ == "__main__":

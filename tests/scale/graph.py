@@ -17,27 +17,6 @@ from hgld.pipeline.sparql import ENTITY, literal
 CLASSES = 17_000
 _FIRST_CLASS, _FIRST_ITEM = 200_000_000, 300_000_000
 _DIRECT = "http://www.wikidata.org/prop/direct/"
-_WORDS = [
-    "Saint",
-    "Château",
-    "Old",
-    "Lake",
-    "Mount",
-    "Église",
-    "Kirche",
-    "Upper",
-    "Museum",
-    "Palace",
-    "東京",
-    "Świątynia",
-    "of",
-]
-
-
-def names(count: int, seed: int = 0) -> list[str]:
-    """Names of categories, each once: some words, often not ASCII, and a number."""
-    dice = random.Random(f"names {seed}")
-    return [f"{' '.join(dice.choices(_WORDS, k=dice.randint(1, 4))).capitalize()} {n}" for n in range(count)]
 
 
 def write_graph(categories: list[str], out: Path, seed: int = 0) -> int:
