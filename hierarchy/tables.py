@@ -5,8 +5,10 @@ lets a reader guess a type: text is text, and the empty string is the only "noth
 """
 
 import csv
+import gzip
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pandas as pd
 import pyarrow as pa
@@ -20,7 +22,7 @@ _STAGE_OF = {"metadata": "download"}
 
 
 def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataFrame:
-    """Read a UTF-8 CSV whose header holds `columns`; every value a string.
+    """Read a UTF-8 CSV (or a gzipped one: `.gz`) whose header holds `columns`; every value a string.
 
     extra: other columns may stand beside them and are kept.
 
@@ -29,7 +31,7 @@ def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataF
     path = Path(path)
     rows, bad = [], []
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
+        with _open(path) as handle:
             reader = csv.reader(handle, strict=True)
             header = next(reader, [])
             _check_header(path, header, columns, extra)
@@ -44,8 +46,10 @@ def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataF
         raise HgldError(f"no file {path}") from None
     except IsADirectoryError:
         raise HgldError(f"{path} is a folder; a CSV file was expected") from None
+    except (EOFError, zlib.error):
+        raise HgldError(f"{path}: the gzip file is damaged or cut short; fetch it again") from None
     except OSError as error:
-        raise HgldError(f"{path}: cannot be read: {error.strerror}") from None
+        raise HgldError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise HgldError(f"{path}: not UTF-8 (after line {reader.line_num}); save the file as UTF-8") from None
     except csv.Error as error:
@@ -53,6 +57,12 @@ def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataF
     if bad:
         raise HgldError(f"{len(bad)} malformed row(s):\n" + "\n".join(bad))
     return pd.DataFrame(rows, columns=header, dtype="str")
+
+
+def _open(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _check_header(path: Path, header: list[str], columns: list[str], extra: bool) -> None:
