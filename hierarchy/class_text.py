@@ -120,7 +120,8 @@ class ClassReader:
             if one.role == "open":
                 return Reading("", 0.0, 0.0, f"open: landmarks of the kind '{one.name}' have no label")
             if one.hierarchical_label:
-                return _sure(one.hierarchical_label, "name", f"name: {one.name}")
+                rule = "name" if one.role == "kind" else "general"
+                return _sure(one.hierarchical_label, rule, f"{rule}: {one.name}")
         return None
 
     def _parts(self, words: Words) -> Reading | None:
@@ -149,7 +150,7 @@ class ClassReader:
         for piece in pieces:
             if found := self._anywhere(piece):
                 return _sure(found.hierarchical_label, "word", f"word: {found.name}")
-        return _sure(weak.hierarchical_label, "general", f"general word: {weak.name}") if weak else None
+        return _sure(weak.hierarchical_label, "general", f"general: {weak.name}") if weak else None
 
     def _phrase(self, words: Words) -> ClassName | None:
         """A kind whose own name holds a preposition (house of prayer), where it is the head of the text."""

@@ -35,7 +35,8 @@ _SHAPES: dict[str, tuple[dict[str, str], list[str]]] = {
     "class_edges": ({"child": "qid", "parent": "qid"}, ["child", "parent"]),
     "class_labels": ({"qid": "qid", "label": "text"}, ["qid"]),
     "proposals": ({"category": "text", "hierarchical_label": "text", "score": "share", "margin": "share",
-                   "runner_up": "text", "images": "count", "evidence": "text"}, ["category"]),
+                   "runner_up": "text", "images": "count", "evidence": "text", "source": "text",
+                   "outcome": "text"}, ["category"]),
 }  # fmt: skip
 
 

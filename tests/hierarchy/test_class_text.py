@@ -39,7 +39,7 @@ def test_the_lexicons_are_valid():
         ("group of lakes", "lake", "class"),
         ("complex of temples", "hindu temple", "head"),
         ("house of prayer for all", "church", "head"),
-        ("capital of a prefecture of Japan", "city", "general word"),
+        ("capital of a prefecture of Japan", "city", "general"),
         ("Hügelburghotel", "hotel", "compound"),
     ],
 )

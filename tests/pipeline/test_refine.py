@@ -33,7 +33,8 @@ def embedded(world):
         np.save(folder / f"{name}.npy", np.array([row[2] for row in rows], np.float32))
         write_parquet(pd.DataFrame([row[:2] for row in rows], columns=columns), folder / f"{name}.parquet")
     (folder / "summary.json").write_text(json.dumps({"model": "test CLIP"}))
-    return world
+    # images alone: what the other evidence adds is tested below
+    return type(world)(world.folder, world.with_settings("refine", method="image"))
 
 
 def _metrics(world) -> dict:
@@ -54,7 +55,7 @@ def test_one_proposal_for_every_unlabelled_category_with_images(embedded) -> Non
     assert torn["margin"] == pytest.approx(2 * expected - 1, abs=2e-4)
     assert (torn["images"], torn["evidence"], table.loc["Unknown Chapel", "images"]) == (
         1,
-        "test CLIP: 1 image",
+        "test CLIP: 1 image: church 0.98",
         2,
     )
 
@@ -62,10 +63,10 @@ def test_one_proposal_for_every_unlabelled_category_with_images(embedded) -> Non
 def test_the_measure_is_on_categories_whose_label_is_known(embedded) -> None:
     run(embedded.params)
     found = _metrics(embedded)
-    assert (found["clip_accuracy"], found["chance"], found["majority"]) == (0.75, 0.5, 0.5)
+    assert (found["accuracy"], found["chance"], found["majority"]) == (0.75, 0.5, 0.5)
     assert (found["coverage"], found["precision"], found["calibration_categories"]) == (1.0, 0.75, 4)
     assert (found["proposals"], found["accepted"]) == (3, 3)
-    assert "clip_accuracy_unlabelled" not in found
+    assert "accuracy_unlabelled" not in found
     known = read_parquet(embedded.data / "refine" / "calibration.parquet").set_index("category")
     assert known.loc["Red Chapel", ["hierarchical_label", "truth"]].tolist() == ["lake", "church"]
 
@@ -79,7 +80,7 @@ def test_the_truth_measures_and_decides_nothing(embedded) -> None:
         "Unknown Lake,14,church\nElsewhere,1,lake\n"
     )
     run(embedded.with_settings("refine", truth="truth.csv"))
-    assert _metrics(embedded)["clip_accuracy_unlabelled"] == 0.5
+    assert _metrics(embedded)["accuracy_unlabelled"] == 0.5
     assert _metrics(embedded)["unlabelled_measured"] == 2
     assert (embedded.data / "refine" / "proposals.parquet").read_bytes() == before
 
@@ -90,7 +91,7 @@ def test_nothing_to_measure_is_null_and_not_zero(embedded) -> None:
     np.save(folder / "images.npy", np.load(folder / "images.npy")[keep])
     write_parquet(read_parquet(folder / "images.parquet").iloc[keep], folder / "images.parquet")
     run(embedded.params)
-    assert _metrics(embedded)["clip_accuracy"] is None
+    assert _metrics(embedded)["accuracy"] is None
     assert _metrics(embedded)["precision"] is None
 
 
