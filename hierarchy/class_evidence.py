@@ -4,7 +4,7 @@ A class is read by its English name (`class_text`); what cannot be read goes to 
 for a class settles all its landmarks at once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,11 @@ COLUMNS = ["class", "label", "hierarchical_label", "score", "margin", "evidence"
 
 
 def class_probabilities(
-    names: Sequence[str], labels: Sequence[str], reader: ClassReader, model: NameModel
+    names: Sequence[str], labels: Sequence[str], reader: ClassReader, model: Callable[[], NameModel]
 ) -> tuple[Floats, list[str]]:
     """(N, L) how probable each label is for classes of these names, and the evidence of each.
+
+    model: gives the model of the lexicons; asked only when a name cannot be read, as it takes seconds to make.
 
     A name that says that its landmarks stay open, or that is empty, says nothing: its row is uniform.
     """
@@ -37,7 +39,8 @@ def class_probabilities(
         elif name and not reading.evidence:
             unread.append(row)
     if unread:
-        found[unread] = onto(model.probabilities([names[row] for row in unread]), model.labels, labels)
+        made = model()
+        found[unread] = onto(made.probabilities([names[row] for row in unread]), made.labels, labels)
         for row in unread:
             evidence[row] = "class text"
     return found, evidence

@@ -142,7 +142,7 @@ def of_classes(
     used = sorted({one for own in classes.values() for one in own}, key=lambda qid: int(qid[1:]))
     text = [str(spelled.get(one, "")) for one in used]
     blind = ClassReader(words.reader.names, {}, words.reader.closed)
-    found, evidence = class_probabilities(text, labels, blind, fit([], [], words))
+    found, evidence = class_probabilities(text, labels, blind, lambda: fit([], [], words))
     told = {qid: row for qid, row in zip(used, found, strict=True) if np.ptp(row) > 1e-9}
     open_ = items.loc[items["hierarchical_label"] == "", "category"]
     counts: dict[str, int] = defaultdict(int)

@@ -123,3 +123,64 @@ def test_a_summary_without_a_model_is_refused(embedded, text: str | None) -> Non
     path.unlink() if text is None else path.write_text(text, encoding="utf-8")
     with pytest.raises(HgldError, match=r"summary\.json.*dvc repro embed"):
         run(embedded.params)
+
+
+def test_all_evidence_makes_one_proposal_also_where_there_is_no_image(embedded) -> None:
+    run(embedded.with_settings("refine", method="fused"))
+    table = read_parquet(embedded.data / "refine" / "proposals.parquet").set_index("category")
+    assert dict(table["hierarchical_label"])["Unknown Chapel"] == "church"
+    assert dict(table["hierarchical_label"])["Unknown Lake"] == "lake"
+    assert table.loc['Nowhere, "Purple"', "images"] == 0
+    assert set(table["outcome"]) <= {"accepted", "review", "empty"}
+    assert table.loc["Unknown Chapel", "evidence"].startswith("name: church")
+    assert "test CLIP: 2 images: church" in table.loc["Unknown Chapel", "evidence"]
+    figures = _metrics(embedded)
+    assert set(figures["ablation"]) == {"class", "name", "image", "fused", "clip", "knn"}
+    assert figures["ablation"]["fused"]["accuracy"] >= figures["ablation"]["image"]["accuracy"]
+    assert set(figures["image_accuracy_by_images_per_landmark"]) == {"1", "2"}
+
+
+@pytest.mark.parametrize("method", ["clip", "knn"])
+def test_the_published_methods_vote(embedded, method: str) -> None:
+    run(embedded.with_settings("refine", method=method, neighbours=3))
+    table = read_parquet(embedded.data / "refine" / "proposals.parquet").set_index("category")
+    assert dict(table["hierarchical_label"])["Unknown Lake"] == "lake"
+    assert set(table["source"]) == {"clip"}
+    assert table["score"].between(0, 1).all()
+
+
+def test_a_class_without_a_path_settles_its_landmarks(embedded) -> None:
+    folder = embedded.data / "wikidata"
+    classes = read_parquet(folder / "item_classes.parquet")
+    write_parquet(
+        pd.concat([classes, pd.DataFrame({"qid": ["Q900"], "class": ["Q777"]})]),
+        folder / "item_classes.parquet",
+    )
+    names = read_parquet(folder / "class_labels.parquet")
+    write_parquet(pd.concat([names, pd.DataFrame({"qid": ["Q777"], "label": ["crater lakes of the moon"]})]),
+                  folder / "class_labels.parquet")  # fmt: skip
+    labels = read_parquet(embedded.data / "build" / "labels.parquet")
+    labels.loc[labels["category"] == 'Nowhere, "Purple"', "qid"] = "Q900"
+    write_parquet(labels, embedded.data / "build" / "labels.parquet")
+    run(embedded.with_settings("refine", method="fused"))
+    row = read_parquet(embedded.data / "refine" / "classes.parquet").set_index("class").loc["Q777"]
+    assert (row["hierarchical_label"], row["categories"], row["evidence"]) == ("lake", 1, "head: crater lake")
+    table = read_parquet(embedded.data / "refine" / "proposals.parquet").set_index("category")
+    assert (
+        table.loc['Nowhere, "Purple"', "hierarchical_label"],
+        table.loc['Nowhere, "Purple"', "source"],
+    ) == (
+        "lake",
+        "class",
+    )
+
+
+def test_the_order_of_the_rows_changes_no_byte(embedded) -> None:
+    params = embedded.with_settings("refine", method="fused")
+    run(params)
+    first = {path.name: path.read_bytes() for path in (embedded.data / "refine").iterdir()}
+    for table in ("wikidata/item_classes", "wikidata/class_labels", "build/labels"):
+        path = embedded.data / f"{table}.parquet"
+        write_parquet(read_parquet(path).iloc[::-1], path)
+    run(params)
+    assert {path.name: path.read_bytes() for path in (embedded.data / "refine").iterdir()} == first
