@@ -23,7 +23,7 @@ _SECTIONS = {
     "Stages of the pipeline, in their order (dvc repro runs them)": [*STAGES, "benchmark"],
     "For researchers": ["evaluate"],
     "For annotators": ["review", "show", "check"],
-    "For any list of landmarks": ["assign", "compare", "serve"],
+    "For any list of landmarks": ["assign", "classify", "compare", "serve"],
     "For maintainers": ["card", "graph", "sample"],
 }
 
@@ -288,6 +288,26 @@ def assign(landmarks: Path, endpoint: str, out: Path, user_agent: str, cache: Pa
     from hgld.pipeline.assign import assign as label
 
     click.echo(label(landmarks, endpoint, out, user_agent=user_agent, cache=cache))
+
+
+@main.command()
+@click.argument("texts", type=_file)
+@click.option("--column", required=True, metavar="NAME", help="The column with the names or URLs.")
+@click.option(
+    "--labelled", type=_file, metavar="LABELS.csv", help="Names with a hierarchical_label, to learn from."
+)
+@click.option("--facts", type=_folder, metavar="DIR", help="A snapshot of Wikidata: data/PROFILE, or the tables of "
+              "`hgld serve` (default: none, the curated files alone).")  # fmt: skip
+@click.option("-o", "--out", type=_file, required=True, help="Where to write the labels.")
+def classify(texts: Path, column: str, labelled: Path | None, facts: Path | None, out: Path) -> None:
+    """Label any list of class names ("parish church"), names of landmarks, or URLs of Commons categories.
+
+    Writes the columns of TEXTS.csv, then hierarchical_label, score, margin and evidence; one row a row. LABELS.csv
+    holds the names in a column NAME or category. Files may be gzipped.
+    """
+    from hgld.pipeline.classify import classify as label
+
+    click.echo(label(texts, column, out, labelled=labelled, facts=facts))
 
 
 @main.command()

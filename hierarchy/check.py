@@ -1,8 +1,11 @@
-"""Every problem of the files that people edit: the taxonomy and the verdicts."""
+"""Every problem of the files that people edit: the taxonomy, the lexicons and the verdicts."""
 
+from collections.abc import Collection
 from pathlib import Path
 
+from hgld.hierarchy.class_names import class_name_problems
 from hgld.hierarchy.errors import HgldError
+from hgld.hierarchy.name_words import name_word_problems
 from hgld.hierarchy.taxonomy import load_taxonomy, taxonomy_problems
 from hgld.hierarchy.verdicts import read_verdicts
 
@@ -20,4 +23,10 @@ def check(taxonomy: Path, review: Path) -> list[str]:
         labels = load_taxonomy(taxonomy).natures
     except HgldError as error:
         return str(error).splitlines()
-    return read_verdicts(review, labels)[1]
+    return _words(taxonomy, labels) + read_verdicts(review, labels)[1]
+
+
+def _words(folder: Path, labels: Collection[str]) -> list[str]:
+    """The problems of the lexicons, where the folder has its own."""
+    problems = class_name_problems(folder, labels) if (folder / "class_names.csv").is_file() else []
+    return problems + (name_word_problems(folder, labels) if (folder / "name_words.csv").is_file() else [])

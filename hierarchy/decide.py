@@ -1,7 +1,8 @@
 """The one decision: from everything that is claimed about a category to the label it is released with.
 
-A claim is a row: who says it (`review`, `wikidata`, `clip`), what, and on what grounds. All claims are kept beside
-the decision. The order of trust is a person's verdict, then Wikidata, then a sure proposal of CLIP, then nothing.
+A claim is a row: who says it (one of TRUST), what, and on what grounds. All claims are kept beside the decision. The
+order of trust is a person's verdict, then Wikidata, then a sure proposal, then nothing. A category has one proposal;
+its source is the evidence that says most for it: the names of its classes, its own name, or CLIP on its images.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,8 @@ import pandas as pd
 
 from hgld.hierarchy.proposals import accepted
 
-TRUST = ("review", "wikidata", "clip")
+PROPOSED = ("class", "name", "clip")
+TRUST = ("review", "wikidata", *PROPOSED)
 
 _TEXT = ("category", "source", "hierarchical_label", "supercategory", "qid", "method", "class", "path",
          "annotator", "decided_on", "note")  # fmt: skip
@@ -40,7 +42,7 @@ def claims(labels: pd.DataFrame, proposals: pd.DataFrame, verdicts: pd.DataFrame
     """
     rows = [
         _rows(labels, "wikidata"),
-        _rows(proposals.rename(columns={"evidence": "note"}), "clip"),
+        _rows(proposals.rename(columns={"evidence": "note"}), None),
         _rows(verdicts.rename(columns={"comment": "note"}), "review"),
     ]
     known = set(labels["category"])
@@ -50,13 +52,13 @@ def claims(labels: pd.DataFrame, proposals: pd.DataFrame, verdicts: pd.DataFrame
     return table.assign(rank=rank).sort_values(["category", "rank"], ignore_index=True)[CLAIMS]
 
 
-def _rows(table: pd.DataFrame, source: str) -> pd.DataFrame:
-    """`table` in the columns of a claim; text that it lacks is empty, numbers are NaN."""
+def _rows(table: pd.DataFrame, source: str | None) -> pd.DataFrame:
+    """`table` in the columns of a claim; text that it lacks is empty, numbers are NaN; None: it names its source."""
     frame = pd.DataFrame(index=table.index)
     for name in CLAIMS:
         frame[name] = table[name] if name in table else (float("nan") if name in _NUMBERS else "")
     types = dict.fromkeys(_TEXT, "str") | dict.fromkeys(_NUMBERS, "float64")
-    return frame.assign(source=source).astype(types)
+    return (frame if source is None else frame.assign(source=source)).astype(types)
 
 
 def decide(evidence: pd.DataFrame, thresholds: Thresholds, kinds: Mapping[str, str]) -> pd.DataFrame:
@@ -65,12 +67,13 @@ def decide(evidence: pd.DataFrame, thresholds: Thresholds, kinds: Mapping[str, s
     kinds: label → natural or human-made. `qid` and `method` name the category's item whoever decided; `class`,
     `path` and the supercategory are Wikidata's and stand only where the label is Wikidata's too (said by Wikidata,
     or by a verdict that agrees): a picture or a person gives no finer class, and we do not invent one. Score and
-    margin are CLIP's where it was asked; annotator and date are the verdict's.
+    margin are the proposal's where there is one; annotator and date are the verdict's.
     """
     table = evidence.assign(rank=evidence["source"].map(TRUST.index)).sort_values(["category", "rank"])
     counts = _admissible(table, thresholds)
     chosen = table[counts].drop_duplicates("category").set_index("category")
     by_source = {name: table[table["source"] == name].set_index("category") for name in TRUST}
+    proposed = table[table["source"].isin(PROPOSED)].drop_duplicates("category").set_index("category")
     result = pd.DataFrame(index=pd.Index(sorted(evidence["category"].unique()), name="category", dtype="str"))
     result["hierarchical_label"] = _text(chosen["hierarchical_label"], result.index)
     result["source"] = _text(chosen["source"], result.index)
@@ -82,7 +85,7 @@ def decide(evidence: pd.DataFrame, thresholds: Thresholds, kinds: Mapping[str, s
     for name in ("qid", "method"):
         result[name] = _text(wikidata[name], result.index)
     for name in _NUMBERS:
-        result[name] = by_source["clip"][name].reindex(result.index)
+        result[name] = proposed[name].reindex(result.index)
     for name in ("annotator", "decided_on"):
         result[name] = _text(by_source["review"][name], result.index)
     result["note"] = _notes(table, result.index)
@@ -97,7 +100,7 @@ def _admissible(table: pd.DataFrame, thresholds: Thresholds) -> "pd.Series[bool]
     return (
         (table["source"] == "review")
         | ((table["source"] == "wikidata") & said)
-        | ((table["source"] == "clip") & said & sure)
+        | (table["source"].isin(PROPOSED) & said & sure)
     )
 
 
@@ -106,7 +109,7 @@ def _text(column: "pd.Series[str]", index: "pd.Index[str]") -> "pd.Series[str]":
 
 
 def _notes(table: pd.DataFrame, index: "pd.Index[str]") -> "pd.Series[str]":
-    """Wikidata's note and the verdict's comment; CLIP's is in its score."""
-    noted = table[(table["source"] != "clip") & (table["note"] != "")]
+    """Wikidata's note and the verdict's comment; a proposal's is in its score."""
+    noted = table[~table["source"].isin(PROPOSED) & (table["note"] != "")]
     notes = noted.groupby("category", sort=True)["note"].agg(" | ".join)
     return _text(notes, index)

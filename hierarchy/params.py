@@ -77,11 +77,16 @@ class Embed(_Section):
 
 
 class Refine(_Section):
-    """From image scores to a proposal per landmark; a proposal at or above both thresholds is accepted."""
+    """From evidence to a proposal per landmark; one at or above both thresholds is accepted."""
 
+    method: Literal["fused", "class", "name", "image", "clip", "knn"] = Field(
+        description="all evidence fused, one alone, or a published method (clip: argmax and vote; knn)"
+    )
+    neighbours: int = Field(ge=1, description="of method knn")
     temperature: float = Field(gt=0)
     accept_score: Share = Field(ge=0, le=1)
     accept_margin: Share = Field(ge=0, le=1)
+    review_score: Share = Field(ge=0, le=1, description="below it nobody is asked: the label stays empty")
     truth: str | None = Field(
         description="a CSV of category,drawn_as: measures the proposals, decides nothing"
     )

@@ -10,6 +10,8 @@ from hgld.hierarchy.errors import HgldError
 
 COLUMNS = ["category", "hierarchical_label", "score", "margin", "runner_up", "images", "evidence"]
 
+OUTCOMES = ("accepted", "review", "empty")
+
 # Scores are rounded before they are ranked, so that the last bits of a sum, which depend on the order of the images
 # and on the processor, decide nothing.
 DECIMALS = 4
@@ -100,6 +102,14 @@ def propose(
     )
     text = dict.fromkeys(("category", "hierarchical_label", "runner_up", "evidence"), "str")
     return frame.astype(text).sort_values("category", ignore_index=True)
+
+
+def outcome(proposals: pd.DataFrame, score: float, margin: float, review: float) -> "pd.Series[str]":
+    """How each proposal ends (one of OUTCOMES): above both thresholds accepted, else below `review` left empty."""
+    ends = pd.Series("review", index=proposals.index, dtype="str")
+    ends[proposals["score"] < review] = "empty"
+    ends[accepted(proposals, score, margin)] = "accepted"
+    return ends
 
 
 def _pictures(count: int) -> str:

@@ -26,7 +26,8 @@ _SHAPES: dict[str, tuple[dict[str, str], list[str]]] = {
     "class_labels": ({"qid": "qid", "label": "text"}, ["qid"]),
     "class_aliases": ({"class": "qid", "alias": "text"}, ["class", "alias"]),
     "proposals": ({"category": "text", "hierarchical_label": "text", "score": "share", "margin": "share",
-                   "runner_up": "text", "images": "count", "evidence": "text"}, ["category"]),
+                   "runner_up": "text", "images": "count", "evidence": "text", "source": "text",
+                   "outcome": "text"}, ["category"]),
 }  # fmt: skip
 
 

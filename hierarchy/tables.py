@@ -5,9 +5,11 @@ lets a reader guess a type: text is text, and the empty string is the only "noth
 """
 
 import csv
+import gzip
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pandas as pd
 import pyarrow as pa
@@ -24,7 +26,7 @@ _SHOWN = 20
 
 
 def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataFrame:
-    """Read a UTF-8 CSV whose header holds `columns`; every value a string.
+    """Read a UTF-8 CSV (or a gzipped one: `.gz`) whose header holds `columns`; every value a string.
 
     extra: other columns may stand beside them and are kept.
 
@@ -40,7 +42,7 @@ def read_numbered(
     path, start = Path(path), 1
     rows, lines, bad = [], [], []
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
+        with _open(path) as handle:
             reader = csv.reader(handle, strict=True)
             header = next(reader, [])
             _check_header(path, header, columns, extra)
@@ -58,8 +60,10 @@ def read_numbered(
         raise HgldError(f"no file {path}") from None
     except IsADirectoryError:
         raise HgldError(f"{path} is a folder; a CSV file was expected") from None
+    except (EOFError, zlib.error):
+        raise HgldError(f"{path}: the gzip file is damaged or cut short; fetch it again") from None
     except OSError as error:
-        raise HgldError(f"{path}: cannot be read: {error.strerror}") from None
+        raise HgldError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise HgldError(f"{path}: not UTF-8 (after line {reader.line_num}); save the file as UTF-8") from None
     except csv.Error as error:
@@ -80,6 +84,12 @@ def check_unique(path: Path, column: str, values: Iterable[str], lines: Sequence
     if bad:
         more = [f"... and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
         raise HgldError(f"{len(bad)} row(s) twice; keep one of each:\n" + "\n".join([*bad[:_SHOWN], *more]))
+
+
+def _open(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _check_header(path: Path, header: list[str], columns: list[str], extra: bool) -> None:

@@ -50,7 +50,7 @@ VERDICTS = Path("review")
 
 _HEADER = ",".join(COLUMNS) + "\n"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_SOURCES = ("wikidata", "clip", "")
+_SOURCES = ("wikidata", "class", "name", "clip", "")
 
 
 def file_of(folder: Path, annotator: str) -> Path:

@@ -1,6 +1,7 @@
 """CLIP as open_clip's public API gives it: pictures and texts to unit vectors."""
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -71,6 +72,8 @@ def load(settings: Embed) -> Clip:
             f"no CLIP weights {file}; give a file, or the name of one of open_clip's pretrained sets"
         )
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     try:
         model, _, preprocess = open_clip.create_model_and_transforms(
             settings.model, pretrained=settings.pretrained, device=device

@@ -21,7 +21,7 @@ from hgld.hierarchy.params import Params
 from hgld.hierarchy.tables import read_parquet, write_csv, write_parquet
 from hgld.pipeline.clip import Clip, Vectors, load
 from hgld.pipeline.landmarks import SPLITS, images
-from hgld.pipeline.vectors import embed_images
+from hgld.pipeline.vectors import embed_images, this_rank
 
 # Enough for a 95 % interval of about 2 points around a measured accuracy.
 CALIBRATION = 2000
@@ -30,11 +30,12 @@ CALIBRATION = 2000
 def run(params: Params) -> None:
     """Write `data/P/embed`: images.npy (N, D) float32 with images.parquet, and the same for the prompts.
 
-    What could not be read is in broken.csv. Vectors of earlier runs are taken from `data/P/cache/embed`.
+    What could not be read is in broken.csv. Vectors of earlier runs are taken from `data/P/cache/embed`. Under torchrun
+    (`torchrun --nproc-per-node N -m hgld.cli embed`) the ranks share the images, and rank 0 writes.
 
     Raises HgldError when there is no image at all, or none that can be read.
     """
-    settings = params.embed
+    settings, rank = params.embed, this_rank()
     labels = read_parquet(params.data / "build" / "labels.parquet", ["category", "hierarchical_label"])
     wanted = wanted_categories(labels, CALIBRATION)
     pool = pd.concat([images(params, split)[["id", "category"]] for split in SPLITS])
@@ -47,9 +48,11 @@ def run(params: Params) -> None:
         if chosen.empty:
             where = params.data / "images"
             raise HgldError(f"no image of the {len(wanted)} categories to embed is in the tars of {where}")
-        vectors, broken = embed_images(
-            clip, tars, chosen["id"], settings.batch, params.data / "cache" / "embed"
-        )
+        cache = params.data / "cache" / "embed"
+        vectors, broken = embed_images(clip, tars, chosen["id"], settings.batch, cache, rank)
+    if rank.number:
+        print(f"rank {rank.number} of {rank.world}: its shards are in {cache}")
+        return
     _report(broken, len(chosen))
     good = ~chosen["id"].isin(broken).to_numpy()
     with replacing(params.data / "embed", directory=True) as folder:

@@ -12,7 +12,14 @@ from hgld.hierarchy.params import Release
 
 Numbers = Mapping[str, Any]
 
-_SOURCES = {"wikidata": "Wikidata", "clip": "CLIP", "review": "annotators", "": "no label"}
+_SOURCES = {
+    "wikidata": "Wikidata",
+    "class": "class name",
+    "name": "name",
+    "clip": "CLIP",
+    "review": "annotators",
+    "": "no label",
+}
 
 
 def card_numbers(

@@ -14,7 +14,6 @@ import pandas as pd
 
 from hgld.hierarchy.files import replacing
 from hgld.hierarchy.params import Params
-from hgld.hierarchy.proposals import accepted
 from hgld.hierarchy.tables import read_parquet, write_csv
 from hgld.hierarchy.taxonomy import load_taxonomy
 from hgld.hierarchy.verdicts import VERDICTS, load_verdicts, settled, stale
@@ -40,8 +39,7 @@ def run(params: Params) -> None:
     labels = read_parquet(params.data / "build" / "labels.parquet")
     proposals = read_parquet(params.data / "refine" / "proposals.parquet")
     verdicts = load_verdicts(VERDICTS, load_taxonomy(Path(params.build.taxonomy)).natures)
-    sure = accepted(proposals, params.refine.accept_score, params.refine.accept_margin)
-    table = candidates(labels, proposals, set(proposals.loc[sure, "category"]), image_counts(params))
+    table = candidates(labels, proposals, image_counts(params))
     queue = order(table, verdicts, params.queue.control, params.queue.seed)
     with replacing(params.data / "queue", directory=True) as folder:
         write_csv(queue, folder / "queue.csv")
@@ -49,14 +47,13 @@ def run(params: Params) -> None:
     print(f"{len(queue)} to review: " + ", ".join(f"{number} {name}" for name, number in reasons.items()))
 
 
-def candidates(
-    labels: pd.DataFrame, proposals: pd.DataFrame, sure: set[str], images: "pd.Series[int]"
-) -> pd.DataFrame:
+def candidates(labels: pd.DataFrame, proposals: pd.DataFrame, images: "pd.Series[int]") -> pd.DataFrame:
     """Every category with what is suggested for it, and why it may need a look (columns COLUMNS).
 
-    `reason` is empty for what is accepted as it stands; score and margin are text, images and priority numbers.
+    `reason` is empty for what stays as it is: accepted, or left empty for want of any idea; score and margin are
+    text, images and priority numbers.
 
-    sure: the categories whose proposal is accepted; images: how many images a category has.
+    images: how many images a category has.
     """
     known = {str(one["category"]): one for one in proposals.to_dict("records")}
     moved = {str(category): int(number) for category, number in images.items()}
@@ -66,7 +63,7 @@ def candidates(
         if row["hierarchical_label"]:
             look = _of_wikidata(row)
         elif category in known:
-            look = _of_clip(row, known[category], category in sure)
+            look = _of_evidence(row, known[category])
         else:
             look = _of_nobody(row)
         number = moved.get(category, 0)
@@ -84,11 +81,12 @@ def _of_wikidata(row: Row) -> dict[str, Any]:
     return _look(row["hierarchical_label"], "wikidata", AGREED, "ambiguous" if several else "", evidence)
 
 
-def _of_clip(row: Row, proposal: Row, sure: bool) -> dict[str, Any]:
-    """A proposal: doubtful when it is not sure, or when Wikidata's items contradict each other."""
-    reason = "ambiguous" if _torn(row) else "" if sure else "doubtful"
+def _of_evidence(row: Row, proposal: Row) -> dict[str, Any]:
+    """A proposal: doubtful when a person should see it, or when Wikidata's items contradict each other."""
+    reason = "ambiguous" if _torn(row) else "doubtful" if proposal["outcome"] == "review" else ""
     evidence = _join(proposal["evidence"], row["note"])
-    look = _look(proposal["hierarchical_label"], "clip", 1 - proposal["margin"], reason, evidence)
+    by = "" if proposal["outcome"] == "empty" else proposal["source"]
+    look = _look(proposal["hierarchical_label"], by, 1 - proposal["margin"], reason, evidence)
     numbers = {name: f"{proposal[name]:.4f}" for name in ("score", "margin")}
     return look | numbers | {"runner_up": proposal["runner_up"]}
 

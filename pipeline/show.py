@@ -17,7 +17,13 @@ from hgld.hierarchy.taxonomy import load_taxonomy
 from hgld.hierarchy.verdicts import VERDICTS, load_verdicts, settled, stale
 from hgld.pipeline.landmarks import SPLITS, image_count, landmarks
 
-_BY = {"wikidata": "Wikidata", "clip": "CLIP", "": "nobody"}
+_BY = {
+    "wikidata": "Wikidata",
+    "class": "the names of its classes",
+    "name": "its name",
+    "clip": "CLIP",
+    "": "nobody",
+}
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,16 @@ def subset_to_ntriples(folder: Path, out: Path) -> int:
     return count
 
 
+def read_pairs(folder: Path, table: str) -> list[tuple[str, str]]:
+    """The rows of one of the TABLES about items (a statement's value, where it is no text, is an item as well)."""
+    header, _, is_text, _ = TABLES[table]
+    return [
+        (subject, _plain(value) if is_text else value)
+        for subject, value in _pairs(folder / table, header)
+        if _is_item(subject) and (is_text or _is_item(value))
+    ]
+
+
 def _pairs(path: Path, header: tuple[str, str]) -> Iterator[tuple[str, str]]:
     number = 0
     for number, line in enumerate(_lines(path), 1):

@@ -1,8 +1,15 @@
-"""Image vectors in shards that are kept between runs: a killed stage goes on where it stopped."""
+"""Image vectors in shards that are kept between runs: a killed stage goes on where it stopped.
+
+Under torchrun every rank embeds the shards whose number modulo the number of ranks is its own. No rank waits for
+another and nothing passes between them but the shards' files, so a rank that is killed costs its unfinished shard, and
+what it leaves is done by rank 0, or by the next run.
+"""
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +25,58 @@ from hgld.pipeline.clip import Clip, Vectors
 SHARD = 2048
 
 
+@dataclass(frozen=True)
+class Rank:
+    """Which of how many processes this is."""
+
+    number: int = 0
+    world: int = 1
+
+    def order(self, shards: int) -> list[int]:
+        """The shards that this rank makes sure of, in their order: its own; then rank 0 takes the rest.
+
+        It takes the rest from the end: the others begin at the start, so that few shards are made twice.
+
+        >>> Rank(0, 2).order(5), Rank(1, 2).order(5)
+        ([0, 2, 4, 3, 1], [1, 3])
+        """
+        own = list(range(self.number, shards, self.world))
+        return own + [shard for shard in reversed(range(shards)) if shard % self.world and not self.number]
+
+
+def this_rank() -> Rank:
+    """The rank that torchrun names in the environment; the only one without it.
+
+    Raises HgldError when RANK and WORLD_SIZE are no such pair.
+    """
+    number, world = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    if not (number.isascii() and number.isdigit() and world.isascii() and world.isdigit()) or int(
+        number
+    ) >= int(world):
+        raise HgldError(
+            f"RANK={number} and WORLD_SIZE={world}: expected 0 ≤ RANK < WORLD_SIZE, as torchrun sets them"
+        )
+    return Rank(int(number), int(world))
+
+
 def embed_images(
-    clip: Clip, tars: ImageTars, ids: Iterable[str], batch: int, cache: Path
+    clip: Clip, tars: ImageTars, ids: Iterable[str], batch: int, cache: Path, rank: Rank | None = None
 ) -> tuple[Vectors, dict[str, str]]:
     """The vectors (N, D) of the images that can be read, in the order of `ids`; and why the others cannot, by id.
 
     A shard is kept under the hash of the model and of its images' bytes, so it is found again whatever else changed,
-    and never taken for another.
+    and never taken for another. rank: which shards to embed; all but rank 0 get those of their own shards alone.
     """
-    every, parts, broken = list(ids), [], {}
-    with tqdm(total=len(every), unit="image", desc="embed", disable=None) as bar:
-        for start in range(0, len(every), SHARD):
-            shard = every[start : start + SHARD]
-            vectors, unreadable = _embed_shard(clip, tars, shard, batch, cache)
-            parts.append(vectors)
+    every, done, broken = list(ids), {}, {}
+    shards = [every[start : start + SHARD] for start in range(0, len(every), SHARD)]
+    order = (rank or Rank()).order(len(shards))
+    total = sum(len(shards[number]) for number in order)
+    with tqdm(total=total, unit="image", desc="embed", disable=None) as bar:
+        for number in order:
+            done[number], unreadable = _embed_shard(clip, tars, shards[number], batch, cache)
             broken.update(unreadable)
-            bar.update(len(shard))
-    filled = [part for part in parts if len(part)]
+            bar.update(len(shards[number]))
+    filled = [done[number] for number in sorted(done) if len(done[number])]
     return (np.concatenate(filled) if filled else np.zeros((0, 1), np.float32)), broken
 
 

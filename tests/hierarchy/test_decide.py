@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hgld.hierarchy.decide import CLAIMS, DECISIONS, TRUST, Thresholds, claims, decide
+from hgld.hierarchy.decide import CLAIMS, DECISIONS, PROPOSED, TRUST, Thresholds, claims, decide
 
 KINDS = {"church": "human-made", "lake": "natural"}
 SURE = Thresholds(0.6, 0.3)
@@ -76,7 +76,9 @@ def test_a_verdict_may_leave_it_empty() -> None:
 def test_claims_of_other_profiles_are_left_out() -> None:
     labels = pd.DataFrame([WIKIDATA])[["category", "hierarchical_label", "qid"]]
     verdicts = pd.DataFrame([{"category": "Y", "hierarchical_label": "lake", "comment": "no"}])
-    proposals = pd.DataFrame(columns=["category", "hierarchical_label", "score", "margin", "evidence"])
+    proposals = pd.DataFrame(
+        columns=["category", "hierarchical_label", "score", "margin", "evidence", "source"]
+    )
     assert list(claims(labels, proposals, verdicts)["category"]) == ["X"]
 
 
@@ -91,7 +93,7 @@ _ROWS = st.dictionaries(
 def test_the_order_of_the_evidence_does_not_matter(said, random) -> None:
     rows = []
     for (category, source), (label, score) in said.items():
-        numbers = {"score": score, "margin": score} if source == "clip" else {}
+        numbers = {"score": score, "margin": score} if source in PROPOSED else {}
         rows.append(_claim(source, label, category=category, **numbers))
     expected = decide(pd.DataFrame(rows, columns=CLAIMS), SURE, KINDS)
     random.shuffle(rows)

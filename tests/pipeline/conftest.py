@@ -58,7 +58,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     params = load_params(ROOT / "params.yaml", "sample")
     params = params.model_copy(update={
         "build": params.build.model_copy(update={"taxonomy": str(ROOT / "hierarchy")}),
-        "refine": params.refine.model_copy(update={"truth": None}),
+        "refine": params.refine.model_copy(update={"truth": None, "accept_score": 0.6, "accept_margin": 0.3}),
         "queue": params.queue.model_copy(update={"control": 1}),
     })  # fmt: skip
     _write_metadata(params.data / "metadata")
@@ -88,11 +88,12 @@ def pictured(world: World) -> World:
 def proposed(world: World) -> World:
     """The world with proposals: a sure one, two doubtful ones, and one category without."""
     rows = [
-        ("Nowhere, \"Purple\"", "church", 0.5, 0.1, "lake", 3, "test CLIP: 3 images"),
-        ("Unknown Chapel", "church", 0.9, 0.85, "lake", 3, "test CLIP: 3 images"),
-        ("Unknown Lake", "lake", 0.55, 0.2, "church", 2, "test CLIP: 2 images"),
+        ("Nowhere, \"Purple\"", "church", 0.5, 0.1, "lake", 3, "test CLIP: 3 images", "clip", "review"),
+        ("Unknown Chapel", "church", 0.9, 0.85, "lake", 3, "test CLIP: 3 images", "clip", "accepted"),
+        ("Unknown Lake", "lake", 0.55, 0.2, "church", 2, "test CLIP: 2 images", "clip", "review"),
     ]  # fmt: skip
-    columns = ["category", "hierarchical_label", "score", "margin", "runner_up", "images", "evidence"]
+    columns = ["category", "hierarchical_label", "score", "margin", "runner_up", "images", "evidence",
+               "source", "outcome"]  # fmt: skip
     _write(world.params.data / "refine" / "proposals.parquet", columns, rows)
     return world
 

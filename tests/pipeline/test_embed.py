@@ -1,6 +1,10 @@
 """Embedding with a real open_clip model, random and tiny: which images, which labels, what a broken one does."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -14,6 +18,8 @@ from hgld.hierarchy.tars import scan_tar
 from hgld.pipeline import vectors as shards
 from hgld.pipeline.clip import load
 from hgld.pipeline.embed import choose_images, prompt_table, run, wanted_categories
+
+ROOT = Path(__file__).resolve().parents[2]
 
 CONFIG = {
     "embed_dim": 8,
@@ -201,3 +207,58 @@ class _Evil:
 
     def __reduce__(self):
         return Path.touch, (Path("harmed"),)
+
+
+_ONE_RANK = """
+import sys, time
+from hgld.hierarchy.params import Params
+from hgld.pipeline import embed, vectors
+vectors.SHARD = 4
+made, embed_shard = [], vectors._embed_shard
+def counted(clip, tars, ids, batch, cache):
+    found = embed_shard(clip, tars, ids, batch, cache)
+    made.append(1)
+    if len(made) == int(sys.argv[2]):
+        import os
+        os._exit(9)
+    return found
+vectors._embed_shard = counted
+embed.run(Params.model_validate_json(open(sys.argv[1]).read()))
+"""
+
+
+def _rank(number: int, world: int, dies_after: int = 0) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", _ONE_RANK, "params.json", str(dies_after)]
+    env = {**os.environ, "RANK": str(number), "WORLD_SIZE": str(world), "PYTHONPATH": str(ROOT / ".typing")}
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_two_ranks_share_the_shards_and_a_killed_one_is_made_up_for(
+    tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SHARD", 4)
+    run(tiny.params)
+    alone = {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()}
+    cached = {path.name for path in (tiny.data / "cache" / "embed").iterdir()}
+    for folder in ("embed", "cache"):
+        shutil.rmtree(tiny.data / folder)
+    Path("params.json").write_text(tiny.params.model_dump_json())
+
+    killed = _rank(1, 2, dies_after=1)
+    killed.communicate(timeout=120)
+    assert killed.returncode == 9
+    assert len(list((tiny.data / "cache" / "embed").iterdir())) == 1
+    ranks = [_rank(number, 2) for number in (1, 0)]
+    told = [rank.communicate(timeout=120)[0] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], told
+    assert "rank 1 of 2" in told[0]
+    assert {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()} == alone
+    assert {path.name for path in (tiny.data / "cache" / "embed").iterdir()} == cached
+
+
+@pytest.mark.parametrize(("number", "world"), [("2", "2"), ("x", "2"), ("0", "0"), ("-1", "2")])
+def test_an_impossible_rank_is_refused(monkeypatch: pytest.MonkeyPatch, number: str, world: str) -> None:
+    monkeypatch.setenv("RANK", number)
+    monkeypatch.setenv("WORLD_SIZE", world)
+    with pytest.raises(HgldError, match=f"RANK={number} and WORLD_SIZE={world}"):
+        shards.this_rank()

@@ -33,7 +33,8 @@ def embedded(world):
         np.save(folder / f"{name}.npy", np.array([row[2] for row in rows], np.float32))
         write_parquet(pd.DataFrame([row[:2] for row in rows], columns=columns), folder / f"{name}.parquet")
     (folder / "summary.json").write_text(json.dumps({"model": "test CLIP"}))
-    return world
+    # images alone: what the other evidence adds is tested below
+    return type(world)(world.folder, world.with_settings("refine", method="image"))
 
 
 def _metrics(world) -> dict:
@@ -54,7 +55,7 @@ def test_one_proposal_for_every_unlabelled_category_with_images(embedded) -> Non
     assert torn["margin"] == pytest.approx(2 * expected - 1, abs=2e-4)
     assert (torn["images"], torn["evidence"], table.loc["Unknown Chapel", "images"]) == (
         1,
-        "test CLIP: 1 image",
+        "test CLIP: 1 image: church 0.98",
         2,
     )
 
@@ -62,10 +63,10 @@ def test_one_proposal_for_every_unlabelled_category_with_images(embedded) -> Non
 def test_the_measure_is_on_categories_whose_label_is_known(embedded) -> None:
     run(embedded.params)
     found = _metrics(embedded)
-    assert (found["clip_accuracy"], found["chance"], found["majority"]) == (0.75, 0.5, 0.5)
+    assert (found["accuracy"], found["chance"], found["majority"]) == (0.75, 0.5, 0.5)
     assert (found["coverage"], found["precision"], found["calibration_categories"]) == (1.0, 0.75, 4)
     assert (found["proposals"], found["accepted"]) == (3, 3)
-    assert "clip_accuracy_unlabelled" not in found
+    assert "accuracy_unlabelled" not in found
     known = read_parquet(embedded.data / "refine" / "calibration.parquet").set_index("category")
     assert known.loc["Red Chapel", ["hierarchical_label", "truth"]].tolist() == ["lake", "church"]
 
@@ -79,7 +80,7 @@ def test_the_truth_measures_and_decides_nothing(embedded) -> None:
         "Unknown Lake,14,church\nElsewhere,1,lake\n"
     )
     run(embedded.with_settings("refine", truth="truth.csv"))
-    assert _metrics(embedded)["clip_accuracy_unlabelled"] == 0.5
+    assert _metrics(embedded)["accuracy_unlabelled"] == 0.5
     assert _metrics(embedded)["unlabelled_measured"] == 2
     assert (embedded.data / "refine" / "proposals.parquet").read_bytes() == before
 
@@ -90,7 +91,7 @@ def test_nothing_to_measure_is_null_and_not_zero(embedded) -> None:
     np.save(folder / "images.npy", np.load(folder / "images.npy")[keep])
     write_parquet(read_parquet(folder / "images.parquet").iloc[keep], folder / "images.parquet")
     run(embedded.params)
-    assert _metrics(embedded)["clip_accuracy"] is None
+    assert _metrics(embedded)["accuracy"] is None
     assert _metrics(embedded)["precision"] is None
 
 
@@ -122,3 +123,64 @@ def test_a_summary_without_a_model_is_refused(embedded, text: str | None) -> Non
     path.unlink() if text is None else path.write_text(text, encoding="utf-8")
     with pytest.raises(HgldError, match=r"summary\.json.*dvc repro embed"):
         run(embedded.params)
+
+
+def test_all_evidence_makes_one_proposal_also_where_there_is_no_image(embedded) -> None:
+    run(embedded.with_settings("refine", method="fused"))
+    table = read_parquet(embedded.data / "refine" / "proposals.parquet").set_index("category")
+    assert dict(table["hierarchical_label"])["Unknown Chapel"] == "church"
+    assert dict(table["hierarchical_label"])["Unknown Lake"] == "lake"
+    assert table.loc['Nowhere, "Purple"', "images"] == 0
+    assert set(table["outcome"]) <= {"accepted", "review", "empty"}
+    assert table.loc["Unknown Chapel", "evidence"].startswith("name: church")
+    assert "test CLIP: 2 images: church" in table.loc["Unknown Chapel", "evidence"]
+    figures = _metrics(embedded)
+    assert set(figures["ablation"]) == {"class", "name", "image", "fused", "clip", "knn"}
+    assert figures["ablation"]["fused"]["accuracy"] >= figures["ablation"]["image"]["accuracy"]
+    assert set(figures["image_accuracy_by_images_per_landmark"]) == {"1", "2"}
+
+
+@pytest.mark.parametrize("method", ["clip", "knn"])
+def test_the_published_methods_vote(embedded, method: str) -> None:
+    run(embedded.with_settings("refine", method=method, neighbours=3))
+    table = read_parquet(embedded.data / "refine" / "proposals.parquet").set_index("category")
+    assert dict(table["hierarchical_label"])["Unknown Lake"] == "lake"
+    assert set(table["source"]) == {"clip"}
+    assert table["score"].between(0, 1).all()
+
+
+def test_a_class_without_a_path_settles_its_landmarks(embedded) -> None:
+    folder = embedded.data / "wikidata"
+    classes = read_parquet(folder / "item_classes.parquet")
+    write_parquet(
+        pd.concat([classes, pd.DataFrame({"qid": ["Q900"], "class": ["Q777"]})]),
+        folder / "item_classes.parquet",
+    )
+    names = read_parquet(folder / "class_labels.parquet")
+    write_parquet(pd.concat([names, pd.DataFrame({"qid": ["Q777"], "label": ["crater lakes of the moon"]})]),
+                  folder / "class_labels.parquet")  # fmt: skip
+    labels = read_parquet(embedded.data / "build" / "labels.parquet")
+    labels.loc[labels["category"] == 'Nowhere, "Purple"', "qid"] = "Q900"
+    write_parquet(labels, embedded.data / "build" / "labels.parquet")
+    run(embedded.with_settings("refine", method="fused"))
+    row = read_parquet(embedded.data / "refine" / "classes.parquet").set_index("class").loc["Q777"]
+    assert (row["hierarchical_label"], row["categories"], row["evidence"]) == ("lake", 1, "head: crater lake")
+    table = read_parquet(embedded.data / "refine" / "proposals.parquet").set_index("category")
+    assert (
+        table.loc['Nowhere, "Purple"', "hierarchical_label"],
+        table.loc['Nowhere, "Purple"', "source"],
+    ) == (
+        "lake",
+        "class",
+    )
+
+
+def test_the_order_of_the_rows_changes_no_byte(embedded) -> None:
+    params = embedded.with_settings("refine", method="fused")
+    run(params)
+    first = {path.name: path.read_bytes() for path in (embedded.data / "refine").iterdir()}
+    for table in ("wikidata/item_classes", "wikidata/class_labels", "build/labels"):
+        path = embedded.data / f"{table}.parquet"
+        write_parquet(read_parquet(path).iloc[::-1], path)
+    run(params)
+    assert {path.name: path.read_bytes() for path in (embedded.data / "refine").iterdir()} == first
