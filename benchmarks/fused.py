@@ -37,7 +37,8 @@ from hgld.benchmarks.threads import side_by_side
 # 200 ns an item and 100 us a row). Float64 is chosen for exactness, and gets it for as long as it can be waited for.
 LEAST = {torch.float32: 14_000, torch.float64: 1_000_000}
 POSITIVES = 30
-ITEMS = 1 << 16  # of the rows that the near-linear sums hold at once: some hundred bytes each
+# Of the rows that the near-linear sums hold at once, some hundred bytes each; as with pairs, more on a GPU.
+ITEMS, GPU_ITEMS = 1 << 16, 1 << 23
 
 _forced: ContextVar[str] = ContextVar("_forced", default="")
 
@@ -87,7 +88,8 @@ class _RankScore(torch.autograd.Function):
         per_query = float(depth.count_nonzero()) / max(1, len(scores)) * scores.shape[1]
         sums = _long_rows(scores, per_query, surrogate)
         way = _by_sums if sums else _by_pairs
-        size = ITEMS / scores.shape[1] if sums else ranks.BLOCK / max(1.0, per_query)
+        items = ITEMS if scores.device.type == "cpu" else GPU_ITEMS
+        size = items / scores.shape[1] if sums else ranks.block_of(scores) / max(1.0, per_query)
 
         def work(rows: slice) -> Tensor:
             def shifted(query: Tensor, t: Tensor, rank: Tensor, hrank: Tensor) -> Tensor:
@@ -166,7 +168,7 @@ def _by_pairs(part: Part, surrogate: Surrogate, share: Share) -> Tensor:
     scores, gradient = part.scores, part.gradient
     value = scores.new_zeros(len(scores))
     queries, items = part.depth.nonzero(as_tuple=True)
-    size = max(1, ranks.BLOCK // max(1, scores.shape[1]))
+    size = max(1, ranks.block_of(scores) // max(1, scores.shape[1]))
     for at in range(0, len(queries), size):
         query, item = queries[at : at + size], items[at : at + size]
         pairs = pairs_of(scores, part.depth, part.table, query, item)

@@ -44,8 +44,10 @@ def reduced(per_query: Tensor, reduction: str, embeddings: Tensor) -> Tensor:
     """Mean over the defined queries, or the values themselves. per_query (B,) with NaN where undefined."""
     if reduction == "none":
         return per_query
-    defined = per_query[~per_query.isnan()]
-    return defined.mean() if len(defined) else embeddings.sum().to(per_query.dtype) * 0.0
+    defined = per_query.isnan().logical_not()
+    value = torch.where(defined, per_query, 0.0).sum() / defined.sum().clamp(min=1)
+    # Embeddings that are not finite make every query undefined, or so it seems: they must not pass for a loss of 0.
+    return value + embeddings.sum(dtype=value.dtype) * 0.0
 
 
 def known_reduction(reduction: str) -> None:

@@ -36,6 +36,8 @@ from torch import Tensor
 
 # Pairs held at once: 2^18 float32 are 1 MiB a temporary, and the dozen of a block stay in the cache.
 BLOCK = 1 << 18
+# A GPU gains nothing from small blocks, and pays for each of their kernels: 2^25 are 128 MiB a temporary.
+GPU_BLOCK = 1 << 25
 
 
 class Surrogate(Protocol):
@@ -144,6 +146,11 @@ class SupRank:
         return others + higher * (lifted - others), slope.mul_(higher)
 
 
+def block_of(scores: Tensor) -> int:
+    """How many pairs to hold at once where these scores lie."""
+    return BLOCK if scores.device.type == "cpu" else GPU_BLOCK
+
+
 class Ranks(NamedTuple):
     """Ranks of some positives: `query` and `item` (M,) int64 say whose, `rank` and `hrank` (M,) float."""
 
@@ -213,7 +220,7 @@ def positive_ranks(scores: Tensor, depth: Tensor, surrogate: Surrogate, table: T
     if table is None:
         depth, table = depth.gt(0).to(torch.uint8), torch.tensor([0.0, 1.0]).expand(len(scores), 2)
     table = table.to(scores)
-    rows = max(1, BLOCK // max(1, scores.shape[1]))
+    rows = max(1, block_of(scores) // max(1, scores.shape[1]))
     rank, hrank = [scores.new_zeros(0)], [scores.new_zeros(0)]
     for at in range(0, len(query), rows):
         block = slice(at, at + rows)
