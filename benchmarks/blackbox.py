@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hgld.benchmarks.duplicates import equalised
 from hgld.benchmarks.levels import agreement, reaches
 from hgld.benchmarks.rank_losses import gallery_of, known_reduction, reduced, similarity
 from hgld.benchmarks.settings import strict
@@ -79,13 +80,13 @@ class BlackBoxAP:
     ) -> Tensor:
         """Value of the loss; see the module hgld.benchmarks.rank_losses for shapes."""
         ref, ref_labels = gallery_of(embeddings, labels, ref_embeddings, ref_labels)
-        scores = similarity(embeddings, ref)
+        scores = equalised(similarity(embeddings, ref), ref)
         positive = reaches(agreement(labels, ref_labels), self.level, labels.shape[1])
         ranks = BlackboxRank.apply(self._harder(scores, positive), self.lambda_val)
         with torch.no_grad():
             among = ranks_of(torch.where(positive, 2.0 - ranks, -ranks))
         total = positive.sum(1)
-        ap = torch.where(positive, among / ranks, 0.0).sum(1) / (total + 1e-5)
+        ap = torch.where(positive, among / ranks, 0.0).sum(1) / (total.to(scores.dtype) + 1e-5)
         return reduced(torch.where(total > 0, 1.0 - ap, torch.nan), self.reduction, embeddings)
 
     def _harder(self, scores: Tensor, positive: Tensor) -> Tensor:

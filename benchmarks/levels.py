@@ -47,6 +47,7 @@ def agreement(labels: Tensor, ref_labels: Tensor, *, ragged: bool | None = None)
             f"labels have {labels.shape[1]} levels and ref_labels {ref_labels.shape[1]}: "
             "use the same label columns for both"
         )
+    labels, ref_labels = signed(labels), signed(ref_labels)
     if ragged is None:
         # On a GPU to look would be to wait for it: there missing labels are always reckoned with.
         ragged = labels.device.type != "cpu" or _any_unknown(labels) or _any_unknown(ref_labels)
@@ -86,6 +87,11 @@ def _with_missing(labels: Tensor, ref_labels: Tensor) -> list[Tensor]:
 
 def _any_unknown(labels: Tensor) -> bool:
     return bool((labels == UNKNOWN).any())
+
+
+def signed(labels: Tensor) -> Tensor:
+    """Labels in a type that can hold UNKNOWN: in an unsigned one, 255 would equal -1."""
+    return labels if labels.dtype.is_signed else labels.long()
 
 
 def at_least(depth: Tensor, t: int) -> Tensor:

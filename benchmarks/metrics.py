@@ -92,6 +92,11 @@ def evaluate(
         gallery_ids = query_ids
     check_side(query, query_labels, query_ids, "query")
     check_side(gallery, gallery_labels, gallery_ids, "gallery")
+    if query.shape[1] != gallery.shape[1]:
+        raise HgldError(
+            f"query embeddings are {query.shape[1]} wide and gallery embeddings {gallery.shape[1]}: "
+            "embed both with the same network"
+        )
     if query_labels.shape[1] != gallery_labels.shape[1]:
         raise HgldError(
             f"query labels have {query_labels.shape[1]} levels and gallery labels {gallery_labels.shape[1]}: "
@@ -100,7 +105,7 @@ def evaluate(
     wanted = {name: parse(name, query_labels.shape[1], alpha) for name in metrics}
     own = own_items(len(query), query_ids, gallery_ids)
     values = _measured(query, query_labels, Gallery.of(gallery, gallery_labels), own, list(wanted.values()))
-    return pd.DataFrame(dict(zip(wanted, values, strict=True)))
+    return pd.DataFrame(dict(zip(wanted, values, strict=True)), index=pd.RangeIndex(len(query)))
 
 
 def _measured(
@@ -132,12 +137,17 @@ def parse(name: str, levels: int, alpha: float = 1.0) -> Measure:
     """The measure that a metric name means for labels of so many levels; raises HgldError for any other name."""
     found = {form: match for form, pattern in FORMS.items() if (match := pattern.fullmatch(name))}
     if not found:
-        hint = suggest(name, [*METRICS, "ties"]) or f"; known forms: {', '.join(METRICS)}"
-        raise HgldError(f"unknown metric {name!r}{hint}")
+        known = (*METRICS, "ties")
+        raise HgldError(f"unknown metric {name!r}{suggest(name, known)} (the forms: {', '.join(known)})")
     form, match = found.popitem()
     groups = match.groups()
     if form in ("level", "cut"):
-        return _level_measure(groups[0], int(groups[-1]), int(groups[1]) if form == "cut" else None, levels)
+        level, k = int(groups[-1]), int(groups[1]) if form == "cut" else None
+        if level >= levels:
+            raise HgldError(
+                f"metric {name!r}: level {level} does not exist, the labels have {levels} (0 is the finest)"
+            )
+        return _level_measure(groups[0], levels - level, k)
     if form == "exact":
         t = int(groups[0])
         if t > levels:
@@ -156,13 +166,8 @@ def parse(name: str, levels: int, alpha: float = 1.0) -> Measure:
     return whole[name]
 
 
-def _level_measure(kind: str, level: int, k: int | None, levels: int) -> Measure:
-    """A measure on the positives of one level: those that agree at `levels - level` or deeper."""
-    if level >= levels:
-        raise HgldError(
-            f"metric {kind!r}: level {level} does not exist, the labels have {levels} (0 is the finest)"
-        )
-    t = levels - level
+def _level_measure(kind: str, t: int, k: int | None) -> Measure:
+    """A measure on the positives of one level: those that agree at t or deeper."""
     if k is not None:
         return lambda ranking: AT_K[kind](ranking, t, k)
     of_hits = measures.average_precision if kind == "AP" else measures.average_precision_at_r

@@ -20,6 +20,7 @@ from pytorch_metric_learning.reducers import DoNothingReducer
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from hgld.benchmarks.duplicates import firsts
 from hgld.benchmarks.levels import agreement, reaches
 from hgld.benchmarks.rank_losses import gallery_of, known_reduction, reduced, similarity
 from hgld.benchmarks.settings import strict
@@ -115,7 +116,8 @@ class Contrastive(_Pairs):
     """Contrastive loss on the Euclidean distance d of unit vectors (pytorch-metric-learning's defaults).
 
     mean_{>0} relu(d+ - pos_margin) + mean_{>0} relu(neg_margin - d-), each mean over the pairs that violate. The query
-    is no pair with itself when the gallery is the batch.
+    is no positive of itself, nor is an exact copy of it: their distance is 0, but comes out as 3e-4 in float32 (the
+    root of a rounding), a violation to the mean.
     """
 
     pos_margin: float = 0.0
@@ -124,7 +126,8 @@ class Contrastive(_Pairs):
     def values(self, embeddings: Tensor, labels: Tensor, ref: Tensor, ref_labels: Tensor) -> Tensor:
         """Each query's share (B,), never NaN."""
         positive = reaches(agreement(labels, ref_labels), self.level, labels.shape[1])
-        pulled = without_itself(positive, ref is embeddings)
+        first = firsts(normalize(torch.cat([embeddings, ref]).detach(), dim=1))
+        pulled = positive & (first[: len(embeddings), None] != first[None, len(embeddings) :])
         pairs = *pulled.nonzero(as_tuple=True), *(~positive).nonzero(as_tuple=True)
         if max(len(index) for index in pairs) == 1:
             # The library takes a lone pair of either kind for nothing; twice the pair has the same mean.

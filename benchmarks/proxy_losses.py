@@ -52,6 +52,10 @@ class _Proxies(nn.Module):
                 f"{type(self).__name__}: embeddings must be (n, {self.weight.shape[1]}) as the proxies are; "
                 f"got {tuple(embeddings.shape)}"
             )
+        if len(embeddings) != len(labels):
+            raise HgldError(
+                f"{type(self).__name__}: one row of labels an embedding: got {len(embeddings)} and {len(labels)}"
+            )
         wide = torch.promote_types(torch.promote_types(embeddings.dtype, self.weight.dtype), torch.float32)
         with torch.autocast(embeddings.device.type, enabled=False):
             per_query = self.values(embeddings.to(wide), labels, self.weight.to(wide))

@@ -24,6 +24,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from hgld.benchmarks.duplicates import equalised
 from hgld.benchmarks.fused import rank_score
 from hgld.benchmarks.levels import agreement, level_counts, map_relevance, pop_relevance, reaches
 from hgld.benchmarks.ranks import Smooth, SupRank, Surrogate
@@ -112,7 +113,8 @@ class _Ranked:
         """Value of the loss; see the module for shapes."""
         ref_embeddings, ref_labels = gallery_of(embeddings, labels, ref_embeddings, ref_labels)
         depth = agreement(labels, ref_labels)
-        score = self.score(similarity(embeddings, ref_embeddings), depth, labels.shape[1])
+        scores = equalised(similarity(embeddings, ref_embeddings), ref_embeddings)
+        score = self.score(scores, depth, labels.shape[1])
         return reduced(1.0 - score, self.reduction, embeddings)
 
 
@@ -130,6 +132,11 @@ def gallery_of(
                 f"{what}embeddings must be (n, d) with one row of {what}labels each; "
                 f"got {tuple(rows.shape)} and {tuple(names.shape)}"
             )
+    if embeddings.shape[1] != ref_embeddings.shape[1]:
+        raise HgldError(
+            f"embeddings are {embeddings.shape[1]} wide and ref_embeddings {ref_embeddings.shape[1]}: "
+            "embed both with the same network"
+        )
     return ref_embeddings, ref_labels
 
 
@@ -163,18 +170,21 @@ class _HAP(_Ranked):
             )
         if (self.relevance == "map") != (self.weights is not None):
             raise HgldError("relevance='map' takes weights=(w_1, .., w_L), coarsest first; 'pop' takes none")
+        if self.weights is not None and not (min(self.weights) >= 0 and max(self.weights) > 0):
+            raise HgldError(f"weights must not be negative, nor all 0; got {tuple(self.weights)}")
 
     def score(self, scores: Tensor, depth: Tensor, levels: int) -> Tensor:
         counts = level_counts(depth, levels)
         table = (
             pop_relevance(counts, self.alpha) if self.weights is None else map_relevance(counts, self.weights)
         )
-        total = _or_nan((table * counts).sum(1)).to(scores.dtype)
+        total = _or_nan((table * counts).sum(1))
+        # Divided out here, in float64: a relevance may be too small for float32, or 0 at every level that a query has.
+        table = (table / total[:, None]).nan_to_num(0.0).to(scores.dtype)
 
         def share(query: Tensor, t: Tensor, rank: Tensor, hrank: Tensor) -> Tensor:
-            return hrank / rank / total[query]
+            return hrank / rank
 
-        table = table.to(scores.dtype)
         return _defined(rank_score(scores, depth, self.surrogate, table, share), total)
 
 

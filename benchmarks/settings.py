@@ -1,17 +1,29 @@
 """Settings that refuse what they do not know.
 
 A mistyped setting that is swallowed trains another model than the one asked for, and nobody notices. The losses are
-therefore built from keywords only, and an unknown one is an error that names the nearest known setting.
+therefore built from keywords only, an unknown one is an error that names the nearest known setting, and so is a value
+of another kind than the default: YAML reads 1e-2 as text, and NaN passes every comparison.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 from hgld.hierarchy.errors import HgldError, suggest
 
 T = TypeVar("T")
+
+# kind of default, what may replace it, its name
+KINDS: tuple[tuple[type, Any, str], ...] = (
+    (bool, bool, "true or false"),
+    (int, Integral, "a whole number"),
+    (float, Real, "a number"),
+    (str, str, "text"),
+    (tuple, Sequence, "a list"),
+)
 
 
 def strict(cls: type[T]) -> type[T]:
@@ -35,11 +47,14 @@ def strict(cls: type[T]) -> type[T]:
             raise HgldError(
                 f"{cls.__name__}: settings are given by name, as in {next(iter(parameters))}=...; got {values[0]!r}"
             )
-        for name in settings.keys() - parameters.keys():
+        for name in sorted(settings.keys() - parameters.keys()):
             hint = suggest(name, list(parameters)) or f"; the settings are: {', '.join(parameters)}"
             raise HgldError(f"{cls.__name__}: unknown setting {name!r}{hint}")
         if missing := sorted(required - settings.keys()):
             raise HgldError(f"{cls.__name__}: setting {missing[0]!r} is needed and has no default")
+        for name, value in settings.items():
+            if kind := _misfit(parameters[name].default, value):
+                raise HgldError(f"{cls.__name__}: {name} must be {kind}, got {value!r}")
         original(self, **settings)
 
     initialise.__doc__ = original.__doc__
@@ -47,3 +62,17 @@ def strict(cls: type[T]) -> type[T]:
     initialise.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
     cls.__init__ = initialise  # type: ignore[method-assign]
     return cls
+
+
+def _misfit(default: object, value: object) -> str:
+    """What a value would have to be to stand in for a default of its kind; nothing where it can.
+
+    >>> _misfit(0.01, "1e-2"), _misfit(0.01, 1), _misfit(0, 0.5), _misfit((1, 2), 5)
+    ('a number', '', 'a whole number', 'a list')
+    """
+    for of, wanted, kind in KINDS:
+        if isinstance(default, of):
+            # bool is a number and str a sequence, to Python
+            strange = isinstance(value, bool) != (of is bool) or isinstance(value, str) != (of is str)
+            return kind if strange or not isinstance(value, wanted) or value != value else ""
+    return ""  # required, or None by default: the class itself knows

@@ -13,8 +13,11 @@ def suggest(word: str, options: Iterable[str]) -> str:
 
     >>> suggest("temprature", ["temperature", "margin"])
     "; did you mean 'temperature'?"
+    >>> suggest("hap", ["NDCG", "H-AP"])
+    "; did you mean 'H-AP'?"
     >>> suggest("xyz", ["temperature"])
     ''
     """
-    near = get_close_matches(word, list(options), n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    by_small = {option.lower(): option for option in options}
+    near = get_close_matches(word.lower(), by_small, n=1)
+    return f"; did you mean '{by_small[near[0]]}'?" if near else ""

@@ -194,6 +194,10 @@ def test_no_query_and_no_gallery() -> None:
     ("name", "message"),
     [
         ("H_AP", "did you mean 'H-AP'"),
+        ("hap", "did you mean 'H-AP'"),
+        ("ndcg@5", "did you mean 'NDCG'"),
+        ("MAP", "the forms: H-AP, NDCG, .*ties"),
+        ("P@1_l3", "metric 'P@1_l3': level 3 does not exist"),
         ("mAP@0_l0", "unknown metric"),
         ("AP_l3", "level 3 does not exist"),
         ("AP#4", "agreements run from 1 to 3"),
@@ -215,3 +219,9 @@ def test_bad_input_is_an_error() -> None:
         evaluate(torch.eye(2), labels, query_ids=["a"])
     with pytest.raises(HgldError, match="levels"):
         evaluate(torch.eye(2), labels, torch.eye(2), labels[:, :2])
+    with pytest.raises(HgldError, match="2 wide and gallery embeddings 3"):
+        evaluate(torch.eye(2), labels, torch.eye(3)[:2], labels)
+
+
+def test_without_metrics_there_is_still_a_row_a_query() -> None:
+    assert evaluate(torch.eye(2), nested([(0, 0, 0)] * 2), metrics=()).shape == (2, 0)

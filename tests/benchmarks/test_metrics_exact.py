@@ -15,7 +15,7 @@ from ir_measures import AP, P, nDCG
 from torch import Tensor
 
 from hgld.benchmarks import metrics, ordering
-from hgld.benchmarks.duplicates import copies
+from hgld.benchmarks.duplicates import copies, firsts
 from hgld.benchmarks.levels import UNKNOWN, agreement
 from hgld.benchmarks.metrics import evaluate
 from hgld.benchmarks.threads import side_by_side
@@ -169,12 +169,19 @@ def test_equal_images_have_equal_scores(queries: int) -> None:
         assert frame["AP_l0"][row] == pytest.approx(oracles.ap(hits), abs=1e-12)
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.lists(st.sampled_from([0.0, -0.0, 1.0]), min_size=3, max_size=3), max_size=20))
-def test_copies_are_found(rows: list[list[float]]) -> None:
-    at, of = copies(torch.tensor(rows).reshape(-1, 3))
-    expected = {n: rows.index(row) for n, row in enumerate(rows) if rows.index(row) != n}
-    assert dict(zip(at.tolist(), of.tolist(), strict=True)) == expected
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("width", range(9))
+def test_copies_are_found(width: int, dtype: torch.dtype) -> None:
+    """Also among numbers that differ in few bits, of which a careless sum keeps none: signs, powers of two, -0."""
+    generator = torch.Generator().manual_seed(width)
+    values = torch.tensor([-1.0, -0.5, -0.0, 0.0, 0.25, 0.5, 1.0], dtype=dtype)
+    for scale in (1, 4, 7):
+        drawn = values[torch.randint(7 - scale, 7, (200, width), generator=generator)]
+        rows = drawn.tolist()
+        at, of = copies(drawn)
+        expected = {n: rows.index(row) for n, row in enumerate(rows) if rows.index(row) != n}
+        assert dict(zip(at.tolist(), of.tolist(), strict=True)) == expected
+        assert firsts(drawn).tolist() == [rows.index(row) for row in rows]
 
 
 def test_ir_measures_agrees() -> None:
@@ -250,6 +257,15 @@ def test_labels_beyond_32_bits_are_told_apart() -> None:
     labels = torch.tensor([[5], [5 + (1 << 32)]])
     frame = evaluate(torch.eye(2), labels, torch.eye(2)[[1, 0]], labels % (1 << 32), metrics=["AP_l0"])
     assert frame["AP_l0"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.int64])
+def test_a_label_of_255_is_no_missing_one(dtype: torch.dtype) -> None:
+    """-1 in an unsigned type."""
+    labels = torch.tensor([[255], [255], [3]]).to(dtype)
+    assert agreement(labels, labels).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+    frame = evaluate(torch.eye(3)[[0, 0, 1]], labels, metrics=["AP_l0"])
+    assert frame["AP_l0"].tolist()[:2] == [1.0, 1.0]
 
 
 DYML = ["H-AP", "ASI", "NDCG@10", "AP_l0", "AP_l1", "R@1_l0"]
