@@ -20,7 +20,7 @@ from pytorch_metric_learning.reducers import DoNothingReducer
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from hgld.benchmarks.duplicates import firsts
+from hgld.benchmarks.duplicates import equalised, firsts
 from hgld.benchmarks.levels import agreement, reaches
 from hgld.benchmarks.rank_losses import gallery_of, known_reduction, reduced, similarity
 from hgld.benchmarks.settings import strict
@@ -160,7 +160,7 @@ class Triplet(_Pairs):
         negative = ~positive
         positive = without_itself(positive, ref is embeddings and not self.itself)
         with torch.no_grad():
-            cosine = similarity(normalize(embeddings, dim=1), normalize(ref, dim=1))
+            cosine = equalised(similarity(normalize(embeddings, dim=1), normalize(ref, dim=1)), ref)
             triplets = semihard(cosine, positive, negative) if self.semihard else every(positive, negative)
         library = TripletMarginLoss(
             margin=self.margin, distance=CosineSimilarity(), reducer=DoNothingReducer()

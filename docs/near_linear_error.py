@@ -113,8 +113,11 @@ def axis(left: float, right: float, low: int, high: int) -> str:
 
 def kernel_panel() -> str:
     """Left: error of one sigmoid by points and steps."""
-    left, right, low, high = 70.0, 430.0, -12, -2
-    drawn = [text(left - 46, 32, "One sigmoid on the grid", "title"), axis(left, right, low, high)]
+    left, right, low, high = 70.0, 430.0, -14, -2
+    drawn = [
+        text(left - 46, 28, "One sigmoid on the grid: largest error", "title"),
+        axis(left, right, low, high),
+    ]
 
     def px(points: int) -> float:
         return left + 20 + (points - POINTS[0]) / (POINTS[-1] - POINTS[0]) * (right - left - 90)
@@ -127,12 +130,14 @@ def kernel_panel() -> str:
             drawn.append(f'<circle class="c{at}" cx="{px(points):.1f}" cy="{y:.1f}" r="4"/>')
             if (points, steps) in CHOSEN:
                 drawn.append(f'<circle class="ring" cx="{px(points):.1f}" cy="{y:.1f}" r="8"/>')
-                drawn.append(text(px(points) - 12, y + 20, CHOSEN[points, steps], "soft end"))
+                drawn.append(
+                    text(px(points) + 10, y + (18 if points == POINTS[-1] else -9), CHOSEN[points, steps])
+                )
         end = height(predicted(POINTS[-1], steps), low, high)
         drawn.append(text(px(POINTS[-1]) + 12, end + 4, f"τ/{steps:g} a step", f"c{at}"))
     drawn.extend(text(px(points), FLOOR + 20, str(points), "soft mid") for points in POINTS)
     drawn.append(
-        text((left + right) / 2, FLOOR + 42, "nodes a point; dots measured, lines the formula", "soft mid")
+        text((left + right) / 2, FLOOR + 42, "nodes a point; dots: measured, lines: the formula", "soft mid")
     )
     return "".join(drawn)
 
@@ -140,11 +145,16 @@ def kernel_panel() -> str:
 def loss_panel(errors: dict[str, tuple[float, float]]) -> str:
     """Right: error of the loss and the gradient on each kind of scores, and the bounds."""
     left, right, low, high = 540.0, 950.0, -10, -2
-    drawn = [text(left - 46, 32, "SupHAP in float32, 2,000 items", "title"), axis(left, right, low, high)]
-    for at, (bound, words) in enumerate(((1e-5, "bound, loss"), (1e-4, "bound, gradient"))):
+    drawn = [
+        text(left - 46, 28, "SupHAP in float32, 2,000 items: relative error", "title"),
+        axis(left, right, low, high),
+    ]
+    for at, (bound, words) in enumerate(((1e-5, "loss, at most"), (1e-4, "gradient, at most"))):
         y = height(bound, low, high)
         drawn.append(f'<line class="dash l{at + 1}" x1="{left:g}" x2="{right:g}" y1="{y:.1f}" y2="{y:.1f}"/>')
         drawn.append(text(right, y - 5, words, f"end c{at + 1}"))
+        drawn.append(f'<circle class="c{at + 1}" cx="{left + 8 + 60 * at:g}" cy="48" r="4.5"/>')
+        drawn.append(text(left + 18 + 60 * at, 52, ("loss", "gradient")[at], "soft"))
     step = (right - left) / len(errors)
     for n, (name, pair) in enumerate(errors.items()):
         x = left + (n + 0.5) * step

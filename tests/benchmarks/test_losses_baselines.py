@@ -138,6 +138,25 @@ def test_blackbox_ap_is_ap_and_its_gradient_the_difference_of_two_rankings() -> 
     torch.testing.assert_close(slope, (moved - ranks) / 50.0)
 
 
+def test_copies_of_the_easiest_positive_are_not_less_similar() -> None:
+    """Semi-hard negatives score less than the easiest positive: another class's copy of it does not."""
+    query, labels = batch(9, dtype=torch.float32)
+    gallery, names = batch(20, seed=1, dtype=torch.float32)
+    copies = torch.cat([gallery, gallery]), torch.cat([names, names + 100])
+    loss = LOSSES["triplet"](margin=0.9)
+    scores = query @ gallery.T
+    positive = labels[:, :1] == names[:, 0]
+    best = scores.masked_fill(~positive, -9.0).amax(1, keepdim=True)
+    easier = scores.masked_fill(scores >= best, -9.0).amax(
+        1, keepdim=True
+    )  # copies make every item a negative
+    defined = positive.any(1) & (easier[:, 0] > -9.0)
+    violation = (easier - best + 0.9)[defined].relu()
+    torch.testing.assert_close(
+        loss(query, labels, *copies), violation[violation > 0].mean(), atol=1e-5, rtol=0
+    )
+
+
 def test_the_noise_of_blackbox_ap_is_drawn_or_given() -> None:
     inputs_ = batch(12)
     noise = torch.randn(12, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ir_measures import AP, P, nDCG
+from ir_measures import AP, P, R, Success, nDCG
 from torch import Tensor
 
 from hgld.benchmarks import metrics, ordering
@@ -64,7 +64,7 @@ def compare(
 @st.composite
 def problems(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, list[int], list[int]]:
     """Scores with many ties, signs and zeros; 1 to 8 levels, nested or not; ids shared by queries and items."""
-    levels, queries, items = draw(st.integers(1, 8)), draw(st.integers(1, 4)), draw(st.integers(1, 25))
+    levels, queries, items = draw(st.integers(1, 8)), draw(st.integers(1, 3)), draw(st.integers(1, 60))
     dtype = draw(st.sampled_from([torch.float32, torch.float64]))
     grid = st.sampled_from([-1.0, -0.5, -0.0, 0.0, 1e-30, 0.5, 0.50000006, 1.0])
     scores = [[draw(grid) for _ in range(items)] for _ in range(queries)]
@@ -185,18 +185,26 @@ def test_copies_are_found(width: int, dtype: torch.dtype) -> None:
 
 
 def test_ir_measures_agrees() -> None:
-    """An independent library, on scores without ties."""
+    """An independent library, on scores without ties.
+
+    Its R is the share of all R positives, where recall@k takes min(R, k); its Success is R@k.
+    """
     sides = world(12, 200, seed=3)
     sides[2][100:] += 0.01 * torch.randn(100, 16, generator=torch.Generator().manual_seed(9))
     scores, depth = sides[0] @ sides[2].T, agreement(sides[1], sides[3])
     run = [ir_measures.ScoredDoc(str(q), str(d), float(scores[q, d])) for q in range(12) for d in range(200)]
-    for t, names in ((3, ("AP_l0", "P@10_l0")), (1, ("AP_l2", "P@10_l2"))):
+    for t, level in ((3, "l0"), (1, "l2")):
         qrels = [
             ir_measures.Qrel(str(q), str(d), int(depth[q, d] >= t)) for q in range(12) for d in range(200)
         ]
-        frame = evaluate(*sides, metrics=names)
-        for measured in ir_measures.iter_calc([AP, P @ 10], qrels, run):
-            ours = frame[names[measured.measure != AP]][int(measured.query_id)]
+        names = {AP: "AP", P @ 10: "P@10", R @ 10: "recall@10", Success @ 1: "R@1", Success @ 10: "R@10"}
+        frame = evaluate(*sides, metrics=[f"{name}_{level}" for name in names.values()])
+        positives = (depth >= t).sum(1)
+        for measured in ir_measures.iter_calc(list(names), qrels, run):
+            row = int(measured.query_id)
+            ours = frame[f"{names[measured.measure]}_{level}"][row]
+            if measured.measure == R @ 10:
+                ours *= min(int(positives[row]), 10) / int(positives[row])
             assert ours == pytest.approx(measured.value, abs=1e-6)
     gains = [
         ir_measures.Qrel(str(q), str(d), 2 ** int(depth[q, d]) - 1) for q in range(12) for d in range(200)
@@ -286,6 +294,39 @@ def test_queries_inside_a_larger_gallery() -> None:
     np.testing.assert_allclose(inside, alone.iloc[chosen.tolist()], atol=1e-12)
     kept = evaluate(embeddings[chosen], labels[chosen], embeddings, labels, metrics=["R@1_l0"])
     assert (kept["R@1_l0"] == 1).all(), "without ids nothing is removed"
+
+
+EVERYTHING = [*slow([], 3), "ties"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_orders_and_names_are_no_matter(seed: int) -> None:
+    """Queries in another order, items in another order (no ties), labels with other numbers: the same values."""
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.rand(6, 50, generator=generator, dtype=torch.float64)
+    fine = torch.randint(0, 12, (56,), generator=generator)
+    labels = torch.stack([fine, fine // 3, fine // 6], dim=1)
+    query, gallery = labels[:6], labels[6:]
+    items = torch.eye(50, dtype=torch.float64)
+    whole = evaluate(scores, query, items, gallery, metrics=EVERYTHING)
+    rows, columns = torch.randperm(6, generator=generator), torch.randperm(50, generator=generator)
+    turned = evaluate(scores[rows], query[rows], items[columns], gallery[columns], metrics=EVERYTHING)
+    np.testing.assert_allclose(turned, whole.iloc[rows.tolist()], atol=1e-12)
+    numbers = torch.stack([torch.randperm(12, generator=generator) * 10**12 + 7 for _ in range(3)])
+    renamed = [torch.stack([numbers[c][side[:, c]] for c in range(3)], dim=1) for side in (query, gallery)]
+    again = evaluate(scores, renamed[0], items, renamed[1], metrics=EVERYTHING)
+    pd.testing.assert_frame_equal(again, whole)
+
+
+def test_items_of_nobody_at_the_end_change_nothing() -> None:
+    query, labels, gallery, names = (side[:40] for side in world(8, 60))
+    few = evaluate(query, labels, gallery, names, metrics=EVERYTHING)
+    padded = torch.cat([query @ gallery.T, torch.full((len(query), 7), -9.0)], dim=1)
+    strangers = torch.full((7, 3), 10**6)
+    more = evaluate(
+        padded, labels, torch.eye(padded.shape[1]), torch.cat([names, strangers]), metrics=EVERYTHING
+    )
+    np.testing.assert_allclose(more, few, atol=1e-12)
 
 
 def test_ids_may_be_tensors_or_arrays() -> None:
