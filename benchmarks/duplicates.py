@@ -1,8 +1,9 @@
 """Equal rows, found exactly.
 
-Two images with one embedding must have one score, or their order is not that of their index. A matrix product does not
-promise it: the edges of its tiles add up in another order, and 7 distinct rows in a gallery of 60,001 were seen to
-have 8 distinct scores. So the copies are found once and take the score of the first of their kind.
+Two images with one embedding must have one score, or their order is not that of their index, and the step H(0) = 1 of a
+rank counts one of them where it should count both. A matrix product does not promise it: the edges of its tiles add up
+in another order, and 7 distinct rows in a gallery of 60,001 were seen to have 8 distinct scores. So the copies are
+found and take the score of the first of their kind.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def firsts(rows: Tensor) -> Tensor:
 def equalised(scores: Tensor, rows: Tensor) -> Tensor:
     """The scores (Q, n) of the rows (n, d), those of copies set to that of the first of their kind, in place.
 
-    Gradients take no notice: each copy keeps its own. Only on a processor, where products were seen to differ; on a
-    GPU all elements of a product are summed up alike, and to look for copies would be to wait for it.
+    Gradients take no notice: each copy keeps its own. Only on a processor, where products were seen to differ; to look
+    for copies on a GPU would be to wait for it.
     """
     if scores.device.type == "cpu":
         at, of = copies(rows)

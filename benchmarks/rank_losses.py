@@ -14,6 +14,10 @@ a positive gives 0 with a gradient of 0. Scores and ranks are computed in float3
     HAP     1 - sum_i Hrank(i) / rank(i) / sum_i rel_i                         all levels
     NDCG    1 - sum_i (2^t_i - 1) / log2(1 + rank(i)) / IDCG                   all levels
     Recall  1 - mean_k sum_{i in P} sigmoid((k - rank(i)) / temp) / min(|P|, k)  on one level
+
+Smooth and SupRank are the `smooth_` and `sup_` of the names. SupHRank is SupRank with another Hrank where one positive
+agrees more than another: settings of `sup_hap` (beta, leak, gamma). With AP, where no positive does, and with NDCG and
+recall, which need no Hrank, SupHRank *is* SupRank.
 """
 
 from __future__ import annotations

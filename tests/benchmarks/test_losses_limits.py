@@ -189,3 +189,15 @@ def test_shifting_all_scores_changes_nothing(name: str) -> None:
     fine = torch.arange(20) % 8
     moved = losses_of(name, scores + 0.25, fine)
     torch.testing.assert_close(moved, losses_of(name, scores, fine), atol=1e-9, rtol=0)
+
+
+def test_on_one_level_suphrank_is_suprank() -> None:
+    """h+ needs a positive that agrees more than another, and no rank has it: AP, NDCG, recall lack the setting."""
+    scores = torch.rand(4, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) - 0.5
+    depth = torch.randint(0, 4, (4, 30), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+    without, lifted = SupRank(), SupRank(beta=25.0, leak=10.0, gamma=0.5)
+    binary = [positive_ranks(scores, depth.clamp(max=1), surrogate) for surrogate in (without, lifted)]
+    assert torch.equal(binary[0].rank, binary[1].rank) and torch.equal(binary[0].hrank, binary[1].hrank)
+    table = torch.tensor([0.0, 0.1, 0.2, 0.5], dtype=torch.float64).expand(4, 4)
+    levels = [positive_ranks(scores, depth, surrogate, table) for surrogate in (without, lifted)]
+    assert torch.equal(levels[0].rank, levels[1].rank) and not torch.equal(levels[0].hrank, levels[1].hrank)
