@@ -213,4 +213,4 @@ def _by_sums(part: Part, surrogate: Surrogate, share: Share) -> Tensor:
     shares, a, b = _shares(share, rows.row, rows.level, found.rank, found.hrank, want)
     if part.gradient is not None:
         part.gradient.scatter_(1, order, found.pullback(a.double(), b.double()).to(y.dtype))
-    return y.new_zeros(len(y)).index_add_(0, rows.row, shares.to(y.dtype))
+    return shares.new_zeros(len(y)).index_add_(0, rows.row, shares).to(y.dtype)
