@@ -131,7 +131,7 @@ def kernel_panel() -> str:
             if (points, steps) in CHOSEN:
                 drawn.append(f'<circle class="ring" cx="{px(points):.1f}" cy="{y:.1f}" r="8"/>')
                 drawn.append(
-                    text(px(points) + 10, y + (18 if points == POINTS[-1] else -9), CHOSEN[points, steps])
+                    text(px(points) + 10, y + (18 if points == POINTS[-1] else -3), CHOSEN[points, steps])
                 )
         end = height(predicted(POINTS[-1], steps), low, high)
         drawn.append(text(px(POINTS[-1]) + 12, end + 4, f"τ/{steps:g} a step", f"c{at}"))
