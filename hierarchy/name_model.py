@@ -48,11 +48,12 @@ class Lexicon:
     words: NameWords
 
     def examples(self) -> list[tuple[str, str]]:
-        """Every name and word of the lexicons with a label of its own, sorted."""
+        """Every name and word of the lexicons with a label of its own, sorted; an end of words ends one here."""
         names = [(one.name, one.hierarchical_label) for one in self.reader.names.values() if _says(one)]
         words = [(" ".join(word), labels[0]) for word, labels in self.words.words.items() if len(labels) == 1]
         parts = [(part, labels[0]) for part, labels in self.words.parts.items() if len(labels) == 1]
-        return sorted({*names, *words, *parts})
+        ends = [(f"neu{end}", labels[0]) for end, labels in self.words.ends.items() if len(labels) == 1]
+        return sorted({*names, *words, *parts, *ends})
 
 
 def _says(one: ClassName) -> bool:
