@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from hgld.hierarchy.calibration import Floats
-from hgld.hierarchy.class_text import ClassReader
+from hgld.hierarchy.class_text import SCORES, ClassReader, Reading
 from hgld.hierarchy.name_model import NameModel
 from hgld.hierarchy.proposals import DECIMALS
+from hgld.hierarchy.taxonomy import Taxonomy, number
 
 COLUMNS = ["class", "label", "hierarchical_label", "score", "margin", "evidence", "categories"]
 
@@ -44,6 +45,21 @@ def class_probabilities(
         for row in unread:
             evidence[row] = "class text"
     return found, evidence
+
+
+def told_by_name(
+    classes: Mapping[str, str], reader: ClassReader, taxonomy: Taxonomy
+) -> tuple[str, Reading] | None:
+    """The class of an item (QID → English name) whose name says best what the item is, and what it says; or None.
+
+    Only what the name as a whole or its head says counts. Of several, the label that the taxonomy puts first decides
+    (the lowest precedence of its anchors), then the lowest QID number.
+    """
+    first = taxonomy.precedences
+    said = {qid: reader.read(name) for qid, name in classes.items()}
+    sure = [qid for qid, one in said.items() if one.hierarchical_label and one.score >= SCORES["head"]]
+    best = min(sure, key=lambda qid: (first[said[qid].hierarchical_label], number(qid)), default=None)
+    return (best, said[best]) if best else None
 
 
 def onto(found: Floats, own: Sequence[str], labels: Sequence[str]) -> Floats:

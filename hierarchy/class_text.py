@@ -52,6 +52,8 @@ _BREAKS = frozenset(
 
 # the shortest word that may be found at the end of another: "Bergkirche" and "boathouse", but not "car" in "scar"
 _COMPOUND = 5
+# and the least that must stand before it: no "ranch" in "branch"
+_BEFORE = 3
 
 # How often each rule is right, on the English labels of the classes of a Wikidata snapshot that lead to a label there
 # (tests/hierarchy/test_class_text.py measures it); the score of what it says.
@@ -190,7 +192,7 @@ class ClassReader:
 
     def _compound(self, word: str) -> ClassName | None:
         """The longest single word of the lexicon that `word` ends with."""
-        for start in range(1, len(word) - _COMPOUND + 1):
+        for start in range(_BEFORE, len(word) - _COMPOUND + 1):
             one = self._known((word[start:],))
             if one and one.role == "kind":
                 return one

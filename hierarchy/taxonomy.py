@@ -82,6 +82,15 @@ class Taxonomy:
         found = {anchor.hierarchical_label: anchor.natural_or_human_made for anchor in self.anchors.values()}
         return dict(sorted(found.items()))
 
+    @property
+    def precedences(self) -> dict[str, int]:
+        """Hierarchical label → the lowest precedence of its anchors."""
+        found: dict[str, int] = {}
+        for anchor in self.anchors.values():
+            own = found.setdefault(anchor.hierarchical_label, anchor.precedence)
+            found[anchor.hierarchical_label] = min(own, anchor.precedence)
+        return found
+
     def skips(self, qid: str) -> bool:
         """Whether the class is out of the graph."""
         return qid in self.ignored and self.ignored[qid].reach == "class"

@@ -1,15 +1,23 @@
-"""`hgld assign`: resolve and build for anybody's list of landmarks, against any SPARQL endpoint."""
+"""`hgld assign`: resolve and build for anybody's list of landmarks, against any SPARQL endpoint.
+
+Where no path leads from a landmark's classes to a label, the English names of these classes are read: an endpoint may
+hold few subclass statements, or Wikidata lack one. Such a label has no path, and the note says what was read.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from hgld.hierarchy.assign import NO_LABEL
 from hgld.hierarchy.category import normalise
+from hgld.hierarchy.class_evidence import told_by_name
+from hgld.hierarchy.class_names import load_class_names
+from hgld.hierarchy.class_text import class_reader
 from hgld.hierarchy.errors import HgldError
 from hgld.hierarchy.tables import check_unique, read_numbered, write_csv
 from hgld.hierarchy.taxonomy import Taxonomy, load_taxonomy
-from hgld.pipeline.build import build
+from hgld.pipeline.build import Built, build
 from hgld.pipeline.gather import canary
 from hgld.pipeline.sparql import Endpoint
 from hgld.pipeline.wikidata import fetch
@@ -56,13 +64,41 @@ def assign(
         pause_s=pause_s, cache=cache,
     )  # fmt: skip
     canary(asked, _LEAST)
-    built = build(fetch(asked, names), taxonomy or load_taxonomy())
-    labels = built.labels.set_index("category").loc[names].reset_index(drop=True)
+    found, taxonomy = fetch(asked, names), taxonomy or load_taxonomy()
+    spelled = dict(zip(found.class_labels["qid"], found.class_labels["label"], strict=True))
+    labels = (
+        _read_classes(build(found, taxonomy), spelled, taxonomy)
+        .set_index("category")
+        .loc[names]
+        .reset_index(drop=True)
+    )
     labels["candidates"] = labels["candidates"].astype("str")
     frame = pd.concat([table, labels], axis=1)[COLUMNS + EVIDENCE]
     write_csv(frame, out)
     count = int((frame["hierarchical_label"] != "").sum())
     return f"{out}: {count} of {len(frame)} landmarks labelled"
+
+
+def _read_classes(built: Built, spelled: dict[str, str], taxonomy: Taxonomy) -> pd.DataFrame:
+    """The labels of `built`; those that no path gives, by the names of the item's classes.
+
+    Not where a class is closed (a province): there no label is the answer.
+    """
+    reader = class_reader(load_class_names(), taxonomy)
+    labels = built.labels.copy()
+    unheard = built.considered[built.considered["outcome"] == NO_LABEL]
+    closed = set(unheard.loc[unheard["path"] != "", "qid"])
+    classes = unheard.groupby("qid")["class"].agg(list)
+    for row in labels.index[(labels["hierarchical_label"] == "") & labels["qid"].isin(classes.index)]:
+        qid = str(labels.at[row, "qid"])
+        own = {one: spelled[one] for one in classes[qid] if one in spelled}
+        if qid not in closed and (told := told_by_name(own, reader, taxonomy)):
+            one, reading = told
+            label = reading.hierarchical_label
+            labels.loc[row, ["class", "supercategory"]] = one, spelled[one]
+            labels.loc[row, ["hierarchical_label", "natural_or_human_made"]] = label, taxonomy.natures[label]
+            labels.at[row, "note"] = f"no path; read in the name of {one}: {reading.evidence}"
+    return labels
 
 
 def _names(path: Path, categories: "pd.Series[str]", lines: Sequence[int]) -> list[str]:

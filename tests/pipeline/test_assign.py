@@ -41,6 +41,44 @@ def test_labels_in_the_order_of_the_input(tmp_path: Path, endpoint: str) -> None
     assert list(table["candidates"]) == ["1", "1", "0", "1"]
 
 
+NO_PATH = """
+@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+@prefix wd: <http://www.wikidata.org/entity/> .
+@prefix wdt: <http://www.wikidata.org/prop/direct/> .
+wd:Q1 wdt:P373 "Read" ; wdt:P31 wd:Q900001 , wd:Q900002 , wd:Q900003 .
+wd:Q2 wdt:P373 "Closed" ; wdt:P31 wd:Q900001 , wd:Q900004 .
+wd:Q3 wdt:P373 "Unsure" ; wdt:P31 wd:Q900002 .
+wd:Q4 wdt:P373 "Path" ; wdt:P31 wd:Q900001 , wd:Q900005 .
+wd:Q900001 rdfs:label "hydraulic sawmill"@en .
+wd:Q900002 rdfs:label "thingummy"@en .
+wd:Q900003 rdfs:label "chapel of ease"@en .
+wd:Q900004 rdfs:label "shire"@en ; wdt:P279 wd:Q34876 .
+wd:Q900005 rdfs:label "loch"@en ; wdt:P279 wd:Q23397 .
+wd:Q34876 rdfs:label "province"@en .
+"""
+
+
+def test_a_class_without_a_path_is_read_by_its_name(tmp_path: Path) -> None:
+    facts = write(tmp_path / "facts.ttl", NO_PATH)
+    names = ["Read", "Closed", "Unsure", "Path"]
+    landmarks = write(
+        tmp_path / "in.csv", "landmark_id,category", *(f"{n},{name}" for n, name in enumerate(names))
+    )
+    with serving([facts]) as endpoint:
+        assign(landmarks, endpoint, tmp_path / "out.csv")
+    table = read_csv(tmp_path / "out.csv", COLUMNS + EVIDENCE)
+    assert list(table["hierarchical_label"]) == ["church", "", "", "lake"]
+    assert (table["supercategory"][0], table["class"][0], table["path"][0]) == (
+        "chapel of ease",
+        "Q900003",
+        "",
+    )
+    assert table["natural_or_human_made"][0] == "human-made"
+    assert table["note"][0].startswith("no path; read in the name of Q900003: ")
+    assert table["note"][1].startswith("no class leads to a label")
+    assert (table["path"][3], table["note"][3]) == ("Q900005>Q23397", "")
+
+
 def test_an_empty_list_gives_an_empty_table(tmp_path: Path, endpoint: str) -> None:
     out = tmp_path / "out.csv"
     assign(write(tmp_path / "in.csv", "landmark_id,category"), endpoint, out)
