@@ -1,13 +1,12 @@
 """Many files from GLDv2's server or from a folder laid out like it: room made sure of, in parallel, each verified."""
 
-import fcntl
 import hashlib
 import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, cast
@@ -183,25 +182,6 @@ def _make_sure_of_room(plans: list[_Plan], folder: Path) -> None:
             f"{folder}: {needed / 1e9:,.1f} GB are still to come and the disk has {free / 1e9:,.1f} GB free; "
             "make room, or have fewer files fetched"
         )
-
-
-@contextmanager
-def alone(*folders: Path) -> Iterator[None]:
-    """Hold the folders against other runs (the system lets go when a process dies), and clear what killed runs left.
-
-    Raises HgldError when another run holds one of them.
-    """
-    with ExitStack() as held:
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-            handle = held.enter_context((folder.parent / f".{folder.name}.lock").open("a"))
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise HgldError(f"{folder}: another run writes there; wait for its end") from None
-            for left in [*folder.parent.glob(f".{folder.name}.*.part"), *folder.rglob(".*.part")]:
-                shutil.rmtree(left, ignore_errors=True)
-        yield
 
 
 @contextmanager

@@ -9,8 +9,8 @@ import pytest
 
 from hgld.hierarchy.errors import HgldError
 from hgld.pipeline.answers import answer_path, keep, kept
-from hgld.pipeline.batches import CATEGORIES, CLASSES, COLUMNS, ITEMS, ask_all
-from hgld.pipeline.sparql import ENTITY, LAST, Endpoint
+from hgld.pipeline.batches import CATEGORIES, CLASSES, COLUMNS, ITEMS, LAST, ask_all
+from hgld.pipeline.sparql import ENTITY, Endpoint
 from tests.hostile_server import Answer, HostileServer, Request
 from tests.pipeline.sparql_answers import PATH, TRACE, queries, query
 from tests.pipeline.test_sparql import result
@@ -47,6 +47,39 @@ def test_batches_are_halved_until_they_fit_and_the_size_is_learned(hostile: Host
     assert sorted(rows) == sorted((ENTITY + key, "label en", key) for key in KEYS)
     # 8 and 4 time out once; from then on two are asked at a time
     assert [len(asked_keys(text)) for text in queries(hostile)] == [8, 4, 2, 2, 2, 2, 2]
+
+
+def test_a_busy_hour_does_not_make_the_batches_small_for_ever(hostile: HostileServer) -> None:
+    keys = [f"Q{number}" for number in range(1000, 1400)]
+    slow = iter([2] * 6)
+
+    def busy_at_first(request: Request, server: HostileServer) -> Answer:
+        return echoing(next(slow, 1000))(request, server)  # type: ignore[no-any-return]
+
+    endpoint = there(hostile, busy_at_first, batch=16, in_flight=1)
+    assert len(ask_all(endpoint, CLASSES, keys)) == 400
+    sizes = [len(asked_keys(text)) for text in queries(hostile)]
+    assert sizes[:4] == [16, 8, 4, 2] and sizes[-5:] == [16] * 5
+
+
+def test_an_endpoint_that_can_do_no_more_is_seldom_asked_for_more(hostile: HostileServer) -> None:
+    endpoint = there(hostile, echoing(2), batch=16, in_flight=1)
+    ask_all(endpoint, CLASSES, [f"Q{number}" for number in range(1000, 2600)])
+    sizes = [len(asked_keys(text)) for text in queries(hostile)]
+    assert sizes.count(2) == 800
+    assert len(sizes) - sizes.count(2) < 10
+
+
+def test_one_key_is_asked_again_after_a_timeout_there_is_nothing_smaller(hostile: HostileServer) -> None:
+    endpoint = there(hostile, echoing(), retries=1)
+    hostile.script(PATH, Answer(504))
+    assert ask_all(endpoint, CLASSES, ["Q1"]) == [(ENTITY + "Q1", "label en", "Q1")]
+    assert len(hostile.requests) == 2
+
+
+def test_an_answer_to_another_question_about_the_same_keys_is_none(hostile: HostileServer) -> None:
+    with pytest.raises(HgldError, match="says 'label en' of its keys, which was not asked"):
+        ask_all(there(hostile, echoing()), replace(CLASSES, properties="P279"), KEYS)
 
 
 def test_one_key_that_never_comes_is_named(hostile: HostileServer) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from hgld.hierarchy.errors import HgldError
-from hgld.pipeline.fetch import Wanted, alone, fetch_all
+from hgld.pipeline.alone import alone
+from hgld.pipeline.fetch import Wanted, fetch_all
 from hgld.pipeline.manifest import Entry
 from hgld.pipeline.source import Source, published_md5
 from tests.fault_table import FaultTable

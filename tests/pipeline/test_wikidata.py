@@ -190,8 +190,12 @@ def test_frozen_facts_give_the_same_tables_without_the_endpoint(
     with pytest.raises(HgldError, match=r"facts\.ttl\.gz: expected SHA-256 0"):
         wikidata.run(frozen)
     Path("again", "notes.txt").write_text("mine")
-    with pytest.raises(HgldError, match=r"again holds other files \(notes\.txt\)"):
-        wikidata.run(asked, freeze_to=Path("again"))
+    nobody = asked.model_copy(
+        update={"wikidata": asked.wikidata.model_copy(update={"endpoint": "http://x/"})}
+    )
+    for params in (asked, nobody):  # said before anything is asked
+        with pytest.raises(HgldError, match=r"again holds other files \(notes\.txt\)"):
+            wikidata.run(params, freeze_to=Path("again"))
 
 
 def test_two_sources_or_none_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
