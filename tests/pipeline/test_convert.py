@@ -129,6 +129,13 @@ def test_many_bad_rows_are_all_written_to_a_file(tmp_path: Path) -> None:
     assert not full.exists()
 
 
+def test_a_landmark_of_very_many_images_is_not_taken_for_a_bad_row(tmp_path: Path) -> None:
+    many = " ".join(f"{number:016x}" for number in range(20_000))
+    with pytest.raises(HgldError) as error:
+        _convert("train_clean", tmp_path / "t.csv", f"landmark_id,images\n1,{many}\n2,zz\n")
+    assert "1 malformed row(s)" in str(error.value) and "t.csv:3: images is 'zz'" in str(error.value)
+
+
 def test_all_repeated_keys_are_listed(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
     with pytest.raises(HgldError, match=rf"train\.csv:4: {A} stands in line 2 already"):
@@ -141,12 +148,14 @@ def test_all_repeated_keys_are_listed(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("id,url\n", "expected the header id,url,landmark_id"),
-        ("", "expected the header .* found nothing"),
+        ("", "expected the header .* found ''"),
+        ("id,url,landmark_id\r0,u,1\r", r"expected the header .* found 'id,url,landmark_id\\r0,u,1'"),
+        ("id,url,landmark_id\n".encode("utf-16"), "expected the header"),
         ("id,url,landmark_id\n", "a header and no rows"),
         ("<html><body>Not found</body></html>", "expected the header"),
     ],
 )
-def test_files_that_are_no_table_are_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_files_that_are_no_table_are_refused(tmp_path: Path, text: str | bytes, message: str) -> None:
     with pytest.raises(HgldError, match=message):
         _convert("train", tmp_path / "train.csv", text)
 

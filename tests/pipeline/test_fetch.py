@@ -3,7 +3,14 @@
 import fcntl
 import hashlib
 import json
+import os
+import resource
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -66,8 +73,20 @@ FAULTS: dict[str, tuple[Script, str | None]] = {
     "short bodies": ([short_after(HALF), short_after(1000)], None),
     "short bodies without end": ([short_after(1)] * 9, r"the transfer broke off.*tried 3 times"),
     "Content-Length too long": ([Answer(200, BODY, length=len(BODY) + 99)], None),
-    "Content-Length too short": ([Answer(200, BODY, length=HALF)], f"MD5 is .*published is {MD5}"),
+    "Content-Length too short": ([Answer(200, BODY, length=HALF)] * 2, f"MD5 is .*published is {MD5}"),
     "no Content-Length": ([_without_length], None),
+    "a senseless Content-Length": ([Answer(200, BODY, {"Content-Length": "9" * 5000}, length=-1)], None),
+    "in chunks": ([Answer(200, BODY, chunked=True, piece=9999)], None),
+    "chunks that break off": ([Answer(200, BODY, chunked=True, piece=9999, stop_after=HALF)], None),
+    "empty body": ([Answer(200)], None),
+    "truncated with its length": (
+        [Answer(200, BODY[:HALF])] * 2,
+        "170,000 bytes came and 340,000 were announced",
+    ),
+    "wrong bytes of the right length": (
+        [Answer(200, BODY[::-1])],
+        f"MD5 is .*published is {MD5}; the file at",
+    ),
     "server ignores Range": ([short_after(HALF), ignoring_range], None),
     "206 from another place": ([short_after(HALF), _wrong_span], None),
     "206 nobody asked for": ([_wrong_span], "HTTP 206"),
@@ -78,7 +97,11 @@ FAULTS: dict[str, tuple[Script, str | None]] = {
     "slow drip, then well": ([dripping(100, 0.3)], None),
     "slow drip without end": ([dripping(100, 0.3)] * 9, "stalled"),
     "silence": ([Answer(200, BODY, piece=HALF, pause_s=1.5)] * 9, r"(?i)timed out"),
-    "200 with HTML": ([Answer(200, b"<html>please log in</html>")], "MD5 is"),
+    "200 with HTML": ([Answer(200, b"<html>please log in</html>")], None),
+    "200 with HTML without end": (
+        [Answer(200, b"<html>please log in</html>")] * 2,
+        "26 bytes came and 340,000 were announced, twice",
+    ),
     "compressed unasked": ([Answer(200, BODY, {"Content-Encoding": "gzip"})], "sent compressed"),
     "redirect to plain http elsewhere": (
         [Answer(302, b"", {"Location": "http://plain.invalid/x"})] * 9,
@@ -143,6 +166,77 @@ def test_a_resumed_transfer_asks_for_the_rest_only(server: HostileServer, tmp_pa
     last = server.asked(URL)[-1]
     assert last.headers["Range"] == f"bytes={HALF}-" and last.headers["If-Range"] == server.etag(URL)
     assert (tmp_path / "test.csv").read_bytes() == BODY
+
+
+def test_chunks_that_break_off_are_no_file_where_no_md5_tells(server: HostileServer, tmp_path: Path) -> None:
+    del server.files[LISTING]
+    server.etags[URL] = ""
+    server.script(URL, Answer(200, BODY, chunked=True, stop_after=HALF))
+    with pytest.raises(HgldError, match="broke off"):
+        _fetch(_source(server, retries=0), tmp_path, require_md5=False)
+    assert not (tmp_path / "test.csv").exists()
+    _fetch(_source(server), tmp_path, require_md5=False)
+    assert (tmp_path / "test.csv").read_bytes() == BODY
+
+
+def test_where_no_md5_tells_the_size_that_was_announced_does(server: HostileServer, tmp_path: Path) -> None:
+    del server.files[LISTING]
+    page = Answer(200, b"<html>please log in</html>")
+    server.script(URL, page)
+    _fetch(_source(server), tmp_path / "once", require_md5=False)
+    assert (tmp_path / "once/test.csv").read_bytes() == BODY
+    server.script(URL, page, page)
+    with pytest.raises(HgldError, match=r"test\.csv: 26 bytes came, 340,000 were announced"):
+        _fetch(_source(server), tmp_path / "twice", require_md5=False)
+    assert not (tmp_path / "twice/test.csv").exists()
+
+
+def test_a_retry_after_that_is_a_date_is_waited_for(server: HostileServer, tmp_path: Path) -> None:
+    def until(request: object, server: HostileServer) -> Answer:
+        return Answer(503, b"", {"Retry-After": format_datetime(datetime.now(UTC) + timedelta(seconds=3))})
+
+    server.script(URL, until)
+    _fetch(_source(server), tmp_path)
+    first, second = (one.at for one in server.asked(URL))
+    assert 1.5 <= second - first < 5.0  # such a date has no fractions of a second
+
+
+@contextmanager
+def _full_disk(size: int) -> Iterator[None]:
+    """No file can grow beyond `size` bytes: what the system says of a full disk, but for the words."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+
+@pytest.mark.parametrize("where", ["http", "folder"])
+def test_a_disk_that_gets_full_is_one_message_and_what_came_is_kept(
+    server: HostileServer, tmp_path: Path, fault_table: FaultTable, where: str
+) -> None:
+    out = tmp_path / "out"
+    source = _source(server) if where == "http" else Source(_folder(tmp_path / "from", MD5))
+    with _full_disk(HALF), pytest.raises(HgldError, match=r"test\.csv\.part: File too large") as caught:
+        _fetch(source, out)
+    assert len(server.asked(URL)) == (where == "http")  # to ask again would not help
+    said = str(caught.value).replace(str(tmp_path), "").replace(server.base, "http://server")
+    fault_table.add("download", f"disk full ({where})", f"error: {said}")
+    _fetch(_source(server) if where == "http" else source, out)
+    assert (out / "test.csv").read_bytes() == BODY
+    if where == "http":
+        assert server.asked(URL)[-1].headers["Range"] == f"bytes={HALF}-"
+
+
+def test_room_is_needed_for_a_new_version_beside_the_old_one(server: HostileServer, tmp_path: Path) -> None:
+    _fetch(_source(server), tmp_path)
+    free = shutil.disk_usage(tmp_path).free
+    (tmp_path / "test.csv").write_bytes(b"old")
+    os.truncate(tmp_path / "test.csv", free)  # a hole: it takes no room
+    server.heads = lambda request, _: Answer(200, length=free + (1 << 30))
+    with pytest.raises(HgldError, match="GB are still to come"):
+        _fetch(_source(server), tmp_path)
 
 
 def test_without_a_validator_and_an_md5_nothing_is_continued(server: HostileServer, tmp_path: Path) -> None:
