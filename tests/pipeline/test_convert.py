@@ -17,6 +17,7 @@ from hgld.hierarchy.tables import read_parquet
 from hgld.pipeline.convert import empty_parquet, to_parquet
 from hgld.pipeline.malformed import SHOWN
 from hgld.pipeline.metadata import TABLES
+from tests.full_disk import full_disk
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "gldv2"
 A, B = "00001e1234567890", "ffffffffffffffff"
@@ -182,3 +183,16 @@ def test_the_real_rows_are_rows(tmp_path: Path, name: str, part: str, rows: int)
     data = gzip.decompress(real.read_bytes()) if part.endswith(".gz") else real.read_bytes()
     (tmp_path / "t.csv").write_bytes(data)
     assert to_parquet(TABLES[name], tmp_path / "t.csv", tmp_path / "t.parquet") == rows
+
+
+@pytest.mark.parametrize("in_memory", [0, 1 << 30])
+def test_a_disk_that_gets_full_leaves_the_old_table(tmp_path: Path, in_memory: int) -> None:
+    path, target = tmp_path / "index.csv", tmp_path / "index.parquet"
+    path.write_text("id\n" + "".join(f"{number * 0x1234567_89ABCD % 2**64:016x}\n" for number in range(9000)))
+    target.write_bytes(b"old")
+    with (
+        full_disk(5000),
+        pytest.raises(HgldError, match=r"cannot write .*what stood there before is unchanged"),
+    ):
+        to_parquet(TABLES["index"], path, target, in_memory)
+    assert target.read_bytes() == b"old" and not list(tmp_path.glob(".*"))

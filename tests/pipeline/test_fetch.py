@@ -4,11 +4,8 @@ import fcntl
 import hashlib
 import json
 import os
-import resource
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -21,6 +18,7 @@ from hgld.pipeline.fetch import Wanted, fetch_all
 from hgld.pipeline.manifest import Entry
 from hgld.pipeline.source import Source, published_md5
 from tests.fault_table import FaultTable
+from tests.full_disk import full_disk
 from tests.hostile_server import (
     Answer,
     Handler,
@@ -201,24 +199,13 @@ def test_a_retry_after_that_is_a_date_is_waited_for(server: HostileServer, tmp_p
     assert 1.5 <= second - first < 5.0  # such a date has no fractions of a second
 
 
-@contextmanager
-def _full_disk(size: int) -> Iterator[None]:
-    """No file can grow beyond `size` bytes: what the system says of a full disk, but for the words."""
-    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, usual[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
-
-
 @pytest.mark.parametrize("where", ["http", "folder"])
 def test_a_disk_that_gets_full_is_one_message_and_what_came_is_kept(
     server: HostileServer, tmp_path: Path, fault_table: FaultTable, where: str
 ) -> None:
     out = tmp_path / "out"
     source = _source(server) if where == "http" else Source(_folder(tmp_path / "from", MD5))
-    with _full_disk(HALF), pytest.raises(HgldError, match=r"test\.csv\.part: File too large") as caught:
+    with full_disk(HALF), pytest.raises(HgldError, match=r"test\.csv\.part: File too large") as caught:
         _fetch(source, out)
     assert len(server.asked(URL)) == (where == "http")  # to ask again would not help
     said = str(caught.value).replace(str(tmp_path), "").replace(server.base, "http://server")

@@ -14,6 +14,7 @@ from hgld.pipeline import sparql, wikidata
 from hgld.pipeline.alone import alone
 from hgld.pipeline.oxigraph import serving
 from tests.fault_table import FaultTable
+from tests.full_disk import full_disk
 from tests.hostile_server import Answer, Handler, HostileServer, Request
 from tests.pipeline.sparql_answers import PATH, TRACE, passing_on, queries, query, shaped, spoiling
 from tests.pipeline.test_wikidata import FACTS, NAMES, prepared, tables
@@ -249,6 +250,26 @@ def test_two_runs_at_once_are_refused_and_a_failed_one_leaves_the_old_tables(
     with pytest.raises((TypeError, KeyError)):
         wikidata.run(params)
     assert tables(params.data / "wikidata") == right
+
+
+@pytest.mark.parametrize("room", [100, 1000])
+def test_a_disk_that_gets_full_is_one_message_and_the_tables_are_the_old_ones(
+    hostile: HostileServer, real: str, right: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    fault_table: FaultTable, room: int,
+) -> None:  # fmt: skip
+    """With little room no answer can be kept; with some more the answers can, and the tables cannot be written."""
+    monkeypatch.chdir(tmp_path)
+    hostile.always = passing_on(real)
+    params = against(hostile, tmp_path)
+    with full_disk(room), pytest.raises(HgldError, match=r"cannot write .*File too large") as caught:
+        wikidata.run(params)
+    assert not (params.data / "wikidata").exists()
+    asked = len(hostile.requests)
+    wikidata.run(params)
+    assert tables(params.data / "wikidata") == right
+    assert (len(hostile.requests) > asked) == (room == 100)
+    said = str(caught.value).replace(str(tmp_path), "")
+    fault_table.add("wikidata", f"disk full ({'answers' if room == 100 else 'tables'})", f"error: {said}")
 
 
 def test_a_good_answer_is_asked_once_and_a_refresh_asks_again(
