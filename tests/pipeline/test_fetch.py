@@ -177,6 +177,38 @@ def test_chunks_that_break_off_are_no_file_where_no_md5_tells(server: HostileSer
     assert (tmp_path / "test.csv").read_bytes() == BODY
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "reset in mid-body", "Content-Length too long", "server ignores Range", "206 from another place",
+        "changed ETag between parts", "changed between parts, no ETag", "206 of another version", "416 in mid-file",
+        "chunks that break off", "200 with HTML", "empty body",
+    ],
+)  # fmt: skip
+def test_pieces_fit_together_where_no_md5_tells(
+    server: HostileServer, tmp_path: Path, fault_table: FaultTable, fault: str
+) -> None:
+    """As for GLDv2's CSVs: the ETag, the sizes and what a 206 says of itself must do."""
+    del server.files[LISTING]
+    server.script(URL, *FAULTS[fault][0])
+    _fetch(_source(server), tmp_path, require_md5=False)
+    assert (tmp_path / "test.csv").read_bytes() == BODY
+    fault_table.add(
+        "download", f"{fault}, no MD5", f"the right bytes, after {len(server.asked(URL))} request(s)"
+    )
+
+
+@pytest.mark.parametrize("fault", ["no Content-Length", "a senseless Content-Length"])
+def test_a_file_of_unknown_length_is_not_taken_where_no_md5_tells(
+    server: HostileServer, tmp_path: Path, fault: str
+) -> None:
+    del server.files[LISTING]
+    server.script(URL, *FAULTS[fault][0])
+    with pytest.raises(HgldError, match="sent without a length, and no MD5 is published"):
+        _fetch(_source(server), tmp_path, require_md5=False)
+    assert not (tmp_path / "test.csv").exists()
+
+
 def test_where_no_md5_tells_the_size_that_was_announced_does(server: HostileServer, tmp_path: Path) -> None:
     del server.files[LISTING]
     page = Answer(200, b"<html>please log in</html>")
