@@ -85,6 +85,7 @@ CLASSES = Question("classes", {"CLASSES": entity}, ENTITY.__add__, "P279|sameAs|
 class _Run:
     """One question to one endpoint, and the size of batch that it answers in time.
 
+    resumed: answers of an earlier run are there.
     fits: larger batches are halved before they are asked. It is halved by a timeout, and doubled again after `trust`
     answers in a row, for an endpoint may have been busy for a while; where that proves too much, twice as many answers
     are waited for the next time, so that one that can do no more is not vexed for long.
@@ -93,6 +94,7 @@ class _Run:
     endpoint: Endpoint
     question: Question
     fits: int
+    resumed: bool
     trust: int = 8
     well: int = 0
     grew: bool = False
@@ -121,7 +123,7 @@ def ask_all(endpoint: Endpoint, question: Question, keys: Sequence[str]) -> list
     """
     check_endpoint(endpoint.url, endpoint.user_agent)
     batches = list(_batches(question, sorted(set(keys)), endpoint.batch))
-    run = _Run(endpoint, question, fits=endpoint.batch)
+    run = _Run(endpoint, question, fits=endpoint.batch, resumed=_resumed(endpoint))
     endpoint.pace.start()
     with ThreadPoolExecutor(endpoint.in_flight) as pool:
         futures = [pool.submit(_answer_or_stop, run, batch) for batch in batches]
@@ -133,6 +135,13 @@ def ask_all(endpoint: Endpoint, question: Question, keys: Sequence[str]) -> list
             if isinstance(error, StoppedError):
                 raise _first_cause(futures) from None
             raise
+
+
+def _resumed(endpoint: Endpoint) -> bool:
+    """Whether more answers are kept than this run can have been given."""
+    if not (endpoint.cache and endpoint.cache.is_dir()):
+        return False
+    return sum(1 for _ in endpoint.cache.iterdir()) > endpoint.pace.requests
 
 
 def _answer_or_stop(run: _Run, keys: list[str]) -> list[Row]:
@@ -228,7 +237,7 @@ def _halves(run: _Run, keys: list[str]) -> list[Row]:
 
 def _was_halved(run: _Run, keys: list[str]) -> bool:
     """Whether an earlier run, killed since, had to halve this batch: then its first half, or a half of it, is kept."""
-    while run.endpoint.cache and len(keys) > 1:
+    while run.resumed and run.endpoint.cache and len(keys) > 1:
         keys = keys[: (len(keys) + 1) // 2]
         if answer_path(run.endpoint.cache, run.endpoint.url, run.question.text(keys)).is_file():
             return True

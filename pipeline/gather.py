@@ -15,7 +15,7 @@ from hgld.hierarchy.taxonomy import number
 from hgld.pipeline.answers import answer_path
 from hgld.pipeline.batches import CATEGORIES, CLASSES, ITEMS, Question, ask_all
 from hgld.pipeline.heard import Heard, Row
-from hgld.pipeline.sparql import Endpoint, QueryTimeoutError, qid, select
+from hgld.pipeline.sparql import ENTITY, Endpoint, QueryTimeoutError, qid, select
 
 _CANARY = Path(__file__).with_name("canary.rq")
 _COUNTED = ("P31", "P279", "P373", "sitelink")
@@ -124,7 +124,10 @@ def _rounds(
             named = qid(value) if prop in _TO_ITEMS else value
             if not named:
                 continue
-            found.append((qid(uri), intern(prop), intern(named) if prop in _TO_ITEMS else named))
+            # answers are about the keys that were asked, so what follows the prefix is a QID
+            found.append(
+                (uri.removeprefix(ENTITY), intern(prop), intern(named) if prop in _TO_ITEMS else named)
+            )
             if leads(prop):
                 further.add(named)
         todo = further - asked

@@ -274,11 +274,11 @@ def _parsed(body: str, endpoint: Endpoint) -> Any:
 def _rows(result: Any, columns: Sequence[str], endpoint: Endpoint) -> list[Row]:
     try:
         found = list(result["head"]["vars"])
-        rows = {
-            tuple([row[name]["value"] if name in row else "" for name in columns])
-            for row in result["results"]["bindings"]
-        }
-        _check_text([*found, *chain.from_iterable(rows)])
+        bindings = result["results"]["bindings"]
+        # column by column: a call for each row took as long as its JSON (tests/scale)
+        values = [[row[name]["value"] if name in row else "" for row in bindings] for name in columns]
+        _check_text([*found, *chain.from_iterable(values)])
+        rows = set(zip(*values, strict=True))
     except (KeyError, TypeError, UnicodeEncodeError):
         raise HgldError(f"{endpoint.url}: JSON that is no SPARQL result: {_short(result)}") from None
     if sorted(found) != sorted(columns):

@@ -74,20 +74,20 @@ def categories(folder: Path) -> list[str]:
 
     Raises HgldError that lists every landmark whose category is no name.
     """
-    names: set[str] = set()
+    names: dict[str, str] = {}
     bad = []
     for split in ("train", "index"):
         table = read_parquet(folder / f"{split}_label_to_category.parquet")
         for landmark, text in zip(table["landmark_id"], table["category"], strict=True):
             try:
-                names.add(normalise(text))
+                names[text] = names.get(text) or normalise(text)
             except HgldError as error:
                 bad.append(f"{split} landmark {landmark}: {error}")
     if bad:
         raise HgldError(
             f"{len(bad)} categor{'y' if len(bad) == 1 else 'ies'} that no page can have:\n" + "\n".join(bad)
         )
-    return sorted(names)
+    return sorted(set(names.values()))
 
 
 def fetch(endpoint: Endpoint, names: Iterable[str], soft_redirects: Mapping[str, str] | None = None) -> Facts:
