@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
@@ -128,7 +129,7 @@ def ask_all(endpoint: Endpoint, question: Question, keys: Sequence[str]) -> list
     with ThreadPoolExecutor(endpoint.in_flight) as pool:
         futures = [pool.submit(_answer_or_stop, run, batch) for batch in batches]
         try:
-            return [row for rows in _progress(question.name, futures) for row in rows]
+            return list(chain.from_iterable(_progress(question.name, futures)))
         except BaseException as error:
             endpoint.pace.stop()
             pool.shutdown(wait=True, cancel_futures=True)
