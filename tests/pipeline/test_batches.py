@@ -1,20 +1,25 @@
 """Many keys in few queries: halved where they time out, in parallel, complete or an error, and asked once."""
 
+import csv
+import gzip
 import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
+from hgld.hierarchy.category import normalise
 from hgld.hierarchy.errors import HgldError
 from hgld.pipeline.answers import answer_path, keep, kept
-from hgld.pipeline.batches import CATEGORIES, CLASSES, COLUMNS, ITEMS, LAST, ask_all
+from hgld.pipeline.batches import CATEGORIES, CLASSES, COLUMNS, ITEMS, LAST, _batches, ask_all
 from hgld.pipeline.sparql import ENTITY, Endpoint
 from tests.hostile_server import Answer, HostileServer, Request
 from tests.pipeline.sparql_answers import PATH, TRACE, queries, query
 from tests.pipeline.test_sparql import result
 
+PUBLISHED = Path(__file__).parents[3] / "shared/data/gldv2/train_label_to_hierarchical.part.csv.gz"
 KEYS = [f"Q{number}" for number in range(1, 11)]
 
 
@@ -110,12 +115,22 @@ def test_no_more_than_so_many_are_in_flight_and_the_order_of_the_rows_is_fixed(
 
 def test_queries_stay_small_enough_for_the_server_in_front() -> None:
     keys = ["東京" * 40 + str(number) for number in range(500)]
-    from hgld.pipeline.batches import _batches
-
     batches = list(_batches(CATEGORIES, keys, 500))
     assert [key for batch in batches for key in batch] == keys
     assert max(len(CATEGORIES.text(batch).encode()) for batch in batches) < 66_000
     assert [len(batch) for batch in _batches(ITEMS, KEYS * 100, 500)] == [500, 500]
+
+
+def test_real_names_are_short_enough_for_full_batches() -> None:
+    """So 203,094 categories are 407 queries of this kind; tests/scale counts those of all kinds."""
+    if not PUBLISHED.is_file():
+        pytest.skip(f"the published categories ({PUBLISHED.name}) are not at hand")
+    with gzip.open(PUBLISHED, "rt", encoding="utf-8", newline="") as lines:
+        names = sorted(normalise(row["category"]) for row in csv.DictReader(lines))
+    batches = list(_batches(CATEGORIES, names, 500))
+    assert (len(names), len(batches)) == (9689, 20)
+    # Jetty, in front of the public endpoint, refuses larger forms
+    assert max(len(urlencode({"query": CATEGORIES.text(batch)})) for batch in batches) < 200_000
 
 
 def test_the_first_fatal_error_ends_the_run_and_what_was_answered_is_kept(

@@ -43,6 +43,12 @@ def _wrong_span(request: object, server: HostileServer) -> Answer:
     return Answer(206, BODY[7:], {"Content-Range": f"bytes 7-{len(BODY) - 1}/{len(BODY)}"})
 
 
+def _shifted(request: object, server: HostileServer) -> Answer:
+    """As many bytes as are asked for from the half on, from a place before it."""
+    span = f"bytes {HALF - 100}-{len(BODY) - 101}/{len(BODY)}"
+    return Answer(206, BODY[HALF - 100 : -100], {"Content-Range": span, "ETag": server.etag(URL)})
+
+
 def _other_tag(request: object, server: HostileServer) -> Answer:
     """A 206 of a version that has another ETag than the one asked for."""
     span = f"bytes 100000-{len(BODY) - 1}/{len(BODY)}"
@@ -87,6 +93,7 @@ FAULTS: dict[str, tuple[Script, str | None]] = {
     ),
     "server ignores Range": ([short_after(HALF), ignoring_range], None),
     "206 from another place": ([short_after(HALF), _wrong_span], None),
+    "206 from a little before": ([short_after(HALF), _shifted], None),
     "206 nobody asked for": ([_wrong_span], "HTTP 206"),
     "changed ETag between parts": ([_changing], None),
     "changed between parts, no ETag": ([Answer(200, b"x" * len(BODY), stop_after=HALF)], None),
@@ -181,7 +188,8 @@ def test_chunks_that_break_off_are_no_file_where_no_md5_tells(server: HostileSer
     "fault",
     [
         "reset in mid-body", "Content-Length too long", "server ignores Range", "206 from another place",
-        "changed ETag between parts", "changed between parts, no ETag", "206 of another version", "416 in mid-file",
+        "206 from a little before", "changed ETag between parts", "changed between parts, no ETag",
+        "206 of another version", "416 in mid-file",
         "chunks that break off", "200 with HTML", "empty body",
     ],
 )  # fmt: skip
