@@ -151,6 +151,19 @@ def test_the_first_fatal_error_ends_the_run_and_what_was_answered_is_kept(
     assert endpoint.pace.kept == asked - 1
 
 
+def test_a_refusal_is_heard_by_all_at_once_and_not_in_its_turn(hostile: HostileServer) -> None:
+    good = echoing()
+
+    def second_is_refused(request: Request, server: HostileServer) -> Answer:
+        server.pause(0.6 if "wd:Q1000 " in query(request) else 0.0)
+        return Answer(403) if "wd:Q1004 " in query(request) else good(request, server)
+
+    endpoint = there(hostile, second_is_refused, in_flight=2)
+    with pytest.raises(HgldError, match="refused"):
+        ask_all(endpoint, CLASSES, [f"Q{number}" for number in range(1000, 1400)])
+    assert len(hostile.requests) == 2
+
+
 def test_a_halved_batch_is_not_asked_whole_again_after_a_kill(hostile: HostileServer, tmp_path: Path) -> None:
     endpoint = there(hostile, echoing(2), batch=8, in_flight=1, cache=tmp_path)
     first = ask_all(endpoint, CLASSES, KEYS)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -64,6 +65,7 @@ def test_rows_are_sorted_and_the_agent_is_named(hostile: HostileServer, endpoint
     assert queries(hostile) == ["SELECT ?item ?label WHERE { }"]
     assert hostile.requests[0].headers["User-Agent"] == "hgld-test (me@museum.be)"
     assert "json" in hostile.requests[0].headers["Accept"]
+    assert hostile.requests[0].headers["Accept-Encoding"] == "gzip"
 
 
 def test_a_compressed_answer_is_unpacked(hostile: HostileServer, endpoint: Endpoint) -> None:
@@ -215,8 +217,10 @@ def test_a_public_endpoint_is_not_asked_without_a_contact(agent: str, good: bool
 )
 def test_a_timeout_is_never_rows(hostile: HostileServer, endpoint: Endpoint, answer: Answer) -> None:
     hostile.always = lambda request, _: answer
+    started = time.monotonic()
     with pytest.raises(QueryTimeoutError):
         select(replace(endpoint, timeout_s=1), "SELECT", COLUMNS)
+    assert time.monotonic() - started < 4
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
