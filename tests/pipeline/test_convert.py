@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from hgld.hierarchy.errors import HgldError
 from hgld.hierarchy.tables import read_parquet
+from hgld.pipeline import convert
 from hgld.pipeline.convert import empty_parquet, to_parquet
 from hgld.pipeline.malformed import SHOWN
 from hgld.pipeline.metadata import TABLES
@@ -85,6 +86,14 @@ def test_neither_row_order_nor_spilling_to_disk_changes_a_byte(tmp_path: Path) -
         files.append(path.with_suffix(".parquet").read_bytes())
     assert files[0] == files[1] == files[2]
     assert read_parquet(tmp_path / "0.parquet")["id"].is_monotonic_increasing
+
+
+def test_a_value_of_many_lines_may_lie_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convert, "_BLOCK", 300)
+    value = "line\n" * 20
+    rows = [f'{number:016x},"{number} {value}",1' for number in range(50)]
+    found = _convert("train", tmp_path / "t.csv", "\n".join(["id,url,landmark_id", *rows, ""]))
+    assert found["url"] == [f"{number} {value}" for number in range(50)]
 
 
 def test_every_malformed_row_is_listed_with_its_line_and_text(tmp_path: Path) -> None:

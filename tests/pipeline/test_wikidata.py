@@ -59,6 +59,17 @@ def test_unknown_values_are_no_classes_and_merged_classes_are_where_they_have_go
     ]  # fmt: skip
 
 
+def test_what_an_answer_leads_to_is_asked_too(endpoint: Endpoint) -> None:
+    """Alone, so that nothing else has these items and classes asked."""
+    topics = fetch(endpoint, ["Lakes of X"])
+    assert topics.item_classes.to_numpy().tolist() == [["Q6414", "Q23397"], ["Q7", "Q16970"]]
+    moved = fetch(endpoint, ["Moved twice"])
+    assert moved.class_edges.to_numpy().tolist()[0] == ["Q23397", "Q501"]
+    assert moved.class_labels.to_numpy().tolist() == [["Q23397", "lake"]]
+    merged = fetch(endpoint, ["Moved"])
+    assert merged.item_classes.to_numpy().tolist() == [["Q25", "Q16970"]]
+
+
 def test_the_class_graph_has_all_edges_above_and_ends_on_a_cycle(endpoint: Endpoint) -> None:
     edges = fetch(endpoint, ["Hoover Dam", "Lake Garda"]).class_edges
     assert set(edges.itertuples(index=False, name=None)) == {
