@@ -17,6 +17,7 @@ from hgld.pipeline.alone import alone
 from hgld.pipeline.fetch import Wanted, fetch_all
 from hgld.pipeline.manifest import Entry
 from hgld.pipeline.source import Source, published_md5
+from hgld.pipeline.transfer import Part, Version
 from tests.fault_table import FaultTable
 from tests.full_disk import full_disk
 from tests.hostile_server import (
@@ -53,6 +54,17 @@ def _other_tag(request: object, server: HostileServer) -> Answer:
     """A 206 of a version that has another ETag than the one asked for."""
     span = f"bytes 100000-{len(BODY) - 1}/{len(BODY)}"
     return Answer(206, b"y" * (len(BODY) - 100_000), {"Content-Range": span, "ETag": '"new"'})
+
+
+def _dated_half(request: object, server: HostileServer) -> Answer:
+    """Half of a version that has a date and no ETag."""
+    return Answer(200, BODY, {"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}, stop_after=HALF)
+
+
+def _of_a_longer_file(request: object, server: HostileServer) -> Answer:
+    """As many bytes as are missing, of a file that is longer than the one that was begun."""
+    span = f"bytes {HALF}-{len(BODY) - 1}/{len(BODY) + 5}"
+    return Answer(206, b"z" * (len(BODY) - HALF), {"Content-Range": span})
 
 
 def _without_length(request: object, server: HostileServer) -> Answer:
@@ -94,6 +106,7 @@ FAULTS: dict[str, tuple[Script, str | None]] = {
     "server ignores Range": ([short_after(HALF), ignoring_range], None),
     "206 from another place": ([short_after(HALF), _wrong_span], None),
     "206 from a little before": ([short_after(HALF), _shifted], None),
+    "206 of a longer file": ([_dated_half, _of_a_longer_file], None),
     "206 nobody asked for": ([_wrong_span], "HTTP 206"),
     "changed ETag between parts": ([_changing], None),
     "changed between parts, no ETag": ([Answer(200, b"x" * len(BODY), stop_after=HALF)], None),
@@ -173,6 +186,15 @@ def test_a_resumed_transfer_asks_for_the_rest_only(server: HostileServer, tmp_pa
     assert (tmp_path / "test.csv").read_bytes() == BODY
 
 
+def test_a_part_that_is_whole_already_is_not_fetched_again(server: HostileServer, tmp_path: Path) -> None:
+    """A run was killed after the last byte, and the server had not said how many there would be."""
+    part = Part(tmp_path / "test.csv")
+    part.begin(Version(None, server.etag(URL)))
+    part.path.write_bytes(BODY)
+    assert _fetch(_source(server), tmp_path).verified
+    assert [one.headers.get("Range") for one in server.asked(URL)] == [f"bytes={len(BODY)}-"]
+
+
 def test_chunks_that_break_off_are_no_file_where_no_md5_tells(server: HostileServer, tmp_path: Path) -> None:
     del server.files[LISTING]
     server.etags[URL] = ""
@@ -189,7 +211,7 @@ def test_chunks_that_break_off_are_no_file_where_no_md5_tells(server: HostileSer
     [
         "reset in mid-body", "Content-Length too long", "server ignores Range", "206 from another place",
         "206 from a little before", "changed ETag between parts", "changed between parts, no ETag",
-        "206 of another version", "416 in mid-file",
+        "206 of another version", "206 of a longer file", "416 in mid-file",
         "chunks that break off", "200 with HTML", "empty body",
     ],
 )  # fmt: skip
