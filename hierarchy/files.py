@@ -4,9 +4,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from hgld.hierarchy.errors import HgldError
@@ -78,16 +77,6 @@ def _sync_tree(folder: Path) -> None:
         if name.is_file():
             with name.open("rb") as handle:
                 os.fsync(handle.fileno())
-
-
-def remove_leftovers(folder: Path, older_than_s: float = 3600.0) -> None:
-    """Remove what runs that were killed while they wrote to `folder` left there; not what may be in use now."""
-    if not folder.is_dir():
-        return
-    for part in folder.glob(".*.part"):
-        with suppress(OSError):
-            if time.time() - part.stat().st_mtime > older_than_s:
-                shutil.rmtree(part)
 
 
 def write_text(text: str, path: Path) -> None:

@@ -67,7 +67,7 @@ def _batches(table: Table, path: Path) -> Iterator[pa.Table]:
         raise HgldError(f"no file {path}") from None
     except pa.ArrowInvalid as error:
         listing = malformed(path, table)
-        if listing.lines:
+        if listing.count:
             raise listing.error() from None
         raise HgldError(f"{path}: not a UTF-8 CSV file: {error}") from None
     except OSError as error:
@@ -77,8 +77,12 @@ def _batches(table: Table, path: Path) -> Iterator[pa.Table]:
 def _check_header(path: Path, header: list[str]) -> None:
     with path.open("rb") as handle:
         line = handle.readline(1 << 12).decode("utf-8-sig", "replace").strip()
-    if next(csv.reader([line]), []) != header:
-        raise HgldError(f"{path}:1: expected the header {','.join(header)}; found {line[:200] or 'nothing'}")
+    try:
+        found = next(csv.reader([line]), [])
+    except csv.Error:  # a line end of a kind that CSV has not
+        found = []
+    if found != header:
+        raise HgldError(f"{path}:1: expected the header {','.join(header)}; found {line[:200]!r}")
 
 
 def _checked(table: Table, path: Path, batch: pa.Table) -> pa.Table:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from hgld.hierarchy.errors import HgldError, suggest
 from hgld.hierarchy.files import replacing, write_text
 from hgld.hierarchy.params import Params
+from hgld.pipeline.alone import alone
 from hgld.pipeline.convert import empty_parquet, to_parquet
-from hgld.pipeline.fetch import Wanted, alone, fetch_all
+from hgld.pipeline.fetch import Wanted, fetch_all
 from hgld.pipeline.metadata import TABLES
 from hgld.pipeline.source import Source
 

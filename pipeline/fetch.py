@@ -1,13 +1,12 @@
 """Many files from GLDv2's server or from a folder laid out like it: room made sure of, in parallel, each verified."""
 
-import fcntl
 import hashlib
 import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, cast
@@ -119,20 +118,38 @@ def _bring(source: Source, plan: _Plan, manifest: Manifest, progress: Progress) 
         md5, sha256 = digests(part.path)
     else:
         progress(part.size)
-        etag, continued = transfer(source, name, part, sure=bool(plan.good), progress=progress)
-        md5, sha256 = digests(part.path)
-        if continued and plan.good and md5 not in plan.good:
-            # the pieces may have been of different versions; the whole is tried once from nothing
-            progress(-part.size)
-            part.discard()
-            etag, _ = transfer(source, name, part, sure=True, progress=progress)
-            md5, sha256 = digests(part.path)
+        etag, md5, sha256 = _transferred(source, plan, part, progress)
     if plan.good and md5 not in plan.good:
-        raise HgldError(_disagreement(source, plan, md5))
+        raise HgldError(_disagreement(source, plan, md5, part.path.stat().st_size))
     with part.path.open("rb") as handle:
         os.fsync(handle.fileno())
     part.finish(target)
     return _entry(source, plan, etag, md5, sha256)
+
+
+def _transferred(source: Source, plan: _Plan, part: Part, progress: Progress) -> tuple[str | None, str, str]:
+    """Bring the part over HTTP: its ETag, MD5 and SHA-256.
+
+    It is brought once more, from nothing, when the transfer went well and the file is wrong all the same in a way that
+    may pass: it came in pieces, which may be of different versions, or its size is not what was announced before (a
+    page that asks to log in, say).
+
+    Raises HgldError when the size is wrong again and there is no MD5 that would tell whether that matters.
+    """
+    name, announced = plan.wanted.name, plan.facts.size
+    for once_more in (True, False):
+        etag, continued = transfer(source, name, part, sure=bool(plan.good), progress=progress)
+        md5, sha256 = digests(part.path)
+        size = part.path.stat().st_size
+        other = announced not in (None, size)
+        if md5 in plan.good or not (other or (continued and plan.good)):
+            break
+        if once_more:
+            progress(-size)
+            part.discard()
+        elif not plan.good:
+            raise HgldError(f"{source.place(name)}: {size:,} bytes came, {announced:,} were announced")
+    return etag, md5, sha256
 
 
 def _entry(source: Source, plan: _Plan, etag: str | None, md5: str, sha256: str) -> Entry:
@@ -140,10 +157,15 @@ def _entry(source: Source, plan: _Plan, etag: str | None, md5: str, sha256: str)
     return Entry(name, source.place(name), size, etag, plan.published, plan.accepted, md5, sha256)
 
 
-def _disagreement(source: Source, plan: _Plan, found: str) -> str:
+def _disagreement(source: Source, plan: _Plan, found: str, size: int) -> str:
     name = plan.wanted.name
     said = f"published is {plan.published}" if plan.published else "none is published"
     accepted = f" and accepted {plan.accepted}" if plan.accepted else ""
+    if plan.facts.size not in (None, size):
+        return (
+            f"{source.place(name)}: MD5 is {found}, {said}{accepted}; {size:,} bytes came and {plan.facts.size:,} were "
+            "announced, twice: something else answers for the source; look what it is, and run the stage again"
+        )
     return (
         f"{source.place(name)}: MD5 is {found}, {said}{accepted}; the file at the source is damaged or was replaced, "
         f"and fetching it again will not help before it is repaired there. If you trust the file as it is: "
@@ -174,34 +196,16 @@ def _make_sure_of_room(plans: list[_Plan], folder: Path) -> None:
     """Raise HgldError when the disk has less room than the files that are still to come."""
     needed = 0
     for one in plans:
-        target = one.wanted.target
-        there = target.stat().st_size if target.is_file() else Part(target).size
-        needed += max((one.facts.size or 0) - there, 0)
+        target, size = one.wanted.target, one.facts.size or 0
+        # a file of another size is an old one, and stays until the new one is whole
+        if not (target.is_file() and target.stat().st_size == size):
+            needed += max(size - Part(target).size, 0)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise HgldError(
             f"{folder}: {needed / 1e9:,.1f} GB are still to come and the disk has {free / 1e9:,.1f} GB free; "
             "make room, or have fewer files fetched"
         )
-
-
-@contextmanager
-def alone(*folders: Path) -> Iterator[None]:
-    """Hold the folders against other runs (the system lets go when a process dies), and clear what killed runs left.
-
-    Raises HgldError when another run holds one of them.
-    """
-    with ExitStack() as held:
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-            handle = held.enter_context((folder.parent / f".{folder.name}.lock").open("a"))
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise HgldError(f"{folder}: another run writes there; wait for its end") from None
-            for left in [*folder.parent.glob(f".{folder.name}.*.part"), *folder.rglob(".*.part")]:
-                shutil.rmtree(left, ignore_errors=True)
-        yield
 
 
 @contextmanager

@@ -58,14 +58,19 @@ def freeze(heard: Heard, folder: Path, origin: dict[str, Any]) -> None:
 
     origin: what to say of where they come from. Raises HgldError when the folder holds anything else: it would be lost.
     """
-    if folder.is_dir() and (others := sorted({path.name for path in folder.iterdir()} - {FACTS, ORIGIN})):
-        raise HgldError(
-            f"{folder} holds other files ({', '.join(others[:3])}); choose an empty or a new folder"
-        )
+    check_target(folder)
     with replacing(folder, directory=True) as part:
         (part / FACTS).write_bytes(gzip.compress(turtle(heard).encode("utf-8"), mtime=0))
         told = {**origin, "sha256": {FACTS: sha256(part / FACTS)}}
         (part / ORIGIN).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8", newline="\n")
+
+
+def check_target(folder: Path) -> None:
+    """Raise HgldError when `freeze` could not write there; to be asked before an endpoint is, which may take hours."""
+    if folder.is_dir() and (others := sorted({path.name for path in folder.iterdir()} - {FACTS, ORIGIN})):
+        raise HgldError(
+            f"{folder} holds other files ({', '.join(others[:3])}); choose an empty or a new folder"
+        )
 
 
 def origin(folder: Path) -> dict[str, Any] | None:

@@ -9,7 +9,8 @@ from hgld.hierarchy.params import Params
 from hgld.hierarchy.schemas import validated
 from hgld.hierarchy.tables import write_csv, write_parquet
 from hgld.hierarchy.tars import FAULTS, Scan, scan_tar
-from hgld.pipeline.fetch import Wanted, alone, fetch_all
+from hgld.pipeline.alone import alone
+from hgld.pipeline.fetch import Wanted, fetch_all
 from hgld.pipeline.source import Source
 
 

@@ -3,11 +3,11 @@
 import csv
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.files import write_text
 from hgld.pipeline.metadata import EXPECTED, PATTERNS, Table
 
 SHOWN = 20
@@ -25,23 +25,30 @@ class Row(NamedTuple):
 
 
 class Listing:
-    """Bad rows of one file: counted, the first kept to be shown, all of them written beside the file."""
+    """Bad rows of one file: counted, the first kept to be shown; where they are many, all written beside the file."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.full = path, path.with_name(f"{path.name}.malformed.txt")
-        self.lines: list[str] = []
+        self.count, self._shown = 0, list[str]()
 
     def add(self, row: Row, why: str) -> None:
         """One bad row."""
-        self.lines.append(f"{self.path}:{row.line}: {why}: {row.text[:200]!r}")
+        line = f"{self.path}:{row.line}: {why}: {row.text[:200]!r}"
+        self.count += 1
+        if self.count <= SHOWN:
+            self._shown.append(line)
+            return
+        # as they come: it may be every row of millions
+        first = self.count == SHOWN + 1
+        with self.full.open("w" if first else "a", encoding="utf-8", newline="\n") as handle:
+            handle.writelines(f"{one}\n" for one in ([*self._shown, line] if first else [line]))
 
     def error(self) -> HgldError:
-        """All of it as a message; writes the full list when it does not fit."""
-        head = f"{self.path}: {len(self.lines):,} malformed row(s)"
-        if len(self.lines) <= SHOWN:
-            return HgldError("\n".join([f"{head}:", *self.lines]))
-        write_text("\n".join([*self.lines, ""]), self.full)
-        return HgldError("\n".join([f"{head}, all listed in {self.full}; the first:", *self.lines[:SHOWN]]))
+        """All of it as a message, or the first of it and where all is."""
+        head = f"{self.path}: {self.count:,} malformed row(s)"
+        if self.count <= SHOWN:
+            return HgldError("\n".join([f"{head}:", *self._shown]))
+        return HgldError("\n".join([f"{head}, all listed in {self.full}; the first:", *self._shown]))
 
 
 def malformed(path: Path, table: Table) -> Listing:
@@ -82,7 +89,7 @@ def repeated(path: Path, table: Table, keys: set[str]) -> Listing:
 
 def records(path: Path) -> Iterator[Row]:
     """The records after the header; what is no CSV record is given up to the end of its first line."""
-    with path.open("rb") as handle:
+    with path.open("rb") as handle, _any_length():
         next(handle, None)
         waiting: list[str] = []
         number = 2
@@ -97,6 +104,16 @@ def records(path: Path) -> Iterator[Row]:
                 yield row
             del waiting[:used]
             number += used
+
+
+@contextmanager
+def _any_length() -> Iterator[None]:
+    """Csv refuses values of more than 128 KiB; a landmark's images in one cell may be more."""
+    usual = csv.field_size_limit(1 << 30)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(usual)
 
 
 def _record(waiting: list[str], handle: "Iterator[bytes]", number: int) -> tuple[Row, int]:

@@ -130,7 +130,7 @@ class MissingError(HgldError):
 def length(response: requests.Response) -> int | None:
     """The Content-Length that a response announces."""
     text = response.headers.get("Content-Length", "")
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def published_md5(source: Source, name: str) -> str | None:

@@ -17,12 +17,13 @@ import pandas as pd
 
 from hgld.hierarchy.category import normalise
 from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.files import remove_leftovers, sha256, write_text
+from hgld.hierarchy.files import replacing, sha256, write_text
 from hgld.hierarchy.params import Params
 from hgld.hierarchy.schemas import validated
 from hgld.hierarchy.tables import read_parquet, write_parquet
+from hgld.pipeline.alone import alone
 from hgld.pipeline.facts import Facts, facts
-from hgld.pipeline.frozen import digest, freeze, origin
+from hgld.pipeline.frozen import check_target, digest, freeze, origin
 from hgld.pipeline.gather import canary, gather
 from hgld.pipeline.heard import Heard
 from hgld.pipeline.oxigraph import is_rdf, serving
@@ -36,29 +37,36 @@ def run(params: Params, *, refresh: bool = False, freeze_to: Path | None = None)
     """Write `data/PROFILE/wikidata` from the categories of `data/PROFILE/metadata`.
 
     refresh: forget the answers that earlier runs kept. freeze_to: write what was heard there too, see `frozen`.
+
+    Raises HgldError; then `data/PROFILE/wikidata` is what it was, and what was answered is not asked again.
     """
     names = categories(params.data / "metadata")
-    for folder in (params.data / "wikidata", params.data / "wikidata-answers"):
-        remove_leftovers(folder)
     soft = read_soft_redirects(Path(params.wikidata.soft_redirects)) if params.wikidata.soft_redirects else {}
-    with _endpoint(params) as endpoint:
-        counts, date = _trusted(endpoint, params.wikidata.canary if params.wikidata.endpoint else {}, refresh)
-        with _no_collector():
-            heard = gather(endpoint, _asked(names, soft), date)
-            found = facts(heard, names, soft)
-    folder = params.data / "wikidata"
-    for name in TABLES:
-        write_parquet(validated(getattr(found, name), name), folder / f"{name}.parquet")
-    source = {"endpoint": _source(params), "date": date}
-    metrics = coverage(found.items)
-    write_text(_json({**source, **_snapshot(params, found, heard, counts)}), folder / "snapshot.json")
-    write_text(_json(metrics), folder / "metrics.json")
     if freeze_to:
-        freeze(heard, freeze_to, source)
-        print(f"{freeze_to}: the facts, to run from again")
+        check_target(freeze_to)
+    target = params.data / "wikidata"
+    with alone(target, params.data / "wikidata-answers"):
+        with _endpoint(params) as endpoint:
+            least = params.wikidata.canary if params.wikidata.endpoint else {}
+            counts, date = _trusted(endpoint, least, refresh)
+            with _no_collector():
+                heard = gather(endpoint, _asked(names, soft), date)
+                found = facts(heard, names, soft)
+        source, metrics = {"endpoint": _source(params), "date": date}, coverage(found.items)
+        with replacing(target, directory=True) as folder:
+            for name in TABLES:
+                write_parquet(validated(getattr(found, name), name), folder / f"{name}.parquet")
+            snapshot = {**source, **_snapshot(params, found, heard, counts, metrics)}
+            write_text(_json(snapshot), folder / "snapshot.json")
+            write_text(_json(metrics), folder / "metrics.json")
+        if freeze_to:
+            freeze(heard, freeze_to, source)
+            print(f"{freeze_to}: the facts, to run from again")
     ways = ", ".join(f"{own['categories']:,} by {method}" for method, own in metrics["by_method"].items())
-    print(f"{len(names):,} categories: {ways}; {len(found.class_edges):,} edges between classes")
-    print(f"{endpoint.pace.requests:,} queries sent, {endpoint.pace.kept:,} answered from what was kept")
+    print(
+        f"{len(names):,} categories: {ways}; {len(found.class_edges):,} edges between classes\n"
+        f"{endpoint.pace.requests:,} queries sent, {endpoint.pace.kept:,} answered from what was kept"
+    )
 
 
 def categories(folder: Path) -> list[str]:
@@ -66,20 +74,20 @@ def categories(folder: Path) -> list[str]:
 
     Raises HgldError that lists every landmark whose category is no name.
     """
-    names: set[str] = set()
+    names: dict[str, str] = {}
     bad = []
     for split in ("train", "index"):
         table = read_parquet(folder / f"{split}_label_to_category.parquet")
         for landmark, text in zip(table["landmark_id"], table["category"], strict=True):
             try:
-                names.add(normalise(text))
+                names[text] = names.get(text) or normalise(text)
             except HgldError as error:
                 bad.append(f"{split} landmark {landmark}: {error}")
     if bad:
         raise HgldError(
             f"{len(bad)} categor{'y' if len(bad) == 1 else 'ies'} that no page can have:\n" + "\n".join(bad)
         )
-    return sorted(names)
+    return sorted(set(names.values()))
 
 
 def fetch(endpoint: Endpoint, names: Iterable[str], soft_redirects: Mapping[str, str] | None = None) -> Facts:
@@ -179,7 +187,9 @@ def _source(params: Params) -> str:
     return str(frozen["endpoint"]) if frozen else str(asked.endpoint or asked.facts)
 
 
-def _snapshot(params: Params, found: Facts, heard: Heard, counts: Mapping[str, int]) -> dict[str, Any]:
+def _snapshot(
+    params: Params, found: Facts, heard: Heard, counts: Mapping[str, int], metrics: Mapping[str, Any]
+) -> dict[str, Any]:
     """What identifies the facts, and how many they are. The date beside it is the data's own, not the clock's."""
     return {
         "sha256": {path.name: sha256(path) for path in _fact_files(params.wikidata.facts)},
@@ -188,9 +198,7 @@ def _snapshot(params: Params, found: Facts, heard: Heard, counts: Mapping[str, i
         "counts": {
             "categories": int(found.items["category"].nunique()),
             **{name: len(getattr(found, name)) for name in TABLES},
-            "by_method": {
-                method: own["categories"] for method, own in coverage(found.items)["by_method"].items()
-            },
+            "by_method": {method: own["categories"] for method, own in metrics["by_method"].items()},
         },
     }
 

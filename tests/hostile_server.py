@@ -45,6 +45,7 @@ class Answer:
         None  # what Content-Length says; -1: no Content-Length, the end is the closed connection
     )
     stop_after: int | None = None  # so many bytes of the body are sent
+    chunked: bool = False  # sent in chunks, as by servers that do not know the length beforehand
     reset: bool = False  # then a TCP reset instead of an orderly end
     piece: int = 1 << 20  # the body goes out in pieces of this size
     pause_s: float = 0.0  # with a pause before each
@@ -181,7 +182,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for name, value in answer.headers.items():
             self.send_header(name, value)
         length = len(answer.body) if answer.length is None else answer.length
-        if length >= 0 and answer.status != 304:
+        if answer.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        elif length >= 0 and answer.status != 304:
             self.send_header("Content-Length", str(length))
         if length != len(answer.body) or answer.stop_after is not None:
             self.send_header("Connection", "close")
@@ -192,8 +195,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = answer.body[: answer.stop_after]
         for start in range(0, len(body), answer.piece):
             self.server.owner.pause(answer.pause_s)
-            self.wfile.write(body[start : start + answer.piece])
+            piece = body[start : start + answer.piece]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if answer.chunked else piece)
             self.wfile.flush()
+        if answer.chunked and answer.stop_after is None:
+            self.wfile.write(b"0\r\n\r\n")
         if answer.reset:
             # a linger time of 0 makes the close a reset
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -57,6 +57,16 @@ def test_a_body_that_ends_early(hostile: HostileServer, url: str, fault: object)
     connection.close()
 
 
+def test_it_sends_chunks_and_breaks_off_between_them(hostile: HostileServer, url: str) -> None:
+    hostile.script(
+        "/a", Answer(200, BODY, chunked=True, piece=999), Answer(200, BODY, chunked=True, stop_after=999)
+    )
+    whole = requests.get(url, timeout=5)
+    assert (whole.headers["Transfer-Encoding"], whole.content) == ("chunked", BODY)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        requests.get(url, timeout=5)
+
+
 def test_it_drips_and_ignores_ranges(hostile: HostileServer, url: str) -> None:
     hostile.script("/a", dripping(5000, 0.01), ignoring_range)
     assert requests.get(url, timeout=5).content == BODY

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.files import md5, remove_leftovers, replacing, sha256, write_text
+from hgld.hierarchy.files import md5, replacing, sha256, write_text
 
 
 def test_the_new_file_takes_the_place_of_the_old(tmp_path: Path) -> None:
@@ -111,14 +111,3 @@ def test_a_device_and_a_pipe_are_refused_and_a_link_is_followed(tmp_path: Path) 
     (tmp_path / "link").symlink_to("target")
     write_text("x", tmp_path / "link")
     assert (tmp_path / "link").is_symlink() and (tmp_path / "target").read_text() == "x"
-
-
-def test_leftovers_of_killed_runs_go_and_those_of_now_stay(tmp_path: Path) -> None:
-    for name in (".old.x.part", ".new.y.part"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "half").write_text("x")
-    (tmp_path / "table").write_text("x")
-    os.utime(tmp_path / ".old.x.part", (0, 0))
-    remove_leftovers(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".new.y.part", "table"]
-    remove_leftovers(tmp_path / "nowhere")

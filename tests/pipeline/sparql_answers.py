@@ -26,6 +26,8 @@ def passing_on(real_url: str) -> Handler:
     """What the real endpoint answers."""
 
     def handler(request: Request, server: HostileServer) -> Answer:
+        if request.method == "GET":
+            return Answer(400, b"no query")
         kept = {name: request.headers[name] for name in ("Content-Type", "Accept", "User-Agent")}
         with urlopen(HttpRequest(real_url, request.body, kept), timeout=60) as answer:
             return Answer(200, answer.read(), {"Content-Type": answer.headers["Content-Type"]})

@@ -1,20 +1,25 @@
 """Many keys in few queries: halved where they time out, in parallel, complete or an error, and asked once."""
 
+import csv
+import gzip
 import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
+from hgld.hierarchy.category import normalise
 from hgld.hierarchy.errors import HgldError
 from hgld.pipeline.answers import answer_path, keep, kept
-from hgld.pipeline.batches import CATEGORIES, CLASSES, COLUMNS, ITEMS, ask_all
-from hgld.pipeline.sparql import ENTITY, LAST, Endpoint
+from hgld.pipeline.batches import CATEGORIES, CLASSES, COLUMNS, ITEMS, LAST, _batches, ask_all
+from hgld.pipeline.sparql import ENTITY, Endpoint
 from tests.hostile_server import Answer, HostileServer, Request
 from tests.pipeline.sparql_answers import PATH, TRACE, queries, query
 from tests.pipeline.test_sparql import result
 
+PUBLISHED = Path(__file__).parents[3] / "shared/data/gldv2/train_label_to_hierarchical.part.csv.gz"
 KEYS = [f"Q{number}" for number in range(1, 11)]
 
 
@@ -49,6 +54,39 @@ def test_batches_are_halved_until_they_fit_and_the_size_is_learned(hostile: Host
     assert [len(asked_keys(text)) for text in queries(hostile)] == [8, 4, 2, 2, 2, 2, 2]
 
 
+def test_a_busy_hour_does_not_make_the_batches_small_for_ever(hostile: HostileServer) -> None:
+    keys = [f"Q{number}" for number in range(1000, 1400)]
+    slow = iter([2] * 6)
+
+    def busy_at_first(request: Request, server: HostileServer) -> Answer:
+        return echoing(next(slow, 1000))(request, server)  # type: ignore[no-any-return]
+
+    endpoint = there(hostile, busy_at_first, batch=16, in_flight=1)
+    assert len(ask_all(endpoint, CLASSES, keys)) == 400
+    sizes = [len(asked_keys(text)) for text in queries(hostile)]
+    assert sizes[:4] == [16, 8, 4, 2] and sizes[-5:] == [16] * 5
+
+
+def test_an_endpoint_that_can_do_no_more_is_seldom_asked_for_more(hostile: HostileServer) -> None:
+    endpoint = there(hostile, echoing(2), batch=16, in_flight=1)
+    ask_all(endpoint, CLASSES, [f"Q{number}" for number in range(1000, 2600)])
+    sizes = [len(asked_keys(text)) for text in queries(hostile)]
+    assert sizes.count(2) == 800
+    assert len(sizes) - sizes.count(2) < 10
+
+
+def test_one_key_is_asked_again_after_a_timeout_there_is_nothing_smaller(hostile: HostileServer) -> None:
+    endpoint = there(hostile, echoing(), retries=1)
+    hostile.script(PATH, Answer(504))
+    assert ask_all(endpoint, CLASSES, ["Q1"]) == [(ENTITY + "Q1", "label en", "Q1")]
+    assert len(hostile.requests) == 2
+
+
+def test_an_answer_to_another_question_about_the_same_keys_is_none(hostile: HostileServer) -> None:
+    with pytest.raises(HgldError, match="says 'label en' of its keys, which was not asked"):
+        ask_all(there(hostile, echoing()), replace(CLASSES, properties="P279"), KEYS)
+
+
 def test_one_key_that_never_comes_is_named(hostile: HostileServer) -> None:
     with pytest.raises(HgldError, match="no answer in time, even for 'Q1' alone"):
         ask_all(there(hostile, echoing(0)), CLASSES, KEYS[:1])
@@ -77,12 +115,22 @@ def test_no_more_than_so_many_are_in_flight_and_the_order_of_the_rows_is_fixed(
 
 def test_queries_stay_small_enough_for_the_server_in_front() -> None:
     keys = ["東京" * 40 + str(number) for number in range(500)]
-    from hgld.pipeline.batches import _batches
-
     batches = list(_batches(CATEGORIES, keys, 500))
     assert [key for batch in batches for key in batch] == keys
     assert max(len(CATEGORIES.text(batch).encode()) for batch in batches) < 66_000
     assert [len(batch) for batch in _batches(ITEMS, KEYS * 100, 500)] == [500, 500]
+
+
+def test_real_names_are_short_enough_for_full_batches() -> None:
+    """So 203,094 categories are 407 queries of this kind; tests/scale counts those of all kinds."""
+    if not PUBLISHED.is_file():
+        pytest.skip(f"the published categories ({PUBLISHED.name}) are not at hand")
+    with gzip.open(PUBLISHED, "rt", encoding="utf-8", newline="") as lines:
+        names = sorted(normalise(row["category"]) for row in csv.DictReader(lines))
+    batches = list(_batches(CATEGORIES, names, 500))
+    assert (len(names), len(batches)) == (9689, 20)
+    # Jetty, in front of the public endpoint, refuses larger forms
+    assert max(len(urlencode({"query": CATEGORIES.text(batch)})) for batch in batches) < 200_000
 
 
 def test_the_first_fatal_error_ends_the_run_and_what_was_answered_is_kept(
@@ -101,6 +149,19 @@ def test_the_first_fatal_error_ends_the_run_and_what_was_answered_is_kept(
     endpoint = there(hostile, good, cache=tmp_path)
     ask_all(endpoint, CLASSES, KEYS + [f"Q{number}" for number in range(500, 600)])
     assert endpoint.pace.kept == asked - 1
+
+
+def test_a_refusal_is_heard_by_all_at_once_and_not_in_its_turn(hostile: HostileServer) -> None:
+    good = echoing()
+
+    def second_is_refused(request: Request, server: HostileServer) -> Answer:
+        server.pause(0.6 if "wd:Q1000 " in query(request) else 0.0)
+        return Answer(403) if "wd:Q1004 " in query(request) else good(request, server)
+
+    endpoint = there(hostile, second_is_refused, in_flight=2)
+    with pytest.raises(HgldError, match="refused"):
+        ask_all(endpoint, CLASSES, [f"Q{number}" for number in range(1000, 1400)])
+    assert len(hostile.requests) == 2
 
 
 def test_a_halved_batch_is_not_asked_whole_again_after_a_kill(hostile: HostileServer, tmp_path: Path) -> None:

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from hgld.hierarchy.errors import HgldError
 from hgld.hierarchy.tables import read_parquet
+from hgld.pipeline import convert
 from hgld.pipeline.convert import empty_parquet, to_parquet
 from hgld.pipeline.malformed import SHOWN
 from hgld.pipeline.metadata import TABLES
+from tests.full_disk import full_disk
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "gldv2"
 A, B = "00001e1234567890", "ffffffffffffffff"
@@ -86,6 +88,14 @@ def test_neither_row_order_nor_spilling_to_disk_changes_a_byte(tmp_path: Path) -
     assert read_parquet(tmp_path / "0.parquet")["id"].is_monotonic_increasing
 
 
+def test_a_value_of_many_lines_may_lie_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convert, "_BLOCK", 300)
+    value = "line\n" * 20
+    rows = [f'{number:016x},"{number} {value}",1' for number in range(50)]
+    found = _convert("train", tmp_path / "t.csv", "\n".join(["id,url,landmark_id", *rows, ""]))
+    assert found["url"] == [f"{number} {value}" for number in range(50)]
+
+
 def test_every_malformed_row_is_listed_with_its_line_and_text(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
     lines = [
@@ -129,6 +139,13 @@ def test_many_bad_rows_are_all_written_to_a_file(tmp_path: Path) -> None:
     assert not full.exists()
 
 
+def test_a_landmark_of_very_many_images_is_not_taken_for_a_bad_row(tmp_path: Path) -> None:
+    many = " ".join(f"{number:016x}" for number in range(20_000))
+    with pytest.raises(HgldError) as error:
+        _convert("train_clean", tmp_path / "t.csv", f"landmark_id,images\n1,{many}\n2,zz\n")
+    assert "1 malformed row(s)" in str(error.value) and "t.csv:3: images is 'zz'" in str(error.value)
+
+
 def test_all_repeated_keys_are_listed(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
     with pytest.raises(HgldError, match=rf"train\.csv:4: {A} stands in line 2 already"):
@@ -141,12 +158,14 @@ def test_all_repeated_keys_are_listed(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("id,url\n", "expected the header id,url,landmark_id"),
-        ("", "expected the header .* found nothing"),
+        ("", "expected the header .* found ''"),
+        ("id,url,landmark_id\r0,u,1\r", r"expected the header .* found 'id,url,landmark_id\\r0,u,1'"),
+        ("id,url,landmark_id\n".encode("utf-16"), "expected the header"),
         ("id,url,landmark_id\n", "a header and no rows"),
         ("<html><body>Not found</body></html>", "expected the header"),
     ],
 )
-def test_files_that_are_no_table_are_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_files_that_are_no_table_are_refused(tmp_path: Path, text: str | bytes, message: str) -> None:
     with pytest.raises(HgldError, match=message):
         _convert("train", tmp_path / "train.csv", text)
 
@@ -173,3 +192,16 @@ def test_the_real_rows_are_rows(tmp_path: Path, name: str, part: str, rows: int)
     data = gzip.decompress(real.read_bytes()) if part.endswith(".gz") else real.read_bytes()
     (tmp_path / "t.csv").write_bytes(data)
     assert to_parquet(TABLES[name], tmp_path / "t.csv", tmp_path / "t.parquet") == rows
+
+
+@pytest.mark.parametrize("in_memory", [0, 1 << 30])
+def test_a_disk_that_gets_full_leaves_the_old_table(tmp_path: Path, in_memory: int) -> None:
+    path, target = tmp_path / "index.csv", tmp_path / "index.parquet"
+    path.write_text("id\n" + "".join(f"{number * 0x1234567_89ABCD % 2**64:016x}\n" for number in range(9000)))
+    target.write_bytes(b"old")
+    with (
+        full_disk(5000),
+        pytest.raises(HgldError, match=r"cannot write .*what stood there before is unchanged"),
+    ):
+        to_parquet(TABLES["index"], path, target, in_memory)
+    assert target.read_bytes() == b"old" and not list(tmp_path.glob(".*"))

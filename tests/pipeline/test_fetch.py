@@ -3,16 +3,23 @@
 import fcntl
 import hashlib
 import json
+import os
+import shutil
 import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 
 from hgld.hierarchy.errors import HgldError
-from hgld.pipeline.fetch import Wanted, alone, fetch_all
+from hgld.pipeline.alone import alone
+from hgld.pipeline.fetch import Wanted, fetch_all
 from hgld.pipeline.manifest import Entry
 from hgld.pipeline.source import Source, published_md5
+from hgld.pipeline.transfer import Part, Version
 from tests.fault_table import FaultTable
+from tests.full_disk import full_disk
 from tests.hostile_server import (
     Answer,
     Handler,
@@ -37,10 +44,27 @@ def _wrong_span(request: object, server: HostileServer) -> Answer:
     return Answer(206, BODY[7:], {"Content-Range": f"bytes 7-{len(BODY) - 1}/{len(BODY)}"})
 
 
+def _shifted(request: object, server: HostileServer) -> Answer:
+    """As many bytes as are asked for from the half on, from a place before it."""
+    span = f"bytes {HALF - 100}-{len(BODY) - 101}/{len(BODY)}"
+    return Answer(206, BODY[HALF - 100 : -100], {"Content-Range": span, "ETag": server.etag(URL)})
+
+
 def _other_tag(request: object, server: HostileServer) -> Answer:
     """A 206 of a version that has another ETag than the one asked for."""
     span = f"bytes 100000-{len(BODY) - 1}/{len(BODY)}"
     return Answer(206, b"y" * (len(BODY) - 100_000), {"Content-Range": span, "ETag": '"new"'})
+
+
+def _dated_half(request: object, server: HostileServer) -> Answer:
+    """Half of a version that has a date and no ETag."""
+    return Answer(200, BODY, {"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}, stop_after=HALF)
+
+
+def _of_a_longer_file(request: object, server: HostileServer) -> Answer:
+    """As many bytes as are missing, of a file that is longer than the one that was begun."""
+    span = f"bytes {HALF}-{len(BODY) - 1}/{len(BODY) + 5}"
+    return Answer(206, b"z" * (len(BODY) - HALF), {"Content-Range": span})
 
 
 def _without_length(request: object, server: HostileServer) -> Answer:
@@ -65,10 +89,24 @@ FAULTS: dict[str, tuple[Script, str | None]] = {
     "short bodies": ([short_after(HALF), short_after(1000)], None),
     "short bodies without end": ([short_after(1)] * 9, r"the transfer broke off.*tried 3 times"),
     "Content-Length too long": ([Answer(200, BODY, length=len(BODY) + 99)], None),
-    "Content-Length too short": ([Answer(200, BODY, length=HALF)], f"MD5 is .*published is {MD5}"),
+    "Content-Length too short": ([Answer(200, BODY, length=HALF)] * 2, f"MD5 is .*published is {MD5}"),
     "no Content-Length": ([_without_length], None),
+    "a senseless Content-Length": ([Answer(200, BODY, {"Content-Length": "9" * 5000}, length=-1)], None),
+    "in chunks": ([Answer(200, BODY, chunked=True, piece=9999)], None),
+    "chunks that break off": ([Answer(200, BODY, chunked=True, piece=9999, stop_after=HALF)], None),
+    "empty body": ([Answer(200)], None),
+    "truncated with its length": (
+        [Answer(200, BODY[:HALF])] * 2,
+        "170,000 bytes came and 340,000 were announced",
+    ),
+    "wrong bytes of the right length": (
+        [Answer(200, BODY[::-1])],
+        f"MD5 is .*published is {MD5}; the file at",
+    ),
     "server ignores Range": ([short_after(HALF), ignoring_range], None),
     "206 from another place": ([short_after(HALF), _wrong_span], None),
+    "206 from a little before": ([short_after(HALF), _shifted], None),
+    "206 of a longer file": ([_dated_half, _of_a_longer_file], None),
     "206 nobody asked for": ([_wrong_span], "HTTP 206"),
     "changed ETag between parts": ([_changing], None),
     "changed between parts, no ETag": ([Answer(200, b"x" * len(BODY), stop_after=HALF)], None),
@@ -77,7 +115,11 @@ FAULTS: dict[str, tuple[Script, str | None]] = {
     "slow drip, then well": ([dripping(100, 0.3)], None),
     "slow drip without end": ([dripping(100, 0.3)] * 9, "stalled"),
     "silence": ([Answer(200, BODY, piece=HALF, pause_s=1.5)] * 9, r"(?i)timed out"),
-    "200 with HTML": ([Answer(200, b"<html>please log in</html>")], "MD5 is"),
+    "200 with HTML": ([Answer(200, b"<html>please log in</html>")], None),
+    "200 with HTML without end": (
+        [Answer(200, b"<html>please log in</html>")] * 2,
+        "26 bytes came and 340,000 were announced, twice",
+    ),
     "compressed unasked": ([Answer(200, BODY, {"Content-Encoding": "gzip"})], "sent compressed"),
     "redirect to plain http elsewhere": (
         [Answer(302, b"", {"Location": "http://plain.invalid/x"})] * 9,
@@ -127,10 +169,13 @@ def test_every_fault_ends_in_the_right_bytes_or_a_clear_error(
 
 
 def test_retry_after_is_waited_for_by_all(server: HostileServer, tmp_path: Path) -> None:
-    server.script(URL, Answer(429, b"", {"Retry-After": "1"}))
-    _fetch(_source(server), tmp_path)
-    first, second = (one.at for one in server.asked(URL))
-    assert 1.0 <= second - first < 3.0
+    names = [f"a/{number}" for number in range(12)]
+    server.files |= {f"/{name}": BODY for name in names}
+    server.script("/a/3", Answer(429, b"", {"Retry-After": "2"}))
+    fetch_all(_source(server), [Wanted(name, tmp_path / name) for name in names], tmp_path, require_md5=False)
+    told = server.asked("/a/3")[0].at
+    after = [one.at - told for one in server.requests if one.at - told > 0.3]  # others may be on their way
+    assert len(after) > 5 and min(after) >= 1.9
 
 
 def test_a_resumed_transfer_asks_for_the_rest_only(server: HostileServer, tmp_path: Path) -> None:
@@ -142,6 +187,108 @@ def test_a_resumed_transfer_asks_for_the_rest_only(server: HostileServer, tmp_pa
     last = server.asked(URL)[-1]
     assert last.headers["Range"] == f"bytes={HALF}-" and last.headers["If-Range"] == server.etag(URL)
     assert (tmp_path / "test.csv").read_bytes() == BODY
+
+
+def test_a_part_that_is_whole_already_is_not_fetched_again(server: HostileServer, tmp_path: Path) -> None:
+    """A run was killed after the last byte, and the server had not said how many there would be."""
+    part = Part(tmp_path / "test.csv")
+    part.begin(Version(None, server.etag(URL)))
+    part.path.write_bytes(BODY)
+    assert _fetch(_source(server), tmp_path).verified
+    assert [one.headers.get("Range") for one in server.asked(URL)] == [f"bytes={len(BODY)}-"]
+
+
+def test_chunks_that_break_off_are_no_file_where_no_md5_tells(server: HostileServer, tmp_path: Path) -> None:
+    del server.files[LISTING]
+    server.etags[URL] = ""
+    server.script(URL, Answer(200, BODY, chunked=True, stop_after=HALF))
+    with pytest.raises(HgldError, match="broke off"):
+        _fetch(_source(server, retries=0), tmp_path, require_md5=False)
+    assert not (tmp_path / "test.csv").exists()
+    _fetch(_source(server), tmp_path, require_md5=False)
+    assert (tmp_path / "test.csv").read_bytes() == BODY
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "reset in mid-body", "Content-Length too long", "server ignores Range", "206 from another place",
+        "206 from a little before", "changed ETag between parts", "changed between parts, no ETag",
+        "206 of another version", "206 of a longer file", "416 in mid-file",
+        "chunks that break off", "200 with HTML", "empty body",
+    ],
+)  # fmt: skip
+def test_pieces_fit_together_where_no_md5_tells(
+    server: HostileServer, tmp_path: Path, fault_table: FaultTable, fault: str
+) -> None:
+    """As for GLDv2's CSVs: the ETag, the sizes and what a 206 says of itself must do."""
+    del server.files[LISTING]
+    server.script(URL, *FAULTS[fault][0])
+    _fetch(_source(server), tmp_path, require_md5=False)
+    assert (tmp_path / "test.csv").read_bytes() == BODY
+    fault_table.add(
+        "download", f"{fault}, no MD5", f"the right bytes, after {len(server.asked(URL))} request(s)"
+    )
+
+
+@pytest.mark.parametrize("fault", ["no Content-Length", "a senseless Content-Length"])
+def test_a_file_of_unknown_length_is_not_taken_where_no_md5_tells(
+    server: HostileServer, tmp_path: Path, fault: str
+) -> None:
+    del server.files[LISTING]
+    server.script(URL, *FAULTS[fault][0])
+    with pytest.raises(HgldError, match="sent without a length, and no MD5 is published"):
+        _fetch(_source(server), tmp_path, require_md5=False)
+    assert not (tmp_path / "test.csv").exists()
+
+
+def test_where_no_md5_tells_the_size_that_was_announced_does(server: HostileServer, tmp_path: Path) -> None:
+    del server.files[LISTING]
+    page = Answer(200, b"<html>please log in</html>")
+    server.script(URL, page)
+    _fetch(_source(server), tmp_path / "once", require_md5=False)
+    assert (tmp_path / "once/test.csv").read_bytes() == BODY
+    server.script(URL, page, page)
+    with pytest.raises(HgldError, match=r"test\.csv: 26 bytes came, 340,000 were announced"):
+        _fetch(_source(server), tmp_path / "twice", require_md5=False)
+    assert not (tmp_path / "twice/test.csv").exists()
+
+
+def test_a_retry_after_that_is_a_date_is_waited_for(server: HostileServer, tmp_path: Path) -> None:
+    def until(request: object, server: HostileServer) -> Answer:
+        return Answer(503, b"", {"Retry-After": format_datetime(datetime.now(UTC) + timedelta(seconds=3))})
+
+    server.script(URL, until)
+    _fetch(_source(server), tmp_path)
+    first, second = (one.at for one in server.asked(URL))
+    assert 1.5 <= second - first < 5.0  # such a date has no fractions of a second
+
+
+@pytest.mark.parametrize("where", ["http", "folder"])
+def test_a_disk_that_gets_full_is_one_message_and_what_came_is_kept(
+    server: HostileServer, tmp_path: Path, fault_table: FaultTable, where: str
+) -> None:
+    out = tmp_path / "out"
+    source = _source(server) if where == "http" else Source(_folder(tmp_path / "from", MD5))
+    with full_disk(HALF), pytest.raises(HgldError, match=r"test\.csv\.part: File too large") as caught:
+        _fetch(source, out)
+    assert len(server.asked(URL)) == (where == "http")  # to ask again would not help
+    said = str(caught.value).replace(str(tmp_path), "").replace(server.base, "http://server")
+    fault_table.add("download", f"disk full ({where})", f"error: {said}")
+    _fetch(_source(server) if where == "http" else source, out)
+    assert (out / "test.csv").read_bytes() == BODY
+    if where == "http":
+        assert server.asked(URL)[-1].headers["Range"] == f"bytes={HALF}-"
+
+
+def test_room_is_needed_for_a_new_version_beside_the_old_one(server: HostileServer, tmp_path: Path) -> None:
+    _fetch(_source(server), tmp_path)
+    free = shutil.disk_usage(tmp_path).free
+    (tmp_path / "test.csv").write_bytes(b"old")
+    os.truncate(tmp_path / "test.csv", free)  # a hole: it takes no room
+    server.heads = lambda request, _: Answer(200, length=free + (1 << 30))
+    with pytest.raises(HgldError, match="GB are still to come"):
+        _fetch(_source(server), tmp_path)
 
 
 def test_without_a_validator_and_an_md5_nothing_is_continued(server: HostileServer, tmp_path: Path) -> None:

@@ -53,6 +53,18 @@ def test_a_damaged_tar_stops_the_stage_before_it_is_used(params: Params) -> None
     assert not (params.data / "images" / "images.parquet").exists()
 
 
+def test_a_tar_without_a_published_md5_wants_one(params: Params) -> None:
+    Path("source/md5sum/test/md5.images_000.txt").unlink()
+    with pytest.raises(
+        HgldError, match=r"no MD5 is published for it; .*--accept-md5 test/images_000\.tar=MD5"
+    ):
+        run(params)
+    run(
+        params,
+        {"test/images_000.tar": hashlib.md5(Path("source/test/images_000.tar").read_bytes()).hexdigest()},
+    )
+
+
 def _publish(tar: str) -> str:
     """Publish the MD5 that a tar of the source has now."""
     digest = hashlib.md5(Path("source", tar).read_bytes()).hexdigest()

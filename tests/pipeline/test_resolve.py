@@ -7,6 +7,7 @@ import pytest
 
 from hgld.hierarchy.errors import HgldError
 from hgld.pipeline.gather import gather
+from hgld.pipeline.heard import Heard
 from hgld.pipeline.oxigraph import serving
 from hgld.pipeline.resolve import Match, ends, read_soft_redirects, resolve, soft_targets
 from hgld.pipeline.sparql import Endpoint
@@ -76,6 +77,16 @@ def test_a_table_of_soft_redirects_is_read_whole_or_its_bad_rows_are_listed(tmp_
         HgldError, match=r"(?s)soft\.csv:3: 'A' redirects to 'B' above.*soft\.csv:4: no category"
     ):
         read_soft_redirects(path)
+
+
+@pytest.mark.parametrize(
+    ("badge", "confidence"),
+    [("", "high"), (" Q17437796", "high"), (" Q70893996", "medium"), (" Q70894304", "medium")],
+)
+def test_only_the_badges_of_redirects_cost_confidence(badge: str, confidence: str) -> None:
+    """Q17437796: a featured page."""
+    heard = Heard((("A", f"sitelink{badge}", "Q1"),), (), ())
+    assert resolve(heard, ["A"], {})[0].confidence == confidence
 
 
 def test_mergers_end_wherever_they_end() -> None:

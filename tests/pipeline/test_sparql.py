@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -64,6 +65,7 @@ def test_rows_are_sorted_and_the_agent_is_named(hostile: HostileServer, endpoint
     assert queries(hostile) == ["SELECT ?item ?label WHERE { }"]
     assert hostile.requests[0].headers["User-Agent"] == "hgld-test (me@museum.be)"
     assert "json" in hostile.requests[0].headers["Accept"]
+    assert hostile.requests[0].headers["Accept-Encoding"] == "gzip"
 
 
 def test_a_compressed_answer_is_unpacked(hostile: HostileServer, endpoint: Endpoint) -> None:
@@ -215,8 +217,32 @@ def test_a_public_endpoint_is_not_asked_without_a_contact(agent: str, good: bool
 )
 def test_a_timeout_is_never_rows(hostile: HostileServer, endpoint: Endpoint, answer: Answer) -> None:
     hostile.always = lambda request, _: answer
+    started = time.monotonic()
     with pytest.raises(QueryTimeoutError):
         select(replace(endpoint, timeout_s=1), "SELECT", COLUMNS)
+    assert time.monotonic() - started < 4
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("there", [200, 400, 404, 500, 503])
+def test_an_endpoint_that_has_moved_says_where(
+    hostile: HostileServer, endpoint: Endpoint, status: int, there: int
+) -> None:
+    """A redirected POST arrives as a GET without the query: whatever comes of that is no answer."""
+    hostile.script(PATH, Answer(status, headers={"Location": "/new"}))
+    always(hostile, there, GOOD)
+    with pytest.raises(HgldError, match=rf"{PATH}: the endpoint has moved to {hostile.base}/new; give that"):
+        select(endpoint, "SELECT", COLUMNS)
+    assert len(hostile.requests) <= 2
+
+
+def test_an_answer_in_chunks_is_whole_or_broken(hostile: HostileServer, endpoint: Endpoint) -> None:
+    """So does the public endpoint send them: without a length."""
+    always(hostile, 200, gzip.compress(GOOD), headers={"Content-Encoding": "gzip"}, chunked=True, piece=7)
+    assert select(endpoint, "SELECT", COLUMNS) == ROWS
+    always(hostile, 200, GOOD, chunked=True, piece=20, stop_after=40)
+    with pytest.raises(HgldError, match="breaks off before its end"):
+        select(endpoint, "SELECT 2", COLUMNS)
 
 
 def test_nobody_there(endpoint: Endpoint) -> None:

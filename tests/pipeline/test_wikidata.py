@@ -59,6 +59,17 @@ def test_unknown_values_are_no_classes_and_merged_classes_are_where_they_have_go
     ]  # fmt: skip
 
 
+def test_what_an_answer_leads_to_is_asked_too(endpoint: Endpoint) -> None:
+    """Alone, so that nothing else has these items and classes asked."""
+    topics = fetch(endpoint, ["Lakes of X"])
+    assert topics.item_classes.to_numpy().tolist() == [["Q6414", "Q23397"], ["Q7", "Q16970"]]
+    moved = fetch(endpoint, ["Moved twice"])
+    assert moved.class_edges.to_numpy().tolist()[0] == ["Q23397", "Q501"]
+    assert moved.class_labels.to_numpy().tolist() == [["Q23397", "lake"]]
+    merged = fetch(endpoint, ["Moved"])
+    assert merged.item_classes.to_numpy().tolist() == [["Q25", "Q16970"]]
+
+
 def test_the_class_graph_has_all_edges_above_and_ends_on_a_cycle(endpoint: Endpoint) -> None:
     edges = fetch(endpoint, ["Hoover Dam", "Lake Garda"]).class_edges
     assert set(edges.itertuples(index=False, name=None)) == {
@@ -190,8 +201,12 @@ def test_frozen_facts_give_the_same_tables_without_the_endpoint(
     with pytest.raises(HgldError, match=r"facts\.ttl\.gz: expected SHA-256 0"):
         wikidata.run(frozen)
     Path("again", "notes.txt").write_text("mine")
-    with pytest.raises(HgldError, match=r"again holds other files \(notes\.txt\)"):
-        wikidata.run(asked, freeze_to=Path("again"))
+    nobody = asked.model_copy(
+        update={"wikidata": asked.wikidata.model_copy(update={"endpoint": "http://x/"})}
+    )
+    for params in (asked, nobody):  # said before anything is asked
+        with pytest.raises(HgldError, match=r"again holds other files \(notes\.txt\)"):
+            wikidata.run(params, freeze_to=Path("again"))
 
 
 def test_two_sources_or_none_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The stage `wikidata` against an endpoint that fails in every way: the right tables, or a clear error and no table."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ import pytest
 from hgld.hierarchy.errors import HgldError
 from hgld.hierarchy.params import Params
 from hgld.pipeline import sparql, wikidata
+from hgld.pipeline.alone import alone
 from hgld.pipeline.oxigraph import serving
 from tests.fault_table import FaultTable
-from tests.hostile_server import Answer, Handler, HostileServer
-from tests.pipeline.sparql_answers import PATH, TRACE, passing_on, queries, shaped, spoiling
+from tests.full_disk import full_disk
+from tests.hostile_server import Answer, Handler, HostileServer, Request
+from tests.pipeline.sparql_answers import PATH, TRACE, passing_on, queries, query, shaped, spoiling
 from tests.pipeline.test_wikidata import FACTS, NAMES, prepared, tables
 
 RIGHT = "the right tables"
@@ -63,6 +66,14 @@ def docked(answer: Any) -> Any:
     return {**answer, "results": {"bindings": answer["results"]["bindings"][:-1]}}
 
 
+def off_topic(answer: Any) -> Any:
+    """As if another question about the same keys were answered."""
+    for row in answer["results"]["bindings"]:
+        if row["property"]["value"] not in ("asked", "zz"):
+            row["property"]["value"] = "P999"
+    return answer
+
+
 def renamed(answer: Any) -> Any:
     return {**answer, "head": {"vars": ["a", "b"]}}
 
@@ -78,9 +89,12 @@ FAULTS = [
     Fault("429 for a day", fixed(429, Retry_After="86400"), "asks to wait 86,400 s", "asks to wait 86,400 s"),
     Fault("403 for the agent", fixed(403), "refused .403. for the user agent", "refused .403. for the user agent"),
     Fault("500", fixed(500, "oops"), RIGHT, "the endpoint failed"),
+    Fault("500 with a Java trace", fixed(500, TRACE), RIGHT, "no answer in time, even for"),
     Fault("503 with Retry-After", fixed(503, Retry_After="0.05"), RIGHT, "answered 503"),
     Fault("504", fixed(504), RIGHT, "no answer in time, even for"),
     Fault("reset in mid-body", lambda url: shaped(url, stop_after=300, reset=True), RIGHT, "reset by peer"),
+    Fault("chunks that break off", lambda url: shaped(url, chunked=True, stop_after=300), RIGHT, "breaks off before"),
+    Fault("in chunks", lambda url: shaped(url, chunked=True, piece=99), RIGHT, RIGHT),
     Fault("short body", cut, RIGHT, "before its end"),
     Fault("Content-Length too large", lambda url: shaped(url, length=1 << 20), RIGHT, "before its end"),
     Fault("Content-Length too small", lambda url: shaped(url, length=200), RIGHT, "broken JSON"),
@@ -93,6 +107,9 @@ FAULTS = [
     Fault("half of the rows", spoiled(halved), RIGHT, "missing from the answer"),
     Fault("all but one row", spoiled(docked), RIGHT, "missing from the answer"),
     Fault("results for other keys", spoiled(others), RIGHT, "which was not asked"),
+    Fault("results for another question", spoiled(off_topic), RIGHT, "P999.*not the answer to this query"),
+    Fault("moved: 301", fixed(301, Location="/new"), "has moved to .*/new", "has moved to .*/new"),
+    Fault("moved: 308", fixed(308, Location="/new"), "has moved to .*/new", "has moved to .*/new"),
     Fault("wrong columns", spoiled(renamed), "the answer has a, b", "the answer has a, b"),
     Fault("lone surrogate", spoiled(surrogate), "JSON that is no SPARQL result", "JSON that is no SPARQL result"),
 ]  # fmt: skip
@@ -156,6 +173,103 @@ def test_a_fault_gives_the_right_tables_or_a_clear_error(
         wikidata.run(params)
         assert tables(folder) == right
     fault_table.add("wikidata", f"{fault.name}, {often}", outcome)
+
+
+@pytest.mark.parametrize("often", ["once", "always"])
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_at_the_count_of_the_statements_is_as_harmless(
+    hostile: HostileServer, real: str, right: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    fault: Fault, often: str,
+) -> None:  # fmt: skip
+    """The first question that an endpoint is asked: before it no answer is trusted."""
+    monkeypatch.chdir(tmp_path)
+    good, bad = passing_on(real), fault.made(real)
+    params = against(hostile, tmp_path)
+    hostile.always = good
+    if often == "once":
+        hostile.script(PATH, bad)
+    else:
+        hostile.always = _when(lambda text: "COUNT(*)" in text, bad, good)
+    try:
+        wikidata.run(params)
+    except HgldError as error:
+        assert getattr(fault, often) != RIGHT or "cannot count its statements" in str(error)
+        assert not (params.data / "wikidata").exists()
+        hostile.always = good
+        wikidata.run(params)
+    assert tables(params.data / "wikidata") == right
+
+
+def _when(holds: Callable[[str], bool], bad: Answer | Handler, good: Handler) -> Handler:
+    def handler(request: Request, server: HostileServer) -> Answer:
+        chosen = bad if holds(query(request)) else good
+        return chosen if isinstance(chosen, Answer) else chosen(request, server)
+
+    return handler
+
+
+def test_counts_that_take_too_long_together_are_asked_one_by_one(
+    hostile: HostileServer, real: str, right: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = against(hostile, tmp_path)
+    many = _when(lambda text: text.count("COUNT(*)") > 1, Answer(200, TRACE.encode()), passing_on(real))
+    hostile.always = many
+    wikidata.run(params)
+    assert sum("COUNT(*)" in text for text in queries(hostile)) == 5
+    assert tables(params.data / "wikidata") == right
+    snapshot = json.loads((params.data / "wikidata/snapshot.json").read_text())
+    assert (snapshot["date"], snapshot["endpoint_counts"]["sitelink"]) == ("2026-01-02T03:04:05Z", 5)
+    few = params.model_copy(
+        update={"wikidata": params.wikidata.model_copy(update={"canary": {"P31": 10**9}})}
+    )
+    for _ in range(2):  # a count that is too low is not kept: an endpoint may get better
+        asked = len(hostile.requests)
+        with pytest.raises(HgldError, match="too few statements"):
+            wikidata.run(few)
+    assert len(hostile.requests) == asked + 6
+
+
+def test_two_runs_at_once_are_refused_and_a_failed_one_leaves_the_old_tables(
+    hostile: HostileServer, real: str, right: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    hostile.always = passing_on(real)
+    params = against(hostile, tmp_path)
+    wikidata.run(params)
+    asked = len(hostile.requests)
+    left = params.data / ".wikidata.killed.part"
+    left.mkdir()
+    with (
+        alone(params.data / "wikidata"),
+        pytest.raises(HgldError, match="wikidata: another run writes there"),
+    ):
+        wikidata.run(params, refresh=True)
+    assert len(hostile.requests) == asked and not left.exists()
+    monkeypatch.setattr(wikidata, "coverage", lambda items: {"unfit": object()})
+    with pytest.raises((TypeError, KeyError)):
+        wikidata.run(params)
+    assert tables(params.data / "wikidata") == right
+
+
+@pytest.mark.parametrize("room", [100, 1000])
+def test_a_disk_that_gets_full_is_one_message_and_the_tables_are_the_old_ones(
+    hostile: HostileServer, real: str, right: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    fault_table: FaultTable, room: int,
+) -> None:  # fmt: skip
+    """With little room no answer can be kept; with some more the answers can, and the tables cannot be written."""
+    monkeypatch.chdir(tmp_path)
+    hostile.always = passing_on(real)
+    params = against(hostile, tmp_path)
+    with full_disk(room), pytest.raises(HgldError, match=r"cannot write .*File too large") as caught:
+        wikidata.run(params)
+    assert not (params.data / "wikidata").exists()
+    asked = len(hostile.requests)
+    wikidata.run(params)
+    assert tables(params.data / "wikidata") == right
+    assert (len(hostile.requests) > asked) == (room == 100)
+    said = str(caught.value).replace(str(tmp_path), "")
+    fault_table.add("wikidata", f"disk full ({'answers' if room == 100 else 'tables'})", f"error: {said}")
 
 
 def test_a_good_answer_is_asked_once_and_a_refresh_asks_again(

@@ -9,6 +9,7 @@ folder, or in DIR, where what is there already is used again.
 
 import argparse
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -39,12 +40,16 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         source = made_metadata(folder, given.share)
         settings(folder, source, url=None)
-        print(f"{'stage':<12}{'wall s':>9}{'cpu s':>9}{'peak RSS MB':>13}")
+        print(f"{'stage':<12}{'wall s':>9}{'cpu s':>9}{'cpu %':>8}{'peak RSS MB':>13}")
+        measure("download", folder)
+        print("again: nothing is fetched, all is verified and converted")
         measure("download", folder)
         facts = made_graph(folder)
         with serving([facts]) as url:
             settings(folder, source, url)
-            measure("wikidata", folder)
+            before = _children_cpu()
+            own = measure("wikidata", folder)
+        print(f"{'its server':<21}{_children_cpu() - before - own:>9.1f}")
         answers = list((folder / "data" / PROFILE / "wikidata-answers").iterdir())
         print(f"{len(answers):,} queries")
         measure("build", folder)
@@ -87,8 +92,8 @@ def settings(folder: Path, source: Path, url: str | None) -> None:
     yaml.dump(document, folder / "params.yaml")
 
 
-def measure(stage: str, folder: Path) -> None:
-    """Run a stage in `folder` and print what it took; ends the program when it fails."""
+def measure(stage: str, folder: Path) -> float:
+    """Run a stage in `folder` and print what it took; ends the program when it fails. Returns its CPU seconds."""
     command = [sys.executable, "-m", "hgld.cli", stage, "--profile", PROFILE]
     started = time.monotonic()
     pid = os.fork()
@@ -100,7 +105,17 @@ def measure(stage: str, folder: Path) -> None:
     if status:
         sys.exit(f"{stage} ended with {os.waitstatus_to_exitcode(status)}")
     cpu = used.ru_utime + used.ru_stime
-    print(f"{stage:<12}{wall:>9.1f}{cpu:>9.1f}{used.ru_maxrss / 1024:>13,.0f}", flush=True)
+    print(
+        f"{stage:<12}{wall:>9.1f}{cpu:>9.1f}{100 * cpu / wall:>8.0f}{used.ru_maxrss / 1024:>13,.0f}",
+        flush=True,
+    )
+    return cpu
+
+
+def _children_cpu() -> float:
+    """The CPU seconds of all processes that this one started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":
