@@ -302,8 +302,8 @@ def assign(landmarks: Path, endpoint: str, out: Path, user_agent: str, cache: Pa
 def classify(texts: Path, column: str, labelled: Path | None, facts: Path | None, out: Path) -> None:
     """Label any list of class names ("parish church"), names of landmarks, or URLs of Commons categories.
 
-    Writes the columns of TEXTS.csv, then hierarchical_label, score, margin and evidence; one row a row. LABELS.csv
-    holds the names in a column NAME or category. Files may be gzipped.
+    Writes the columns of TEXTS.csv, then hierarchical_label, score, margin, evidence (which kind decided) and because
+    (what was matched); one row a row. LABELS.csv holds the names in a column NAME or category. Files may be gzipped.
     """
     from hgld.pipeline.classify import classify as label
 

@@ -72,13 +72,14 @@ SCORES = {
 class Reading:
     """What a text says: a label (empty: stays open), how sure, how far ahead of the next, and why.
 
-    evidence: the rule and what it matched. A text that no rule reads has the evidence "".
+    rule: one of SCORES, or `open`; "" for a text that no rule reads. evidence: the rule and what it matched.
     """
 
     hierarchical_label: str = ""
     score: float = 0.0
     margin: float = 0.0
     evidence: str = ""
+    rule: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,12 +116,12 @@ class ClassReader:
             return _sure(label, "anchor", f"class {qid}: {name}" if qid else f"label: {name}")
         if words in self.closed:
             qid, name, reason = self.closed[words]
-            return Reading("", 0.0, 0.0, f"open: {name} ({qid}): {reason}")
+            return _open(f"{name} ({qid}): {reason}")
         if self.snapshot and (known := self.snapshot.classes.get(words)):
             return _sure(known.hierarchical_label, "class", known.evidence(self.snapshot.names))
         if one := self.names.get(words):
             if one.role == "open":
-                return Reading("", 0.0, 0.0, f"open: landmarks of the kind '{one.name}' have no label")
+                return _open(f"landmarks of the kind '{one.name}' have no label")
             if one.hierarchical_label:
                 rule = "name" if one.role == "kind" else "general"
                 return _sure(one.hierarchical_label, rule, f"{rule}: {one.name}")
@@ -139,7 +140,7 @@ class ClassReader:
             one, rest = head
             if one.role == "open":
                 if place == 0:
-                    return Reading("", 0.0, 0.0, f"open: landmarks of the kind '{one.name}' have no label")
+                    return _open(f"landmarks of the kind '{one.name}' have no label")
                 continue
             if one.role == "kind":
                 return _sure(one.hierarchical_label, "head", f"head: {one.name}")
@@ -220,7 +221,11 @@ def class_reader(
 
 
 def _sure(label: str, rule: str, evidence: str) -> Reading:
-    return Reading(label, SCORES[rule], SCORES[rule], evidence)
+    return Reading(label, SCORES[rule], SCORES[rule], evidence, rule)
+
+
+def _open(why: str) -> Reading:
+    return Reading("", 0.0, 0.0, f"open: {why}", "open")
 
 
 def _broken(words: Words) -> bool:

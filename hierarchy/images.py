@@ -20,6 +20,12 @@ _UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, Image.Decom
                SyntaxError, ValueError, EOFError, struct.error, MemoryError)  # fmt: skip
 
 
+def no_images() -> pd.DataFrame:
+    """An index (COLUMNS) without a row."""
+    texts = pd.DataFrame({name: pd.Series(dtype="str") for name in COLUMNS[:3]})
+    return texts.assign(**{name: pd.Series(dtype="int64") for name in COLUMNS[3:]})
+
+
 class ImageTars:
     """The images below `folder`, found through the index that the `images` stage wrote.
 
@@ -37,6 +43,9 @@ class ImageTars:
         self._sizes = table["size"].to_numpy(np.int64)
         self._open: dict[str, int] = {}
         self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
     def __contains__(self, image_id: str) -> bool:
         return self._row(image_id) is not None
@@ -57,7 +66,10 @@ class ImageTars:
         """The bytes of one image file. Raises HgldError when the id or its tar is not there."""
         row = self._row(image_id)
         if row is None:
-            raise HgldError(f"image {image_id}: in none of the tars below {self._folder}")
+            raise HgldError(
+                f"image {image_id}: in none of the {len(self._names)} tars below {self._folder}; how many are fetched says "
+                "`images` in params.yaml (hgld images)"
+            )
         tar, size = self._names[self._tars[row]], int(self._sizes[row])
         data = os.pread(self._handle(tar), size, int(self._offsets[row]))
         if len(data) != size:

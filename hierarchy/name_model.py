@@ -235,7 +235,7 @@ def _told(names: Sequence[str], lexicon: Lexicon) -> list[Hints]:
         reading = lexicon.reader.read(name)
         if reading.hierarchical_label:
             found[f"read:{reading.hierarchical_label}"] = 1.0
-            found[f"read:{reading.evidence.split(':')[0].split()[0]}:{reading.hierarchical_label}"] = 1.0
+            found[f"read:{reading.rule}:{reading.hierarchical_label}"] = 1.0
         told.append(found or {"none": 1.0})
     return told
 

@@ -44,7 +44,8 @@ def label_vectors(prompts: Floats, labels: Sequence[str]) -> tuple[list[str], np
     places = np.searchsorted(names, list(labels))
     sums = np.zeros((len(names), prompts.shape[1]))
     np.add.at(sums, places, np.asarray(prompts, dtype=np.float64))
-    return names, sums / np.linalg.norm(sums, axis=1, keepdims=True)
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    return names, np.divide(sums, lengths, out=sums, where=lengths > 0)
 
 
 def mean_probabilities(

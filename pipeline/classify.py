@@ -16,7 +16,7 @@ from hgld.hierarchy.tables import read_csv, read_parquet, write_csv
 from hgld.hierarchy.taxonomy import Taxonomy, load_taxonomy
 from hgld.pipeline.subset import TABLES, is_subset, read_pairs
 
-COLUMNS = ["hierarchical_label", "score", "margin", "evidence"]
+COLUMNS = ["hierarchical_label", "score", "margin", "evidence", "because"]
 
 # a column of the input that has one of our names is kept under this one
 _KEPT = "input_"
@@ -30,7 +30,11 @@ def classify(
     labelled: Path | None = None,
     facts: Path | None = None,
 ) -> str:
-    """Write `texts` with a label, score, margin and evidence for the text in `column`; returns a summary.
+    """Write `texts` with a label, score, margin, evidence and reason for the text in `column`; returns a summary.
+
+    evidence is what decided: `labelled`; `anchor`, `class`, `name`, `general` (a class by its whole name: of the
+    taxonomy, of the snapshot, of the lexicon); `head`, `compound`, `word` (a part of it); `open` (a kind that stays
+    without a label); `class text`, `name model` (the text models); `empty`. because says what was matched.
 
     A text is first looked up: among the names that `labelled` gives a label, then as the name of a class (of the
     taxonomy, of the snapshot in `facts`, of the lexicon). Else, without `labelled`, the English of the text is read,
@@ -50,7 +54,8 @@ def classify(
     result["hierarchical_label"] = [one.hierarchical_label for one in readings]
     result["score"] = [f"{one.score:.4f}" for one in readings]
     result["margin"] = [f"{one.margin:.4f}" for one in readings]
-    result["evidence"] = [one.evidence for one in readings]
+    result["evidence"] = [one.rule for one in readings]
+    result["because"] = [one.evidence for one in readings]
     write_csv(result, out)
     count = int((result["hierarchical_label"] != "").sum())
     return f"{out}: {count} of {len(result)} texts have a label"
@@ -109,7 +114,7 @@ def _labels(path: Path, column: str) -> pd.DataFrame:
 
 
 def _classify(names: Sequence[str], lexicon: Lexicon, known: pd.DataFrame | None) -> list[Reading]:
-    found: dict[str, Reading] = {"": Reading(evidence="empty")}
+    found: dict[str, Reading] = {"": Reading(evidence="no text", rule="empty")}
     given = _given(known) if known is not None else {}
     for name in dict.fromkeys(names):
         reading = given.get(name) or _read(name, lexicon.reader, whole=known is not None)
@@ -125,26 +130,33 @@ def _given(known: pd.DataFrame) -> dict[str, Reading]:
     """The names that the labelled file itself answers: those with one label there."""
     alone = known.drop_duplicates("name", keep=False)
     rows = alone.itertuples(index=False, name=None)
-    return {str(name): Reading(str(label), 1.0, 1.0, "labelled") for name, label in rows}
+    return {
+        str(name): Reading(str(label), 1.0, 1.0, "the labelled file says so", "labelled")
+        for name, label in rows
+    }
 
 
 def _read(name: str, reader: ClassReader, whole: bool) -> Reading | None:
     """What the rules say; whole: only where the name as it stands is the name of a class."""
     reading = reader.name_of_class(name) if whole else reader.read(name)
-    return reading if reading and reading.evidence else None
+    return reading if reading and reading.rule else None
 
 
 def _modelled(names: list[str], lexicon: Lexicon, known: pd.DataFrame | None) -> dict[str, Reading]:
     model: NameModel
     if known is None:
-        model, by = fit([], [], lexicon), "class text"
+        model, rule, by = fit([], [], lexicon), "class text", "the words of the lexicons"
     else:
         model = fit(known["name"].tolist(), known["label"].tolist(), lexicon)
-        by = f"name model of {len(known)} names"
+        rule, by = "name model", f"{len(known)} labelled names"
     columns, scores, margins, seconds = ranked(model.probabilities(names))
     return {
         name: Reading(
-            model.labels[best], float(score), float(margin), f"{by}; next: {model.labels[second].strip()}"
+            model.labels[best],
+            float(score),
+            float(margin),
+            f"{by}; next: {model.labels[second].strip()}",
+            rule,
         )
         for name, best, score, margin, second in zip(names, columns, scores, margins, seconds, strict=True)
     }

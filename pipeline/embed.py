@@ -6,9 +6,8 @@ no landmark of the dataset has is not offered, at full scale it leaves out none 
 keeps out what cannot be there.
 """
 
-import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +19,8 @@ from hgld.hierarchy.images import ImageTars
 from hgld.hierarchy.params import Params
 from hgld.hierarchy.tables import read_parquet, write_csv, write_parquet
 from hgld.pipeline.clip import Clip, Vectors, load
-from hgld.pipeline.landmarks import SPLITS, images
+from hgld.pipeline.landmarks import SPLITS, images, to_judge
 from hgld.pipeline.vectors import embed_images, this_rank
-
-# Enough for a 95 % interval of about 2 points around a measured accuracy.
-CALIBRATION = 2000
 
 
 def run(params: Params) -> None:
@@ -33,46 +29,69 @@ def run(params: Params) -> None:
     What could not be read is in broken.csv. Vectors of earlier runs are taken from `data/P/cache/embed`. Under torchrun
     (`torchrun --nproc-per-node N -m hgld.cli embed`) the ranks share the images, and rank 0 writes.
 
-    Raises HgldError when there is no image at all, or none that can be read.
+    Without any image (no tar was asked for) there is nothing to embed and no CLIP is loaded: vectors have no numbers.
+
+    Raises HgldError when there are images, but none of these categories, or none that can be read.
     """
     settings, rank = params.embed, this_rank()
     labels = read_parquet(params.data / "build" / "labels.parquet", ["category", "hierarchical_label"])
-    wanted = wanted_categories(labels, CALIBRATION)
-    pool = pd.concat([images(params, split)[["id", "category"]] for split in SPLITS])
-    clip = load(settings)
+    wanted = to_judge(labels)
     prompts = prompt_table(labels["hierarchical_label"], settings.prompts)
-    with ImageTars(params.data / "images" / "images.parquet", params.data / "images") as tars:
-        there = pool[pool["category"].isin(wanted)]
-        there = there[[image in tars for image in there["id"]]]
-        chosen = choose_images(there, settings.images_per_landmark)
+    folder = params.data / "images"
+    with ImageTars(folder / "images.parquet", folder) as tars:
+        if not len(tars):
+            print("no images: nothing to embed")
+            _write(params.data / "embed", _nothing(prompts), {"model": "no images", "images": 0})
+            return
+        chosen = choose_images(_there(params, tars, wanted), settings.images_per_landmark)
         if chosen.empty:
-            where = params.data / "images"
-            raise HgldError(f"no image of the {len(wanted)} categories to embed is in the tars of {where}")
-        cache = params.data / "cache" / "embed"
+            raise HgldError(f"no image of the {len(wanted)} categories to embed is in the tars of {folder}")
+        clip, cache = load(settings), params.data / "cache" / "embed"
         vectors, broken = embed_images(clip, tars, chosen["id"], settings.batch, cache, rank)
     if rank.number:
         print(f"rank {rank.number} of {rank.world}: its shards are in {cache}")
         return
     _report(broken, len(chosen))
-    good = ~chosen["id"].isin(broken).to_numpy()
-    with replacing(params.data / "embed", directory=True) as folder:
-        _write_vectors(folder, "images", vectors, chosen[good])
-        _write_vectors(folder, "prompts", _embed_texts(clip, prompts["prompt"], settings.batch), prompts)
-        rows = [(image, reason) for image, reason in sorted(broken.items())]
-        write_csv(pd.DataFrame(rows, columns=["id", "reason"]), folder / "broken.csv")
-        _write_summary(folder / "summary.json", clip, chosen[good], wanted, len(broken))
+    chosen = chosen[~chosen["id"].isin(broken).to_numpy()]
+    texts = _embed_texts(clip, prompts["prompt"], settings.batch)
+    summary = {
+        "model": clip.name,
+        "images": len(chosen),
+        "broken_images": len(broken),
+        "categories": chosen["category"].nunique(),
+        "categories_without_image": len(wanted - set(chosen["category"])),
+    }
+    tables = {"images": (vectors, chosen), "prompts": (texts, prompts)}
+    _write(params.data / "embed", tables, summary, broken)
 
 
-def wanted_categories(labels: pd.DataFrame, calibration: int) -> set[str]:
-    """The unlabelled categories, and up to `calibration` labelled ones: those whose hashes come first.
+def _there(params: Params, tars: ImageTars, wanted: set[str]) -> pd.DataFrame:
+    """The images (id, category) of the wanted categories that the tars have."""
+    pool = pd.concat([images(params, split)[["id", "category"]] for split in SPLITS])
+    pool = pool[pool["category"].isin(wanted)]
+    return pool[[image in tars for image in pool["id"]]]
 
-    A hash is as good as a die and needs no seed: the sample stays the same when other categories come and go.
-    """
-    unlabelled = labels["hierarchical_label"] == ""
-    known = sorted(
-        labels.loc[~unlabelled, "category"], key=lambda name: hashlib.sha256(name.encode()).digest()
-    )
-    return {*labels.loc[unlabelled, "category"], *known[:calibration]}
+
+def _nothing(prompts: pd.DataFrame) -> dict[str, tuple[Vectors, pd.DataFrame]]:
+    """The tables of a world without images: vectors of no numbers."""
+    none = pd.DataFrame({"id": [], "category": []}, dtype="str")
+    return {name: (np.zeros((len(rows), 0), dtype=np.float32), rows)
+            for name, rows in (("images", none), ("prompts", prompts))}  # fmt: skip
+
+
+def _write(
+    target: Path,
+    tables: Mapping[str, tuple[Vectors, pd.DataFrame]],
+    summary: Mapping[str, object],
+    broken: Mapping[str, str] | None = None,
+) -> None:
+    """Write the stage's folder: vectors beside their rows, what could not be read (id → reason), and a summary."""
+    with replacing(target, directory=True) as folder:
+        for name, (vectors, rows) in tables.items():
+            _write_vectors(folder, name, vectors, rows)
+        reasons = pd.DataFrame(sorted((broken or {}).items()), columns=["id", "reason"])
+        write_csv(reasons, folder / "broken.csv")
+        write_text(json.dumps(summary, indent=2) + "\n", folder / "summary.json")
 
 
 def choose_images(pool: pd.DataFrame, most: int) -> pd.DataFrame:
@@ -112,17 +131,6 @@ def _write_vectors(folder: Path, name: str, vectors: Vectors, rows: pd.DataFrame
         )
     np.save(folder / f"{name}.npy", vectors)
     write_parquet(rows, folder / f"{name}.parquet")
-
-
-def _write_summary(path: Path, clip: Clip, chosen: pd.DataFrame, wanted: set[str], broken: int) -> None:
-    summary = {
-        "model": clip.name,
-        "images": len(chosen),
-        "broken_images": broken,
-        "categories": chosen["category"].nunique(),
-        "categories_without_image": len(wanted - set(chosen["category"])),
-    }
-    write_text(json.dumps(summary, indent=2) + "\n", path)
 
 
 def _report(broken: dict[str, str], total: int) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from hgld.hierarchy.errors import HgldError, suggest
+from hgld.hierarchy.images import no_images
 from hgld.hierarchy.params import Params
 from hgld.hierarchy.schemas import validated
 from hgld.hierarchy.tables import write_csv, write_parquet
@@ -18,7 +19,7 @@ def run(params: Params, accept: Mapping[str, str] | None = None) -> None:
     """Fetch the tars that params ask for into `data/P/images`; write `images.parquet` and `faults.csv` beside them.
 
     A tar that is already there with its published MD5 is not fetched again. Nothing is extracted. What is wrong with
-    single members of a tar is in `faults.csv` and stops nothing.
+    single members of a tar is in `faults.csv` and stops nothing. Where no tar is asked for the index has no row.
     accept: file → the MD5 that it may have beside the published one.
 
     Raises HgldError when a tar cannot be had or is damaged.
@@ -43,12 +44,15 @@ def run(params: Params, accept: Mapping[str, str] | None = None) -> None:
         if damaged:
             raise HgldError("\n".join(damaged))
         index, faults = merged(scans)
-        if index.empty:
+        if wanted and index.empty:
             raise HgldError(
                 f"none of the {len(wanted)} tars holds a picture; is {source.base} the right source?"
             )
         write_parquet(validated(index, "images", "the tars' index"), folder / "images.parquet")
         write_csv(faults, folder / "faults.csv")
+    if not wanted:
+        print(f"no tar is asked for (params.yaml: {params.profile}.images): the labels do without images")
+        return
     print(f"{len(wanted)} tars, {len(index):,} images, {len(faults):,} faults")
     for fault in faults.head(10).itertuples():
         print(f"  {fault.tar}: {fault.member}: {fault.fault}")
@@ -59,7 +63,7 @@ def run(params: Params, accept: Mapping[str, str] | None = None) -> None:
 def tar_names(params: Params) -> list[str]:
     """The tars that params ask for, such as `train/images_000.tar`.
 
-    Raises HgldError when that is none, or when one to leave out is not among them.
+    Raises HgldError when one to leave out is not among them.
     """
     settings = params.images
     names = [
@@ -72,17 +76,12 @@ def tar_names(params: Params) -> list[str]:
             raise HgldError(
                 f"params.yaml: {params.profile}.images.leave_out: no tar '{name}' is asked for{suggest(name, names)}"
             )
-    names = [name for name in names if name not in settings.leave_out]
-    if not names:
-        raise HgldError(
-            "params ask for no tar (images.train, images.index and images.test are 0): nothing to do"
-        )
-    return names
+    return [name for name in names if name not in settings.leave_out]
 
 
 def merged(scans: list[Scan]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All images sorted by id, and all faults sorted by tar; an id in two tars is the first one's, and a fault."""
-    index = pd.concat([scan.images for scan in scans if len(scan.images)] or [scans[0].images])
+    index = pd.concat([scan.images for scan in scans if len(scan.images)] or [no_images()])
     twice = index["id"].duplicated()
     again = pd.DataFrame({
         "tar": index["tar"][twice],

@@ -30,6 +30,7 @@ from hgld.pipeline.evidence import (
     of_votes,
     read_pictures,
 )
+from hgld.pipeline.landmarks import to_judge
 from hgld.pipeline.sample.measure import unlabelled_accuracy
 
 Metrics = dict[str, object]
@@ -78,11 +79,10 @@ def run(params: Params) -> None:
 
 
 def gather(params: Params, pictures: Pictures, known: "pd.Series[str]") -> tuple[Told, pd.DataFrame]:
-    """All evidence on the unlabelled categories, and on the known ones whose images were embedded to measure it."""
+    """All evidence on the unlabelled categories, and on some known ones, to measure it."""
     settings, columns = params.refine, {label: place for place, label in enumerate(pictures.labels)}
     labels = read_parquet(params.data / "build" / "labels.parquet", ["category", "hierarchical_label"])
-    unlabelled = set(labels.loc[labels["hierarchical_label"] == "", "category"])
-    categories = sorted({str(one) for one in unlabelled} | set(pictures.categories) & set(labels["category"]))
+    categories = sorted(map(str, to_judge(labels)))
     truth = np.array([columns.get(str(known.get(one, "")), -1) for one in categories], dtype=np.int64)
     words = lexicon(Path(params.build.taxonomy))
     by_class, classes = of_classes(params, categories, pictures.labels, words)

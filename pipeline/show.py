@@ -173,7 +173,7 @@ def _proposal(row: dict[Any, Any] | None, params: Params) -> list[_Line]:
     verdict = "accepted" if sure else "not sure enough"
     wanted = f"wants score {refine.accept_score:g}, margin {refine.accept_margin:g}"
     best = f"{row['hierarchical_label'].strip()}  score {row['score']:.4f}, margin {row['margin']:.4f}"
-    return [_Line("CLIP says", f"{best} over {row['runner_up'].strip()}; {verdict} ({wanted})"),
+    return [_Line("proposal", f"{best} over {row['runner_up'].strip()}; {verdict} ({wanted})"),
             _Line("  from", row["evidence"])]  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def test_a_copy_in_another_process_opens_its_own_files(store: ImageTars) -> None
 
 def test_faults_name_the_picture(store: ImageTars, monkeypatch: pytest.MonkeyPatch) -> None:
     with store:
-        with pytest.raises(HgldError, match=f"image {C}: in none of the tars"):
+        with pytest.raises(HgldError, match=f"image {C}: in none of the 1 tars"):
             store.read(C)
         with pytest.raises(HgldError, match=f"image {B}: not a readable picture"):
             store.image(B)

@@ -35,14 +35,22 @@ def test_class_names_urls_and_names_each_get_a_row_in_their_order(tmp_path):
     table = write(tmp_path / "in.csv", ["n", "text"], [[str(n), text] for n, text in enumerate(texts)])
     classify(table, "text", tmp_path / "out.csv")
     found = read(tmp_path / "out.csv")
-    assert list(found.columns) == ["n", "text", "hierarchical_label", "score", "margin", "evidence"]
+    assert list(found.columns) == [
+        "n",
+        "text",
+        "hierarchical_label",
+        "score",
+        "margin",
+        "evidence",
+        "because",
+    ]
     assert found["text"].tolist() == texts
     labels = found["hierarchical_label"].tolist()
     assert labels[0] == labels[4] == "church"
     assert labels[1] == "" and found["evidence"][1] == "empty"
     assert labels[2:4] == ["lighthouse", "buddhist temple"]
-    assert labels[5] != "" and found["evidence"][5].startswith("class text")
-    assert labels[6] == "" and found["evidence"][6].startswith("open")
+    assert labels[5] != "" and found["evidence"][5] == "class text"
+    assert labels[6] == "" and found["evidence"][6] == "open"
     scores = found["score"].astype(float)
     assert scores.between(0, 1).all() and (found["margin"].astype(float) <= scores).all()
 
@@ -64,7 +72,8 @@ def test_labels_teach_and_empty_ones_are_ignored(tmp_path):
     found = read(tmp_path / "out.csv")
     assert found["hierarchical_label"].tolist() == ["lake", "church", "lake", "lake"]
     assert found["evidence"][2] == "labelled"
-    assert found["evidence"][3].startswith("name model of 24 names")
+    assert found["evidence"][3] == "name model"
+    assert found["because"][3].startswith("24 labelled names; next: ")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +118,8 @@ def test_a_snapshot_gives_the_class_and_its_path(tmp_path):
     classify(table, "name", tmp_path / "out.csv", facts=SHARED / "wikidata")
     row = read(tmp_path / "out.csv").iloc[0]
     assert row["hierarchical_label"] == "school"
-    assert row["evidence"].startswith("class Q") and " → " in row["evidence"]
+    assert row["evidence"] == "class"
+    assert row["because"].startswith("class Q") and " → " in row["because"]
 
 
 @WITH_PUBLISHED

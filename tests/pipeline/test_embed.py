@@ -17,7 +17,8 @@ from hgld.hierarchy.tables import read_csv, read_parquet, write_parquet
 from hgld.hierarchy.tars import scan_tar
 from hgld.pipeline import vectors as shards
 from hgld.pipeline.clip import load
-from hgld.pipeline.embed import choose_images, prompt_table, run, wanted_categories
+from hgld.pipeline.embed import choose_images, prompt_table, run
+from hgld.pipeline.landmarks import to_judge
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -158,10 +159,10 @@ def test_images_that_were_not_fetched_are_passed_over(tiny) -> None:
 
 def test_unlabelled_ones_and_a_sample_of_the_others() -> None:
     labels = pd.DataFrame({"category": list("abcdef"), "hierarchical_label": ["", "x", "x", "", "y", "y"]})
-    wanted = wanted_categories(labels, 2)
+    wanted = to_judge(labels, 2)
     assert len(wanted) == 4
     assert wanted >= {"a", "d"}
-    assert wanted_categories(labels.iloc[::-1], 2) == wanted
+    assert to_judge(labels.iloc[::-1], 2) == wanted
 
 
 def test_the_first_images_by_id_whatever_their_order() -> None:

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from hgld.hierarchy.errors import HgldError
+from hgld.hierarchy.images import no_images
 from hgld.hierarchy.tables import read_parquet, write_parquet
+from hgld.pipeline import embed
 from hgld.pipeline.refine import run
 from hgld.pipeline.sample.measure import unlabelled_accuracy
 
@@ -184,3 +186,16 @@ def test_the_order_of_the_rows_changes_no_byte(embedded) -> None:
         write_parquet(read_parquet(path).iloc[::-1], path)
     run(params)
     assert {path.name: path.read_bytes() for path in (embedded.data / "refine").iterdir()} == first
+
+
+def test_without_any_image_names_and_classes_decide(world) -> None:
+    """No tar was asked for: nothing is embedded, no CLIP is loaded, and the other evidence still proposes."""
+    write_parquet(no_images(), world.data / "images" / "images.parquet")
+    embed.run(world.with_settings("embed", model="not to be loaded"))
+    run(world.params)
+    table = read_parquet(world.data / "refine" / "proposals.parquet").set_index("category")
+    assert table.loc["Unknown Chapel", "hierarchical_label"] == "church"
+    assert table.loc["Unknown Lake", "hierarchical_label"] == "lake"
+    assert set(table["images"]) == {0}
+    assert set(table["source"]) <= {"class", "name"}
+    assert _metrics(world)["ablation"]["image"]["speaks"] == 0.0
