@@ -67,8 +67,8 @@ class ImageTars:
         row = self._row(image_id)
         if row is None:
             raise HgldError(
-                f"image {image_id}: in none of the {len(self._names)} tars below {self._folder}; how many are fetched says "
-                "`images` in params.yaml (hgld images)"
+                f"image {image_id}: in none of the {len(self._names)} tars below {self._folder}; "
+                "`images` in params.yaml says how many are fetched (hgld images)"
             )
         tar, size = self._names[self._tars[row]], int(self._sizes[row])
         data = os.pread(self._handle(tar), size, int(self._offsets[row]))
