@@ -31,7 +31,7 @@ def soft_histogram(place: Tensor, weight: Tensor, bins: int) -> Tensor:
     """
     # maximum and minimum pass half the gradient at a tie, relu none at 0.
     place = torch.minimum(torch.maximum(place, place.new_zeros(())), place.new_tensor(bins - 1.0))
-    left = place.detach().floor().clamp(max=bins - 2).long()
+    left = place.detach().nan_to_num(0.0).floor().clamp(max=bins - 2).long()
     right = place - left
     right = torch.where((right == 0) & (left > 0), right.detach(), right)
     near, far = torch.relu(1.0 - right) * weight, torch.relu(right) * weight
@@ -51,9 +51,9 @@ class _Binned:
     def __post_init__(self) -> None:
         known_reduction(self.reduction)
 
-    def _finish(self, ap: Tensor, positives: Tensor, embeddings: Tensor) -> Tensor:
+    def _finish(self, ap: Tensor, positives: Tensor, embeddings: Tensor, ref: Tensor) -> Tensor:
         """1 - AP, NaN where there is no positive, reduced."""
-        return reduced(torch.where(positives > 0, 1.0 - ap, torch.nan), self.reduction, embeddings)
+        return reduced(torch.where(positives > 0, 1.0 - ap, torch.nan), self.reduction, embeddings, ref)
 
 
 @strict
@@ -93,7 +93,7 @@ class FastAP(_Binned):
         # An empty cut has no hits either: 0 / 1 there, and no NaN in the gradient.
         precision = hits.cumsum(1) / torch.where(items > 0, items, 1.0)
         total = (positive & ranked).sum(1)
-        return self._finish((hits * precision).sum(1) / total.clamp(min=1), total, embeddings)
+        return self._finish((hits * precision).sum(1) / total.clamp(min=1), total, embeddings, ref)
 
 
 @strict
@@ -132,4 +132,4 @@ class SoftBinAP(_Binned):
         total = positive.sum(1)
         # The sum over the bins for |P|, as published: the same value, but on a kink (see soft_histogram) a gradient.
         share = hits / torch.where(total > 0, hits.sum(1), 1.0)[:, None]
-        return self._finish((precision * share).sum(1), total, embeddings)
+        return self._finish((precision * share).sum(1), total, embeddings, ref)

@@ -87,7 +87,7 @@ class BlackBoxAP:
             among = ranks_of(torch.where(positive, 2.0 - ranks, -ranks))
         total = positive.sum(1)
         ap = torch.where(positive, among / ranks, 0.0).sum(1) / (total.to(scores.dtype) + 1e-5)
-        return reduced(torch.where(total > 0, 1.0 - ap, torch.nan), self.reduction, embeddings)
+        return reduced(torch.where(total > 0, 1.0 - ap, torch.nan), self.reduction, embeddings, ref)
 
     def _harder(self, scores: Tensor, positive: Tensor) -> Tensor:
         """The scores with the margin's noise; raises HgldError for noise of another shape."""

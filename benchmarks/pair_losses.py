@@ -57,7 +57,7 @@ class _Pairs:
             query = embeddings.to(wide)
             ref = query if ref_embeddings is embeddings else ref_embeddings.to(wide)
             per_query = self.values(query, labels, ref, ref_labels)
-        return reduced(per_query, self.reduction, embeddings)
+        return reduced(per_query, self.reduction, embeddings, ref_embeddings)
 
 
 def mean_violation(losses: Tensor, rows: Tensor, queries: int) -> Tensor:

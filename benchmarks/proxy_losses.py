@@ -59,7 +59,7 @@ class _Proxies(nn.Module):
         wide = torch.promote_types(torch.promote_types(embeddings.dtype, self.weight.dtype), torch.float32)
         with torch.autocast(embeddings.device.type, enabled=False):
             per_query = self.values(embeddings.to(wide), labels, self.weight.to(wide))
-        return reduced(per_query, self.reduction, embeddings)
+        return reduced(per_query, self.reduction, embeddings, self.weight)
 
     def values(self, embeddings: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
         """Loss per query (B,); embeddings and weight share a dtype, float32 at least."""

@@ -22,7 +22,7 @@ recall, which need no Hrank, SupHRank *is* SupRank.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -32,7 +32,7 @@ from hgld.benchmarks.duplicates import equalised
 from hgld.benchmarks.fused import rank_score
 from hgld.benchmarks.levels import agreement, level_counts, map_relevance, pop_relevance, reaches
 from hgld.benchmarks.ranks import Smooth, SupRank, Surrogate
-from hgld.benchmarks.settings import strict
+from hgld.benchmarks.settings import is_number, strict
 from hgld.hierarchy.errors import HgldError, suggest
 
 REDUCTIONS = ("mean", "none")
@@ -45,14 +45,17 @@ def similarity(embeddings: Tensor, ref_embeddings: Tensor) -> Tensor:
         return embeddings.to(wide) @ ref_embeddings.to(wide).T
 
 
-def reduced(per_query: Tensor, reduction: str, embeddings: Tensor) -> Tensor:
-    """Mean over the defined queries, or the values themselves. per_query (B,) with NaN where undefined."""
+def reduced(per_query: Tensor, reduction: str, embeddings: Tensor, other: Tensor) -> Tensor:
+    """Mean over the defined queries, or the values themselves.
+
+    per_query (B,) with NaN where undefined; embeddings, and the gallery or the proxies that they were held against.
+    """
     if reduction == "none":
         return per_query
     defined = per_query.isnan().logical_not()
     value = torch.where(defined, per_query, 0.0).sum() / defined.sum().clamp(min=1)
-    # Embeddings that are not finite make every query undefined, or so it seems: they must not pass for a loss of 0.
-    return value + embeddings.sum(dtype=value.dtype) * 0.0
+    # What is not finite makes queries undefined, or so it seems: it must not pass for a loss of 0.
+    return value + (embeddings.sum(dtype=value.dtype) + other.detach().sum(dtype=value.dtype)) * 0.0
 
 
 def known_reduction(reduction: str) -> None:
@@ -93,6 +96,9 @@ class _Ranked:
 
     def __post_init__(self) -> None:
         known_reduction(self.reduction)
+        for name in ("offset", "beta", "leak", "gamma"):  # None by default, which says nothing of their kind
+            if (value := getattr(self, name, None)) is not None and not is_number(value):
+                raise HgldError(f"{type(self).__name__}: {name} must be a number, got {value!r}")
         for name in ("tau", "rho", "temp"):
             if getattr(self, name, 1.0) <= 0:
                 raise HgldError(f"{type(self).__name__}: {name} must be above 0, got {getattr(self, name)}")
@@ -119,7 +125,7 @@ class _Ranked:
         depth = agreement(labels, ref_labels)
         scores = equalised(similarity(embeddings, ref_embeddings), ref_embeddings)
         score = self.score(scores, depth, labels.shape[1])
-        return reduced(1.0 - score, self.reduction, embeddings)
+        return reduced(1.0 - score, self.reduction, embeddings, ref_embeddings)
 
 
 def gallery_of(
@@ -159,6 +165,12 @@ class _AP(_Ranked):
         return _defined(rank_score(scores, positive, self.surrogate, table, share), total)
 
 
+def _are_weights(values: object) -> bool:
+    """Whether these can be the weights of the levels."""
+    numbers = isinstance(values, Sequence) and len(values) > 0 and all(map(is_number, values))
+    return numbers and min(values) >= 0 and max(values) > 0  # type: ignore[call-overload]
+
+
 @dataclass(frozen=True, kw_only=True)
 class _HAP(_Ranked):
     alpha: float = 1.0
@@ -174,8 +186,8 @@ class _HAP(_Ranked):
             )
         if (self.relevance == "map") != (self.weights is not None):
             raise HgldError("relevance='map' takes weights=(w_1, .., w_L), coarsest first; 'pop' takes none")
-        if self.weights is not None and not (min(self.weights) >= 0 and max(self.weights) > 0):
-            raise HgldError(f"weights must not be negative, nor all 0; got {tuple(self.weights)}")
+        if self.weights is not None and not _are_weights(self.weights):
+            raise HgldError(f"weights must be a list of numbers from 0 up, not all 0; got {self.weights!r}")
 
     def score(self, scores: Tensor, depth: Tensor, levels: int) -> Tensor:
         counts = level_counts(depth, levels)

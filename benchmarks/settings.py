@@ -8,6 +8,7 @@ of another kind than the default: YAML reads 1e-2 as text, and NaN passes every 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -62,6 +63,11 @@ def strict(cls: type[T]) -> type[T]:
     initialise.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
     cls.__init__ = initialise  # type: ignore[method-assign]
     return cls
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number, and no truth value."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _misfit(default: object, value: object) -> str:

@@ -57,7 +57,9 @@ def told_by_name(
     """
     first = taxonomy.precedences
     said = {qid: reader.read(name) for qid, name in classes.items()}
-    sure = [qid for qid, one in said.items() if one.hierarchical_label and one.score >= SCORES["head"]]
+    sure = [
+        qid for qid, one in said.items() if one.hierarchical_label in first and one.score >= SCORES["head"]
+    ]
     best = min(sure, key=lambda qid: (first[said[qid].hierarchical_label], number(qid)), default=None)
     return (best, said[best]) if best else None
 

@@ -54,6 +54,8 @@ _BREAKS = frozenset(
 _COMPOUND = 5
 # and the least that must stand before it: no "ranch" in "branch"
 _BEFORE = 3
+# what other English and Latin words end with: "borrowing", "collaboratory", "Ludovicus"
+_NO_ENDING = frozenset({"rowing", "laboratory", "vicus"})
 
 # How often each rule is right, on the English labels of the classes of a Wikidata snapshot that lead to a label there
 # (tests/hierarchy/test_class_text.py measures it); the score of what it says.
@@ -195,7 +197,7 @@ class ClassReader:
         """The longest single word of the lexicon that `word` ends with."""
         for start in range(_BEFORE, len(word) - _COMPOUND + 1):
             one = self._known((word[start:],))
-            if one and one.role == "kind":
+            if one and one.role == "kind" and word[start:] not in _NO_ENDING:
                 return one
         return None
 

@@ -98,6 +98,9 @@ def _about(name: str, hints: Hints, label: str) -> dict[str, float]:
     }
     for hint, weight in hints.items():
         *kind, of = hint.split(":")
+        if not kind:  # "none": no word of the name is known
+            found["no hint"] = weight
+            continue
         side = "for" if of == label else "against"
         for key in (side, f"{side} {' '.join(kind)}"):
             found[key] = found.get(key, 0.0) + weight

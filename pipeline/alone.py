@@ -17,12 +17,17 @@ def alone(*folders: Path) -> Iterator[None]:
     """
     with ExitStack() as held:
         for folder in folders:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            handle = held.enter_context((folder.parent / f".{folder.name}.lock").open("a"))
             try:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                handle = held.enter_context((folder.parent / f".{folder.name}.lock").open("a"))
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 raise HgldError(f"{folder}: another run writes there; wait for its end") from None
+            except OSError as error:
+                raise HgldError(
+                    f"{folder}: cannot be written to, or not be locked ({error.strerror}); it needs room on a disk of "
+                    "this machine"
+                ) from None
             for left in [*folder.parent.glob(f".{folder.name}.*.part"), *folder.rglob(".*.part")]:
                 shutil.rmtree(left, ignore_errors=True)
         yield

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hgld.hierarchy.assign import NO_LABEL
+from hgld.hierarchy.assign import NO_LABEL, spellings
 from hgld.hierarchy.category import normalise
 from hgld.hierarchy.class_evidence import told_by_name
 from hgld.hierarchy.class_names import load_class_names
@@ -65,7 +65,7 @@ def assign(
     )  # fmt: skip
     canary(asked, _LEAST)
     found, taxonomy = fetch(asked, names), taxonomy or load_taxonomy()
-    spelled = dict(zip(found.class_labels["qid"], found.class_labels["label"], strict=True))
+    spelled = spellings(dict(zip(found.class_labels["qid"], found.class_labels["label"], strict=True)))
     labels = (
         _read_classes(build(found, taxonomy), spelled, taxonomy)
         .set_index("category")

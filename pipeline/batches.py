@@ -1,7 +1,7 @@
 """Many keys, few queries: asked in batches, several at a time, halved where they time out, complete or an error.
 
-Every query of this kind gives rows (key, property, value), and for each key that it was asked one row whose property
-is `asked`; and one row after all others. So an answer proves that it is whole and that it is the
+Every query of this kind gives rows (key, property, value), for each key that it was asked one row whose property is
+`asked`, and one row without a key, `zz`, that it sorts last. So an answer proves that it is whole and that it is the
 answer to this question: an empty one, one cut short between rows, or that of somebody else's query lacks some of these
 rows, or has others.
 """

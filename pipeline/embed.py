@@ -40,8 +40,9 @@ def run(params: Params) -> None:
     folder = params.data / "images"
     with ImageTars(folder / "images.parquet", folder) as tars:
         if not len(tars):
-            print("no images: nothing to embed")
-            _write(params.data / "embed", _nothing(prompts), {"model": "no images", "images": 0})
+            if not rank.number:
+                print("no images: nothing to embed")
+                _write(params.data / "embed", _nothing(prompts), {"model": "no images", "images": 0})
             return
         chosen = choose_images(_there(params, tars, wanted), settings.images_per_landmark)
         if chosen.empty:

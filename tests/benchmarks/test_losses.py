@@ -146,7 +146,14 @@ def test_agreement_counts_from_the_coarsest() -> None:
         (lambda: LOSSES["sup_ap"](level=True), "level must be a whole number"),
         (lambda: LOSSES["triplet"](semihard=1), "semihard must be true or false"),
         (lambda: LOSSES["sup_ap"](reduction=None), "reduction must be text"),
-        (lambda: LOSSES["sup_hap"](relevance="map", weights=(-0.5, 1.0)), "must not be negative"),
+        (lambda: LOSSES["sup_hap"](relevance="map", weights=(-0.5, 1.0)), "from 0 up"),
+        (
+            lambda: LOSSES["sup_hap"](relevance="map", weights=0.5),
+            "a list of numbers from 0 up, not all 0; got 0.5",
+        ),
+        (lambda: LOSSES["sup_hap"](relevance="map", weights=()), "a list of numbers"),
+        (lambda: LOSSES["sup_hap"](relevance="map", weights=("a",)), "a list of numbers"),
+        (lambda: LOSSES["sup_hap"](offset="1.4"), "offset must be a number, got '1.4'"),
         (
             lambda: LOSSES["sup_ap"]()(*batch(4), batch(4)[0][:, :3], batch(4)[1]),
             "8 wide and ref_embeddings 3",

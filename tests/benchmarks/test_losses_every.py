@@ -289,3 +289,17 @@ def test_csl_margins_are_the_published_ones(levels: int, margins: tuple[float, .
 def test_what_csl_refuses(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(HgldError, match=message):
         example("csl", **settings)
+
+
+@EVERY
+@pytest.mark.parametrize("where", ["query", "other"])
+def test_what_is_not_finite_is_never_a_loss_of_nought(name: str, where: str) -> None:
+    """A network that has diverged must not look as if it had nothing left to learn. other: gallery or proxies."""
+    loss, (query, labels), (gallery, names) = example(name), batch(12), batch(20, seed=1)
+    proxies = loss.weight if isinstance(loss, nn.Module) else None
+    with torch.no_grad():
+        broken = query if where == "query" else gallery if proxies is None else proxies
+        assert isinstance(broken, Tensor)
+        broken[3, 0] = torch.nan
+    value = loss(query, labels) if proxies is not None else loss(query, labels, gallery, names)
+    assert not torch.isfinite(value)

@@ -92,6 +92,8 @@ def test_kinds_of_places_that_nobody_looked_up():
     assert wrong == []
 
 
-@pytest.mark.parametrize("text", ["branch of physics", "directory", "episcopate"])
+@pytest.mark.parametrize(
+    "text", ["branch of physics", "directory", "episcopate", "borrowing", "collaboratory", "Ludovicus"]
+)
 def test_the_end_of_an_english_word_is_no_kind(text):
     assert class_reader(load_class_names(), load_taxonomy()).read(text).hierarchical_label == ""

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 
 from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.images import no_images
 from hgld.hierarchy.tables import read_parquet, write_parquet
-from hgld.pipeline import embed
+from hgld.pipeline import embed, images, queue, release
 from hgld.pipeline.refine import run
 from hgld.pipeline.sample.measure import unlabelled_accuracy
 
@@ -190,7 +189,7 @@ def test_the_order_of_the_rows_changes_no_byte(embedded) -> None:
 
 def test_without_any_image_names_and_classes_decide(world) -> None:
     """No tar was asked for: nothing is embedded, no CLIP is loaded, and the other evidence still proposes."""
-    write_parquet(no_images(), world.data / "images" / "images.parquet")
+    images.run(world.with_settings("images", source=".", train=0, index=0, test=0))
     embed.run(world.with_settings("embed", model="not to be loaded"))
     run(world.params)
     table = read_parquet(world.data / "refine" / "proposals.parquet").set_index("category")
@@ -199,3 +198,7 @@ def test_without_any_image_names_and_classes_decide(world) -> None:
     assert set(table["images"]) == {0}
     assert set(table["source"]) <= {"class", "name"}
     assert _metrics(world)["ablation"]["image"]["speaks"] == 0.0
+    queue.run(world.params)
+    release.run(world.params)
+    labels = read_parquet(world.data / "release" / "labels.parquet").set_index("category")
+    assert labels.loc["Red Chapel", "source"] == "wikidata"
