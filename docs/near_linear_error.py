@@ -55,7 +55,7 @@ def predicted(points: int, steps: float) -> float:
 
 def kernel_error(points: int, steps: float) -> float:
     """Largest error of sigmoid(x / tau) over sources and targets at many places of a grid step."""
-    y = torch.cat([torch.linspace(0, TAU, 41), torch.linspace(0, 0.3, 400)]).double()[None]
+    y = torch.cat([torch.linspace(0, TAU, 41), torch.linspace(0, 0.3, 400)]).double().sort().values[None]
     grid = Grid(y, TAU, Precision(points=points, steps=steps, series=1e-6))
     slot = torch.zeros(y.numel(), dtype=torch.long)
     kernel = torch.sigmoid(grid.lags() / TAU)

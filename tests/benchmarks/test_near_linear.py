@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hgld.benchmarks import fused, ranks
 from hgld.benchmarks.fused import force
-from hgld.benchmarks.kernel_grid import DOUBLE, SINGLE, Grid, fft_length, lagrange
+from hgld.benchmarks.kernel_grid import DOUBLE, GAP, SINGLE, Grid, fft_length, lagrange
 from hgld.benchmarks.losses import LOSSES
 from hgld.benchmarks.near_linear import applies
 from hgld.benchmarks.ranks import Exact, Smooth, SupRank
@@ -211,7 +211,8 @@ def test_without_a_gradient_none_is_computed(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_grid_errs_as_little_as_it_says(precision: Any) -> None:
     """One source at every place of a cell, all distances: the worst error of sigmoid beside points and steps."""
     tau = 0.01
-    y = torch.cat([torch.zeros(1), torch.linspace(0, tau, 101), torch.linspace(0, 0.4, 400)]).double()[None]
+    y = torch.cat([torch.zeros(1), torch.linspace(0, tau, 101), torch.linspace(0, 0.4, 400)]).double()
+    y = y.sort().values[None]
     grid = Grid(y, tau, precision)
     places, slot = grid.every, torch.zeros(y.numel(), dtype=torch.long)
     kernel = torch.sigmoid(grid.lags() / tau)
@@ -222,6 +223,12 @@ def test_the_grid_errs_as_little_as_it_says(precision: Any) -> None:
         (found,) = grid.read(grid.convolved(grid.spread(1, slot, places, mass), [kernel]), slot, places)
         worst = max(worst, float((found - torch.sigmoid((y[0] - y[0, source]) / tau)).abs().max()))
     assert worst < (4e-6 if precision is SINGLE else 2e-11)
+
+
+def test_a_gap_takes_no_nodes() -> None:
+    y = torch.tensor([[0.0, 0.1, 1.9], [0.0, 0.0, 0.2]]).double()
+    assert Grid(y, 0.001, SINGLE).size == 2 * GAP * SINGLE.steps + SINGLE.points
+    assert Grid(y[1:], 0.1, SINGLE).size == 2 * SINGLE.steps + SINGLE.points
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
