@@ -196,8 +196,10 @@ class ClassReader:
     def _compound(self, word: str) -> ClassName | None:
         """The longest single word of the lexicon that `word` ends with."""
         for start in range(_BEFORE, len(word) - _COMPOUND + 1):
+            if word[start:] in _NO_ENDING:
+                return None
             one = self._known((word[start:],))
-            if one and one.role == "kind" and word[start:] not in _NO_ENDING:
+            if one and one.role == "kind":
                 return one
         return None
 
