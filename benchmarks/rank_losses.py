@@ -167,8 +167,9 @@ class _AP(_Ranked):
 
 def _are_weights(values: object) -> bool:
     """Whether these can be the weights of the levels."""
-    numbers = isinstance(values, Sequence) and len(values) > 0 and all(map(is_number, values))
-    return numbers and min(values) >= 0 and max(values) > 0  # type: ignore[call-overload]
+    if not isinstance(values, Sequence) or not values or not all(map(is_number, values)):
+        return False
+    return bool(min(values) >= 0 < max(values))
 
 
 @dataclass(frozen=True, kw_only=True)

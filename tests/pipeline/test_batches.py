@@ -59,7 +59,7 @@ def test_a_busy_hour_does_not_make_the_batches_small_for_ever(hostile: HostileSe
     slow = iter([2] * 6)
 
     def busy_at_first(request: Request, server: HostileServer) -> Answer:
-        return echoing(next(slow, 1000))(request, server)  # type: ignore[no-any-return]
+        return echoing(next(slow, 1000))(request, server)
 
     endpoint = there(hostile, busy_at_first, batch=16, in_flight=1)
     assert len(ask_all(endpoint, CLASSES, keys)) == 400

@@ -152,10 +152,7 @@ def test_another_engine_answers_the_same(question: Question, keys: list[str]) ->
     """rdflib shares no code with the servers: what it finds is what the text says."""
     text = question.text(keys)
     graph = Graph().parse(FACTS, format="turtle")
-    found = {
-        tuple("" if value is None else str(value) for value in row)  # type: ignore[union-attr]
-        for row in graph.query(text)
-    }
+    found = {tuple("" if value is None else str(value) for value in row) for row in graph.query(text)}
     with serving([FACTS]) as url:
         rows = select(Endpoint(url, "test"), text, COLUMNS)
     assert _without_blanks(found) == _without_blanks(set(rows))
