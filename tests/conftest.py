@@ -2,10 +2,15 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.fault_table import FaultTable
 from tests.hostile_server import HostileServer
+
+# A disk or a neighbour may be slow for a moment; no test is about time.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 _TABLE = FaultTable()
 
