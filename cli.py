@@ -38,7 +38,7 @@ class _Commands(click.Group):
                 formatter.write_dl([(name, command.get_short_help_str(90)) for name, command in commands])
 
     def invoke(self, ctx: click.Context) -> Any:
-        from hgld.hierarchy.errors import HgldError
+        from hgld.foundation.errors import HgldError
 
         try:
             return super().invoke(ctx)
@@ -48,7 +48,7 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        from hgld.hierarchy.errors import suggest
+        from hgld.foundation.errors import suggest
 
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             ctx.fail(f"no command '{args[0]}'{suggest(args[0], self.list_commands(ctx))}")
@@ -79,11 +79,11 @@ def _add_stage(name: str, text: str) -> None:
     @main.command(name, help=f"{text} (A stage of dvc.yaml.)", short_help=text)
     @_profile
     def command(profile: str | None, **settings: Any) -> None:
-        from hgld.hierarchy.params import load_params
+        from hgld.foundation.settings import load_params
 
         params = load_params(profile=profile)
-        package = "benchmarks" if name == "train" else "pipeline"
-        importlib.import_module(f"hgld.{package}.{name}").run(params, **settings)
+        folder = "benchmarks.training" if name == "train" else "pipeline.stages"
+        importlib.import_module(f"hgld.{folder}.{name}").run(params, **settings)
 
     if name in ("download", "images"):
         click.option(
@@ -116,8 +116,8 @@ for _name, _text in STAGES.items():
               "facts to commit and to run from again (wikidata.facts in params.yaml).")  # fmt: skip
 def wikidata(profile: str | None, refresh: bool, freeze_to: Path | None) -> None:
     """See its help, which is that of the stage."""
-    from hgld.hierarchy.params import load_params
-    from hgld.pipeline.wikidata import run
+    from hgld.foundation.settings import load_params
+    from hgld.pipeline.stages.wikidata import run
 
     run(load_params(profile=profile), refresh=refresh, freeze_to=freeze_to)
 
@@ -131,8 +131,8 @@ def benchmark(model: Path, out: Path | None, profile: str | None) -> None:
 
     The contract that a checkpoint must fit is in docs/checkpoint.md.
     """
-    from hgld.benchmarks.evaluate import benchmark as score
-    from hgld.hierarchy.params import load_params
+    from hgld.benchmarks.evaluation.benchmark import benchmark as score
+    from hgld.foundation.settings import load_params
 
     click.echo(score(model, load_params(profile=profile), out).text())
 
@@ -168,7 +168,7 @@ def revisited(truth: Path, ranking: Path, distractors: int, as_json: bool, per_q
     (floating). EMBEDDINGS.npz holds `query` and `index`, one row an image in the order of the ground truth; they are
     compared by their cosine. Crop a query to its box before it is embedded.
     """
-    from hgld.benchmarks.protocols import evaluate_revisited
+    from hgld.benchmarks.protocols.evaluate_files import evaluate_revisited
 
     _tell(evaluate_revisited(truth, ranking, distractors=distractors), as_json, per_query)
 
@@ -192,7 +192,7 @@ def retrieval(
     SUBMISSION.csv has the columns id,images: index image ids from best to worst, separated by spaces. SOLUTION.csv is
     retrieval_solution_v2.1.csv: id,images,Usage. Every Public and Private query needs a row; Ignored ones do not count.
     """
-    from hgld.benchmarks.protocols import evaluate_retrieval
+    from hgld.benchmarks.protocols.evaluate_files import evaluate_retrieval
 
     _tell(evaluate_retrieval(submission, solution, k=k, index=index), as_json, per_query)
 
@@ -212,7 +212,7 @@ def recognition(
     SUBMISSION.csv has the columns id,landmarks: a train landmark id and a confidence, separated by a space, or nothing.
     SOLUTION.csv is recognition_solution_v2.1.csv: id,landmarks,Usage.
     """
-    from hgld.benchmarks.protocols import evaluate_recognition
+    from hgld.benchmarks.protocols.evaluate_files import evaluate_recognition
 
     _tell(evaluate_recognition(submission, solution, landmarks=landmarks), as_json, per_query)
 
@@ -226,9 +226,9 @@ def review(annotator: str | None, limit: int | None, profile: str | None) -> Non
 
     Commit that file and run `dvc repro`: the released labels follow. Nothing ever overwrites a verdict.
     """
-    from hgld.hierarchy.params import load_params
-    from hgld.pipeline.review import default_annotator
-    from hgld.pipeline.review import review as start
+    from hgld.foundation.settings import load_params
+    from hgld.pipeline.review.terminal import default_annotator
+    from hgld.pipeline.review.terminal import review as start
 
     start(load_params(profile=profile), annotator or default_annotator(), limit=limit)
 
@@ -241,8 +241,8 @@ def show(key: str, profile: str | None) -> None:
 
     A landmark id may mean one landmark in train and another in index: both are shown.
     """
-    from hgld.hierarchy.params import load_params
-    from hgld.pipeline.show import show as chain
+    from hgld.foundation.settings import load_params
+    from hgld.pipeline.commands.show import show as chain
 
     click.echo(chain(key, load_params(profile=profile)))
 
@@ -258,9 +258,9 @@ def check(strict: bool, profile: str | None) -> None:
     The losses and metrics that params.yaml names are built, in every profile unless one is chosen. The taxonomy is
     held against the class graph of the profile: are labels that may both apply ordered, is each row of any use?
     """
-    from hgld.benchmarks.check import setting_problems
-    from hgld.hierarchy.params import load_params, profiles
-    from hgld.pipeline.curated import curated
+    from hgld.benchmarks.evaluation.check_settings import setting_problems
+    from hgld.foundation.settings import load_params, profiles
+    from hgld.pipeline.commands.check import curated
 
     params = load_params(profile=profile)
     found, text = curated(params, Path("review"), strict=strict)
@@ -285,7 +285,7 @@ def assign(landmarks: Path, endpoint: str, out: Path, user_agent: str, cache: Pa
 
     Writes GLDv2's five columns and the evidence: item, method, candidates, deciding class, path, note.
     """
-    from hgld.pipeline.assign import assign as label
+    from hgld.pipeline.commands.assign import assign as label
 
     click.echo(label(landmarks, endpoint, out, user_agent=user_agent, cache=cache))
 
@@ -305,7 +305,7 @@ def classify(texts: Path, column: str, labelled: Path | None, facts: Path | None
     Writes the columns of TEXTS.csv, then hierarchical_label, score, margin, evidence (which kind decided) and because
     (what was matched); one row a row. LABELS.csv holds the names in a column NAME or category. Files may be gzipped.
     """
-    from hgld.pipeline.classify import classify as label
+    from hgld.pipeline.commands.classify import classify as label
 
     click.echo(label(texts, column, out, labelled=labelled, facts=facts))
 
@@ -332,7 +332,7 @@ def compare(
     """
     import json
 
-    from hgld.pipeline.compare import compare_paths
+    from hgld.pipeline.commands.compare import compare_paths
 
     result = compare_paths(ours, theirs, score=score, evidence=by, out=out)
     click.echo(json.dumps(result.to_dict(), indent=2) if as_json else result.text())
@@ -347,7 +347,7 @@ def serve(facts: tuple[Path, ...], port: int | None) -> None:
     FACTS are Turtle or N-Triples files, folders of them, or a folder with the tables subclass_of.tsv.gz,
     instance_of.tsv.gz, labels_en.tsv.gz and commons_category.tsv.gz.
     """
-    from hgld.pipeline.oxigraph import serving, stop_request
+    from hgld.pipeline.sparql.oxigraph import serving, stop_request
 
     with serving(facts, port) as endpoint:
         stop = stop_request()
@@ -362,8 +362,8 @@ def serve(facts: tuple[Path, ...], port: int | None) -> None:
 @_profile
 def card(only_check: bool, profile: str | None) -> None:
     """Write the numbers of the release into DATA_CARD.md."""
-    from hgld.hierarchy.params import load_params
-    from hgld.pipeline.card import check_card, write_card
+    from hgld.foundation.settings import load_params
+    from hgld.pipeline.commands.card import check_card, write_card
 
     path, params = Path("DATA_CARD.md"), load_params(profile=profile)
     if only_check:
@@ -386,8 +386,8 @@ def graph(out: Path | None, profile: str | None) -> None:
 
     Beside it the class graph with labels and counts as graph.graphml, nodes.parquet and edges.parquet.
     """
-    from hgld.hierarchy.params import load_params
-    from hgld.pipeline.picture import draw
+    from hgld.foundation.settings import load_params
+    from hgld.pipeline.commands.graph import draw
 
     params = load_params(profile=profile)
     click.echo(draw(params, out or params.data / "graph"))

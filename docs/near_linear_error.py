@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hgld.benchmarks.fused import force
-from hgld.benchmarks.kernel_grid import Grid, Precision
 from hgld.benchmarks.losses import LOSSES
+from hgld.benchmarks.ranking.kernel_grid import Grid, Precision
+from hgld.benchmarks.ranking.rank_score import force
 
 OUT = Path(__file__).with_name("near_linear_error.svg")
 POINTS, STEPS = (4, 6, 8, 10, 12, 14, 16), (2.0, 3.0, 5.0)

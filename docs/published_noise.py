@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from hgld.hierarchy.category import normalise
-from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.noise import ARGUABLE, VERDICTS, WRONG, Judged, read_review, share
-from hgld.hierarchy.tables import read_csv
-from hgld.hierarchy.taxonomy import load_taxonomy
+from hgld.foundation.errors import HgldError
+from hgld.foundation.tables import read_csv
+from hgld.hierarchy.comparison.published_noise import ARGUABLE, VERDICTS, WRONG, Judged, read_review, share
+from hgld.hierarchy.taxonomy.commons_category import normalise
+from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 
 HERE = Path(__file__).resolve().parent
 REVIEW, STRATA, PAGE = (HERE / f"published_noise{end}" for end in (".csv", "_strata.csv", ".md"))

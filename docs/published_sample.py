@@ -22,20 +22,20 @@ from textwrap import wrap
 
 import pandas as pd
 
-from hgld.hierarchy.agreement import cohen_kappa
-from hgld.hierarchy.category import normalise
-from hgld.hierarchy.class_names import load_class_names
-from hgld.hierarchy.class_text import class_reader
-from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.name_model import Lexicon, fit_held_out, ranked
-from hgld.hierarchy.name_words import load_name_words
-from hgld.hierarchy.noise import COLUMNS, Case, read_review
-from hgld.hierarchy.shares import percent, wilson
-from hgld.hierarchy.strata import draw, place
-from hgld.hierarchy.tables import read_csv, write_csv
-from hgld.hierarchy.taxonomy import load_taxonomy
-from hgld.pipeline.assign import assign
-from hgld.pipeline.oxigraph import serving
+from hgld.foundation.errors import HgldError
+from hgld.foundation.tables import read_csv, write_csv
+from hgld.hierarchy.comparison.agreement import cohen_kappa
+from hgld.hierarchy.comparison.proportions import percent, wilson
+from hgld.hierarchy.comparison.published_noise import COLUMNS, Case, read_review
+from hgld.hierarchy.comparison.stratified_sampling import draw, place
+from hgld.hierarchy.names.class_names import load_class_names
+from hgld.hierarchy.names.name_classifier import Lexicon, fit_held_out, ranked
+from hgld.hierarchy.names.name_rules import class_reader
+from hgld.hierarchy.names.name_words import load_name_words
+from hgld.hierarchy.taxonomy.commons_category import normalise
+from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
+from hgld.pipeline.commands.assign import assign
+from hgld.pipeline.sparql.oxigraph import serving
 
 HERE = Path(__file__).resolve().parent
 REVIEW, STRATA, FRAME = (HERE / f"published_noise{end}" for end in (".csv", "_strata.csv", "_frame.txt"))

@@ -15,12 +15,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from hgld.hierarchy.tables import read_csv
-from hgld.pipeline.classify import COLUMNS, classify
+from hgld.foundation.tables import read_csv
+from hgld.pipeline.commands.classify import COLUMNS, classify
+from tests.paths import SHARED
 
-PUBLISHED = (
-    Path(__file__).parents[2] / "shared" / "data" / "gldv2" / "train_label_to_hierarchical.part.csv.gz"
-)
+PUBLISHED = SHARED / "gldv2" / "train_label_to_hierarchical.part.csv.gz"
 FOLDS = 5
 
 Row = tuple[str, str]

@@ -7,8 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from hgld.cli import STAGES, main
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.paths import ROOT
 
 
 def _commands(group: click.Group, prefix: str = "") -> list[tuple[str, click.Command]]:

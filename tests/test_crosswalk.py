@@ -7,12 +7,13 @@ import pytest
 from click.testing import CliRunner
 
 from hgld.cli import main
-from hgld.hierarchy.agreement import compare_files
-from hgld.hierarchy.tables import read_csv
-from hgld.pipeline.assign import COLUMNS, EVIDENCE
-from hgld.pipeline.oxigraph import serving
+from hgld.foundation.tables import read_csv
+from hgld.hierarchy.comparison.agreement import compare_files
+from hgld.pipeline.commands.assign import COLUMNS, EVIDENCE
+from hgld.pipeline.sparql.oxigraph import serving
+from tests.paths import SHARED
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = SHARED
 CROSSWALK = DATA / "gldv2" / "crosswalk_wikidata.csv"
 
 pytestmark = pytest.mark.skipif(

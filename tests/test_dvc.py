@@ -9,9 +9,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from hgld.cli import STAGES
-from hgld.hierarchy.params import Params, load_params
+from hgld.foundation.settings import Params, load_params
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 # How files are written, checked and named: a change there does not change what is written.
 FOUNDATION = {
     f"hierarchy/{name}.py" for name in ("errors", "files", "params", "schemas", "tables", "__init__")
@@ -28,7 +28,7 @@ def _stages(file: str) -> dict[str, Any]:
 def _module(stage: str) -> str:
     if stage in MAKERS:
         return MAKERS[stage]
-    return {"train": "benchmarks/train.py", "benchmark": "benchmarks/evaluate.py"}.get(
+    return {"train": "benchmarks/training/train.py", "benchmark": "benchmarks/evaluation/benchmark.py"}.get(
         stage, f"pipeline/{stage}.py"
     )
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.paths import ROOT
+
 PACKAGES = ("hierarchy", "pipeline", "benchmarks")
 MAY_IMPORT = {
     "hierarchy": {"hierarchy"},

@@ -6,7 +6,7 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
-from hgld.hierarchy.errors import HgldError, suggest
+from hgld.foundation.errors import HgldError, suggest
 from hgld.pipeline.sample import (
     scenery,
     shapes_forts,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.tables import read_csv
+from hgld.foundation.errors import HgldError
+from hgld.foundation.tables import read_csv
 from hgld.pipeline.sample.draw import SHAPES, Landmark, shape_of
 from hgld.pipeline.sample.look import seeded
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from hgld.hierarchy.files import replacing, write_text
+from hgld.foundation.files import replacing, write_text
 from hgld.pipeline.sample.captions import LABELS, caption, drawings
 from hgld.pipeline.sample.look import seeded
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from hgld.hierarchy.files import md5, replacing, write_text
-from hgld.hierarchy.tables import write_csv
+from hgld.foundation.files import md5, replacing, write_text
+from hgld.foundation.tables import write_csv
 from hgld.pipeline.sample.draw import draw
 from hgld.pipeline.sample.parallel import in_parallel
 from hgld.pipeline.sample.pictures import Picture, Place, all_pictures, read_places

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
-from hgld.hierarchy.params import Params, load_params
-from hgld.hierarchy.tables import write_parquet
-from hgld.hierarchy.tars import scan_tar
+from hgld.foundation.settings import Params, load_params
+from hgld.foundation.tables import write_parquet
+from hgld.pipeline.acquisition.tar_index import scan_tar
+from tests.paths import ROOT
 
 # category: hierarchical label, natural or human-made, colour, shape
 WORLD = {
@@ -118,7 +119,7 @@ def tiny(params: Params, **train: object) -> Params:
 @pytest.fixture
 def settings() -> Params:
     """The sample profile of the repository, made tiny."""
-    return tiny(load_params(Path(__file__).parents[2] / "params.yaml", "sample"))
+    return tiny(load_params(ROOT / "params.yaml", "sample"))
 
 
 @pytest.fixture

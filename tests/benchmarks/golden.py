@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-FOLDER = Path(__file__).parents[2].parent / "shared" / "data" / "golden"
+from tests.paths import SHARED
+
+FOLDER = SHARED / "golden"
 needs_golden = pytest.mark.skipif(
     not (FOLDER / "golden.npz").exists(), reason=f"no published values in {FOLDER}"
 )

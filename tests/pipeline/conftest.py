@@ -11,12 +11,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hgld.hierarchy.category import category_url
-from hgld.hierarchy.params import Params, load_params
-from hgld.hierarchy.tables import write_parquet
-from hgld.hierarchy.tars import scan_tar
-
-ROOT = Path(__file__).resolve().parents[2]
+from hgld.foundation.settings import Params, load_params
+from hgld.foundation.tables import write_parquet
+from hgld.hierarchy.taxonomy.commons_category import category_url
+from hgld.pipeline.acquisition.tar_index import scan_tar
+from tests.paths import ROOT
 
 # category, train landmark, index landmark, what Wikidata says (item, class, label), colour of its pictures
 LANDMARKS = [
@@ -57,7 +56,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.chdir(tmp_path)
     params = load_params(ROOT / "params.yaml", "sample")
     params = params.model_copy(update={
-        "build": params.build.model_copy(update={"taxonomy": str(ROOT / "hierarchy")}),
+        "build": params.build.model_copy(update={"taxonomy": str(ROOT / "hierarchy/curated")}),
         "refine": params.refine.model_copy(update={"truth": None, "accept_score": 0.6, "accept_margin": 0.3}),
         "queue": params.queue.model_copy(update={"control": 1}),
     })  # fmt: skip

@@ -17,13 +17,13 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from hgld.hierarchy.category import normalise
-from hgld.hierarchy.tables import read_parquet
-from hgld.pipeline.oxigraph import serving
+from hgld.foundation.tables import read_parquet
+from hgld.hierarchy.taxonomy.commons_category import normalise
+from hgld.pipeline.sparql.oxigraph import serving
+from tests.paths import ROOT
 from tests.scale import metadata
 from tests.scale.graph import write_graph
 
-ROOT = Path(__file__).resolve().parents[2]
 PROFILE = "gldv2"
 
 
@@ -88,7 +88,7 @@ def settings(folder: Path, source: Path, url: str | None) -> None:
     document = yaml.load(ROOT / "params.yaml")
     document[PROFILE]["download"]["source"] = str(source)
     document[PROFILE]["wikidata"].update(endpoint=url, pause_s=0, canary={})
-    document[PROFILE]["build"]["taxonomy"] = str(ROOT / "hierarchy")
+    document[PROFILE]["build"]["taxonomy"] = str(ROOT / "hierarchy/curated")
     yaml.dump(document, folder / "params.yaml")
 
 

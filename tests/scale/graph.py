@@ -11,8 +11,9 @@ from itertools import accumulate
 from pathlib import Path
 from urllib.parse import quote
 
-from hgld.hierarchy.taxonomy import load_taxonomy
-from hgld.pipeline.sparql import ENTITY, literal
+from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
+from hgld.pipeline.sparql.client import ENTITY, literal
+from tests.paths import ROOT
 
 CLASSES = 17_000
 _FIRST_CLASS, _FIRST_ITEM = 200_000_000, 300_000_000
@@ -30,7 +31,7 @@ def write_graph(categories: list[str], out: Path, seed: int = 0) -> int:
 
 
 def _graph(categories: list[str], dice: random.Random) -> Iterator[str]:
-    anchors = sorted(load_taxonomy(Path(__file__).parents[2] / "hierarchy").anchors)
+    anchors = sorted(load_taxonomy(ROOT / "hierarchy/curated").anchors)
     classes = [*anchors, *(f"Q{_FIRST_CLASS + n}" for n in range(CLASSES - len(anchors)))]
     yield from _class_graph(classes, len(anchors), dice)
     weights = list(accumulate(1 / (rank + 5) for rank in range(len(classes))))

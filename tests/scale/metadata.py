@@ -37,7 +37,7 @@ def category(number: int) -> str:
 
 def category_url(number: int) -> str:
     """Its URL as GLDv2 writes it."""
-    from hgld.hierarchy.category import category_url as url
+    from hgld.hierarchy.taxonomy.commons_category import category_url as url
 
     return url(category(number))
 

@@ -6,7 +6,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -14,13 +13,14 @@ import pytest
 from rdflib import RDFS, Graph, Literal, Namespace, URIRef
 from rdflib.term import Node
 
-from hgld.hierarchy.assign import routes
-from hgld.hierarchy.graph import class_graph
-from hgld.hierarchy.taxonomy import load_taxonomy
+from hgld.hierarchy.taxonomy.class_graph import class_graph
+from hgld.hierarchy.taxonomy.class_labels import routes
+from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
+from tests.paths import ROOT, SHARED
 
-SAMPLE = Path(__file__).parents[2] / "sources" / "sample"
+SAMPLE = ROOT / "sources" / "sample"
 FACTS = SAMPLE / "wikidata" / "facts.ttl"
-SUBSET = Path(__file__).parents[2].parent / "shared" / "data" / "wikidata"
+SUBSET = SHARED / "wikidata"
 WD = Namespace("http://www.wikidata.org/entity/")
 WDT = Namespace("http://www.wikidata.org/prop/direct/")
 SCHEMA = Namespace("http://schema.org/")

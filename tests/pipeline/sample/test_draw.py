@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.taxonomy import load_taxonomy
+from hgld.foundation.errors import HgldError
+from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.sample.draw import SHAPES, Landmark, draw
 from hgld.pipeline.sample.look import look_of
 

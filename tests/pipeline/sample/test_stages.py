@@ -1,12 +1,12 @@
 """sources/sample/dvc.yaml: each stage depends on every module of the drawing program that its code imports."""
 
 import ast
-from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-REPO = Path(__file__).parents[3]
+from tests.paths import ROOT
+
 PACKAGE = "hgld.pipeline.sample"
 
 
@@ -16,7 +16,7 @@ def _imported(module: str, seen: set[str]) -> set[str]:
     if path in seen:
         return seen
     seen.add(path)
-    for node in ast.walk(ast.parse((REPO / path).read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
             for name in node.names:
                 _imported(name.name, seen)
@@ -27,7 +27,7 @@ def _imported(module: str, seen: set[str]) -> set[str]:
 
 @pytest.mark.parametrize(("stage", "module"), [("draw", "world"), ("clip", "tiny_clip")])
 def test_stages_depend_on_the_code_they_run(stage: str, module: str) -> None:
-    stages = YAML(typ="safe").load((REPO / "sources" / "sample" / "dvc.yaml").read_text(encoding="utf-8"))[
+    stages = YAML(typ="safe").load((ROOT / "sources" / "sample" / "dvc.yaml").read_text(encoding="utf-8"))[
         "stages"
     ]
     assert stages[stage]["desc"] and stages[stage]["wdir"] == "../.."

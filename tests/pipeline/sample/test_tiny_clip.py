@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hgld.hierarchy.files import sha256
+from hgld.foundation.files import sha256
 from hgld.pipeline.sample.captions import LABELS, TEMPLATES, caption, drawings, wordings
 from hgld.pipeline.sample.look import seeded
 from hgld.pipeline.sample.tiny_clip import CONTEXT, NAME, SIDE, Settings, run

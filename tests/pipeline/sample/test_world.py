@@ -11,16 +11,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hgld.hierarchy.errors import HgldError
-from hgld.hierarchy.files import md5, sha256
-from hgld.hierarchy.tables import read_parquet
-from hgld.pipeline.convert import to_parquet
-from hgld.pipeline.metadata import TABLES
+from hgld.foundation.errors import HgldError
+from hgld.foundation.files import md5, sha256
+from hgld.foundation.tables import read_parquet
+from hgld.pipeline.acquisition.csv_to_parquet import to_parquet
+from hgld.pipeline.acquisition.gldv2_tables import TABLES
 from hgld.pipeline.sample.draw import SHAPES
 from hgld.pipeline.sample.pictures import COLUMNS, STRAY_QUERIES, pictures_of, read_places
 from hgld.pipeline.sample.world import run
+from tests.paths import ROOT
 
-REPO = Path(__file__).parents[3]
 ROWS = [
     ("http://commons.wikimedia.org/wiki/Category:%C3%89glise_X", "7", "3", "church", "2", ""),
     ("http://commons.wikimedia.org/wiki/Category:Lake_Y", "3", "12", "lake", "1", "several classes"),
@@ -126,7 +126,7 @@ def test_queries_that_show_nothing_of_the_index(tables: dict[str, pd.DataFrame])
 
 
 def test_the_landmarks_of_the_sample_can_all_be_drawn() -> None:
-    places = read_places(REPO / "sources" / "sample" / "landmarks.csv")
+    places = read_places(ROOT / "sources" / "sample" / "landmarks.csv")
     assert {place.drawn_as for place in places} <= set(SHAPES)
     pictures = [picture for place in places for picture in pictures_of(place)]
     assert 1000 < len(pictures) <= 2000

@@ -1,0 +1,5 @@
+"""The losses by name: `LOSSES["sup_hap"](alpha=1.0)`. Ranks and their surrogates are in `ranking`."""
+
+from hgld.benchmarks.losses.registry import LOSSES, PROXY_LOSSES, Loss, make_loss
+
+__all__ = ["LOSSES", "PROXY_LOSSES", "Loss", "make_loss"]

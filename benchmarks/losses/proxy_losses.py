@@ -1,0 +1,252 @@
+"""Losses against learned proxies: Cluster (normalised softmax), ArcFace, ProxyNCA++, CSL.
+
+Every one is a module whose only parameter is `weight`, (num_classes * centres, dim); give it its own optimiser. The
+embeddings are (B, dim), labels (B, L). A gallery makes no difference: the proxies are the gallery. Every query has its
+proxy, so that none is undefined; a label without a proxy raises HgldError. `seed` fixes the first proxies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from pytorch_metric_learning.losses import ArcFaceLoss, ProxyNCALoss
+from pytorch_metric_learning.reducers import DoNothingReducer
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize, softplus
+
+from hgld.benchmarks.losses.reduction import known_reduction, reduced
+from hgld.benchmarks.losses.strict import strict
+from hgld.benchmarks.ranking.levels import agreement, check_labels
+from hgld.benchmarks.ranking.similarity import similarity
+from hgld.foundation.errors import HgldError
+
+
+class _Proxies(nn.Module):
+    """What the proxy losses share: the proxies, the call, and the checks."""
+
+    weight: nn.Parameter
+
+    def __init__(self, rows: int, dim: int, level: int, reduction: str, seed: int) -> None:
+        super().__init__()
+        known_reduction(reduction)
+        if min(rows, dim) < 1:
+            raise HgldError(
+                f"{type(self).__name__}: num_classes, dim, num_centers must be 1 or more, temperatures above 0"
+            )
+        self.level, self.reduction = level, reduction
+        generator = torch.Generator().manual_seed(seed)
+        self.weight = nn.Parameter(torch.randn(rows, dim, generator=generator) / dim**0.5)
+
+    def forward(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        ref_embeddings: Tensor | None = None,
+        ref_labels: Tensor | None = None,
+    ) -> Tensor:
+        """Mean over the queries, or (B,) with reduction="none"; raises HgldError for a label without a proxy."""
+        check_labels(labels, "labels")
+        if embeddings.dim() != 2 or embeddings.shape[1] != self.weight.shape[1]:
+            raise HgldError(
+                f"{type(self).__name__}: embeddings must be (n, {self.weight.shape[1]}) as the proxies are; "
+                f"got {tuple(embeddings.shape)}"
+            )
+        if len(embeddings) != len(labels):
+            raise HgldError(
+                f"{type(self).__name__}: one row of labels an embedding: got {len(embeddings)} and {len(labels)}"
+            )
+        wide = torch.promote_types(torch.promote_types(embeddings.dtype, self.weight.dtype), torch.float32)
+        with torch.autocast(embeddings.device.type, enabled=False):
+            per_query = self.values(embeddings.to(wide), labels, self.weight.to(wide))
+        return reduced(per_query, self.reduction, embeddings, self.weight)
+
+    def values(self, embeddings: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+        """Loss per query (B,); embeddings and weight share a dtype, float32 at least."""
+        raise NotImplementedError
+
+    def targets(self, labels: Tensor, classes: int) -> Tensor:
+        """The column `level` as class numbers (B,); raises HgldError for one without a proxy or a missing level."""
+        if not 0 <= self.level < labels.shape[1]:
+            raise HgldError(f"level {self.level} does not exist: the labels have {labels.shape[1]} levels")
+        target = labels[:, self.level].long()
+        if target.numel() and not 0 <= int(target.min()) <= int(target.max()) < classes:
+            raise HgldError(
+                f"{type(self).__name__}: labels run from {int(target.min())} to {int(target.max())}, "
+                f"proxies from 0 to {classes - 1}"
+            )
+        return target
+
+
+@strict
+class Cluster(_Proxies):
+    """Cross entropy over cosine to the class proxies: CE(e . normalise(W) / temperature).
+
+    With several centres, class-major in `weight`, a class's logit is sum_c softmax(l / temperature_centers)_c l_c
+    (SoftTriple). The embeddings are taken as they are (normalise them).
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        dim: int,
+        temperature: float = 0.05,
+        num_centers: int = 1,
+        temperature_centers: float = 0.1,
+        level: int = 0,
+        reduction: str = "mean",
+        seed: int = 0,
+    ) -> None:
+        positive = min(num_classes, num_centers) > 0 and min(temperature, temperature_centers) > 0
+        super().__init__(num_classes * num_centers if positive else 0, dim, level, reduction, seed)
+        self.num_classes, self.num_centers = num_classes, num_centers
+        self.temperature, self.temperature_centers = temperature, temperature_centers
+
+    def values(self, embeddings: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+        """Cross entropy per query (B,)."""
+        target = self.targets(labels, self.num_classes)
+        cosine = similarity(embeddings, normalize(weight, dim=1))
+        logits = cosine.reshape(len(cosine), self.num_classes, self.num_centers)
+        logits = (torch.softmax(logits / self.temperature_centers, dim=2) * logits).sum(2)
+        return cross_entropy(logits / self.temperature, target, reduction="none")
+
+
+@strict
+class ArcFace(_Proxies):
+    """ArcFace (Deng et al., CVPR 2019), that of pytorch-metric-learning: cross entropy over s cos, with cos(theta + m).
+
+    The own class has cos(theta + m) up to theta = pi - m, cos(theta) - m sin(m) beyond. s is the scale, m in radians.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        dim: int,
+        s: float = 30.0,
+        m: float = 0.3,
+        level: int = 0,
+        reduction: str = "mean",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(num_classes, dim, level, reduction, seed)
+        self.num_classes, self.s, self.m = num_classes, s, m
+
+    def values(self, embeddings: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+        """Cross entropy per query (B,)."""
+        target = self.targets(labels, self.num_classes)
+        library = ArcFaceLoss(
+            self.num_classes,
+            weight.shape[1],
+            margin=math.degrees(self.m),
+            scale=self.s,
+            reducer=DoNothingReducer(),
+        )
+        del library.W  # ours instead, which need not be a parameter of the library's object
+        library.W = weight.T
+        values: Tensor = library(embeddings, target)["loss"]["losses"]
+        return values
+
+
+@strict
+class ProxyNCA(_Proxies):
+    """ProxyNCA++ (Teh et al., ECCV 2020), that of pytorch-metric-learning: CE over -|scale (e/|e| - p/|p|)|^2.
+
+    The published temperature 1/9 is scale 3.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        dim: int,
+        scale: float = 3.0,
+        level: int = 0,
+        reduction: str = "mean",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(num_classes, dim, level, reduction, seed)
+        self.num_classes, self.scale = num_classes, scale
+
+    def values(self, embeddings: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+        """Cross entropy per query (B,)."""
+        target = self.targets(labels, self.num_classes)
+        library = ProxyNCALoss(
+            self.num_classes, weight.shape[1], softmax_scale=self.scale**2, reducer=DoNothingReducer()
+        )
+        del library.proxies
+        library.proxies = weight
+        found = library(embeddings, target)["loss"]
+        # The library leaves out a query whose probability rounds to 0; here it keeps its place, with a loss of 0.
+        return embeddings.new_zeros(len(target)).index_add(0, found["indices"], found["losses"])
+
+
+def csl_margins(levels: int) -> tuple[float, ...]:
+    """Published margins, finest level first: .25/.45, .25/.35/.45, .15 to .75 for 2, 3, 7 levels; else .15, .25, ...
+
+    >>> csl_margins(3), csl_margins(4)
+    ((0.25, 0.35, 0.45), (0.15, 0.25, 0.35, 0.45))
+    """
+    published = {1: (0.25,), 2: (0.25, 0.45), 3: (0.25, 0.35, 0.45)}
+    return published.get(levels) or tuple(round(0.15 + 0.1 * level, 2) for level in range(levels))
+
+
+@strict
+class CSL(_Proxies):
+    """Cluster loss with a margin a level (DyML, Sun et al., CVPR 2021): one proxy a class, compared at every level l.
+
+    sum_l mean softplus(LSE_{proxies that differ at l}(scale s) + LSE_{own proxy}(-scale s) + margins_l scale), s the
+    cosine to the normalised proxies, the embeddings as they are. `num_classes` is the table of the classes' labels,
+    (C, L) integers; sorted and without doubles it is the order of `weight`. A level at which no proxy differs adds
+    nothing. margins=None takes those for the number of levels, finest first.
+    """
+
+    table: Tensor
+
+    def __init__(
+        self,
+        *,
+        num_classes: Tensor | Sequence[Sequence[int]],
+        dim: int,
+        margins: Sequence[float] | None = None,
+        scale: float = 32.0,
+        reduction: str = "mean",
+        seed: int = 0,
+    ) -> None:
+        table = torch.as_tensor(num_classes)
+        check_labels(table, "CSL: num_classes, the table of the classes' labels,")
+        table = torch.unique(table, dim=0)
+        super().__init__(len(table), dim, 0, reduction, seed)
+        self.margins = csl_margins(table.shape[1]) if margins is None else tuple(margins)
+        if len(self.margins) != table.shape[1]:
+            raise HgldError(
+                f"CSL: {len(self.margins)} margins for {table.shape[1]} levels; give one a level, finest first"
+            )
+        self.scale = scale
+        self.register_buffer("table", table)
+
+    def values(self, embeddings: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+        """Sum over the levels per query (B,)."""
+        levels = labels.shape[1]
+        depth = agreement(labels, self.table)
+        own = depth == levels
+        if not bool(own.any(1).all()):
+            row = labels[int((~own.any(1)).nonzero()[0])].tolist()
+            raise HgldError(f"CSL: labels {row} are not in the table given as num_classes")
+        scores = similarity(embeddings, normalize(weight, dim=1)) * self.scale
+        pull = masked_logsumexp(-scores, own)
+        total = pull.new_zeros(len(pull))
+        for level, margin in enumerate(self.margins):
+            differs = depth < levels - level
+            push = masked_logsumexp(scores, differs)
+            value = softplus(push + pull + margin * self.scale)
+            total = total + torch.where(differs.any(1), value, 0.0)
+        return total
+
+
+def masked_logsumexp(values: Tensor, keep: Tensor) -> Tensor:
+    """Log of the sum of exp over the kept columns, (B, N) -> (B,); 0 where none is kept, always a finite gradient."""
+    some = keep.any(1, keepdim=True)
+    return values.masked_fill(~keep & some, -torch.inf).logsumexp(1).where(some[:, 0], values.new_zeros(()))

@@ -1,0 +1,75 @@
+"""The losses by name.
+
+    loss = LOSSES["sup_hap"](tau=0.01, offset=None, alpha=1.0)      keyword-only; a typo raises HgldError
+    value = loss(embeddings, labels)                                the batch against itself
+    value = loss(embeddings, labels, ref_embeddings, ref_labels)    the batch against a gallery
+
+(B, d) L2-normalised, (B, L) integers with column 0 the finest, (N, d), (N, L) -> scalar.
+
+Single-level losses take level=0; losses with proxies take num_classes (csl: the table of the classes' labels) and dim;
+every loss takes reduction="mean" | "none" (per query; NaN where undefined, and the mean leaves those out). A query
+without positives is undefined for every loss that ranks or compares with a positive; the losses whose unit is a pair
+(calibration, contrastive, xbm_pair) count its negatives, and those with proxies need no positive. No loss is ever NaN
+for it. Settings and formulas stand with each class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from hgld.benchmarks.losses.binned_losses import FastAP, SoftBinAP
+from hgld.benchmarks.losses.blackbox import BlackBoxAP
+from hgld.benchmarks.losses.pair_losses import Calibration, Contrastive, Triplet, XBMPair
+from hgld.benchmarks.losses.proxy_losses import CSL, ArcFace, Cluster, ProxyNCA
+from hgld.benchmarks.losses.rank_losses import RANK_LOSSES
+from hgld.foundation.errors import HgldError, suggest
+
+
+class Loss(Protocol):
+    """What every loss is: embeddings and labels in, a value out."""
+
+    def __call__(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        ref_embeddings: Tensor | None = None,
+        ref_labels: Tensor | None = None,
+    ) -> Tensor:
+        """Scalar, or (B,) with reduction="none"."""
+        ...
+
+
+PROXY_LOSSES: dict[str, Callable[..., Loss]] = {
+    "cluster": Cluster,
+    "csl": CSL,
+    "arcface": ArcFace,
+    "proxy_nca": ProxyNCA,
+}
+LOSSES: dict[str, Callable[..., Loss]] = {
+    **RANK_LOSSES,
+    "soft_bin_ap": SoftBinAP,
+    "fast_ap": FastAP,
+    "blackbox_ap": BlackBoxAP,
+    "calibration": Calibration,
+    **PROXY_LOSSES,
+    "contrastive": Contrastive,
+    "triplet": Triplet,
+    "xbm_pair": XBMPair,
+}
+
+
+def make_loss(name: str, **settings: Any) -> Loss:
+    """The loss of that name; an unknown name is an error with a suggestion.
+
+    >>> make_loss("sup_hpa")
+    Traceback (most recent call last):
+        ...
+    hgld.foundation.errors.HgldError: unknown loss 'sup_hpa'; did you mean 'sup_hap'?
+    """
+    if name not in LOSSES:
+        hint = suggest(name, LOSSES) or f"; known: {', '.join(LOSSES)}"
+        raise HgldError(f"unknown loss {name!r}{hint}")
+    return LOSSES[name](**settings)

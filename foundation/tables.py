@@ -1,0 +1,142 @@
+"""Tables in and out: CSV and Parquet whose ids stay strings, and the schemas they must fit.
+
+An image id may look like `00001e1234567890` and the word `None` may be a value, so nothing here ever
+lets a reader guess a type: text is text, and the empty string is the only "nothing".
+"""
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hgld.foundation.errors import HgldError
+from hgld.foundation.files import replacing
+
+# The folder of a stage's results has the stage's name, but for this one.
+_STAGE_OF = {"metadata": "download"}
+
+# How many rows of a kind a message lists.
+_SHOWN = 20
+
+
+def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataFrame:
+    """Read a UTF-8 CSV (or a gzipped one: `.gz`) whose header holds `columns`; every value a string.
+
+    extra: other columns may stand beside them and are kept.
+
+    Raises HgldError that lists every malformed row (file:line), a wrong header, or a wrong encoding.
+    """
+    return read_numbered(path, columns, extra=extra)[0]
+
+
+def read_numbered(
+    path: Path, columns: list[str], *, extra: bool = False
+) -> tuple[pd.DataFrame, tuple[int, ...]]:
+    """`read_csv`, and the line of the file on which each row begins: a quoted value may run over several lines."""
+    path, start = Path(path), 1
+    rows, lines, bad = [], [], []
+    try:
+        with _open(path) as handle:
+            reader = csv.reader(handle, strict=True)
+            header = next(reader, [])
+            _check_header(path, header, columns, extra)
+            start = reader.line_num + 1
+            for row in reader:
+                if len(row) == len(header):
+                    rows.append(row)
+                    lines.append(start)
+                elif row:
+                    bad.append(
+                        f"{path}:{start}: {len(row)} values for {len(header)} columns: {','.join(row)[:80]}"
+                    )
+                start = reader.line_num + 1
+    except FileNotFoundError:
+        raise HgldError(f"no file {path}") from None
+    except IsADirectoryError:
+        raise HgldError(f"{path} is a folder; a CSV file was expected") from None
+    except (EOFError, zlib.error):
+        raise HgldError(f"{path}: the gzip file is damaged or cut short; fetch it again") from None
+    except OSError as error:
+        raise HgldError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise HgldError(f"{path}: not UTF-8 (after line {reader.line_num}); save the file as UTF-8") from None
+    except csv.Error as error:
+        raise HgldError(f"{path}:{start}: not a CSV row: {error}") from None
+    if bad:
+        raise HgldError(f"{len(bad)} malformed row(s):\n" + "\n".join(bad))
+    return pd.DataFrame(rows, columns=header, dtype="str"), tuple(lines)
+
+
+def check_unique(path: Path, column: str, values: Iterable[str], lines: Sequence[int]) -> None:
+    """Raise HgldError that lists every value of a key column that a file holds twice, with both lines."""
+    first: dict[str, int] = {}
+    bad = []
+    for value, line in zip(values, lines, strict=True):
+        if value in first:
+            bad.append(f"{path}:{line}: {column} {value!r} stands on line {first[value]} already")
+        first.setdefault(value, line)
+    if bad:
+        more = [f"... and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
+        raise HgldError(f"{len(bad)} row(s) twice; keep one of each:\n" + "\n".join([*bad[:_SHOWN], *more]))
+
+
+def _open(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _check_header(path: Path, header: list[str], columns: list[str], extra: bool) -> None:
+    missing = [name for name in columns if name not in header]
+    if missing or len(set(header)) < len(header) or not (extra or header == columns):
+        expected = ",".join(columns) + (" (and any others)" if extra else "")
+        raise HgldError(f"{path}:1: expected the header {expected}; found {','.join(header) or 'nothing'}")
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write `frame` as UTF-8 CSV with "\\n" line ends and no index, atomically."""
+    with replacing(path) as part:
+        frame.to_csv(part, index=False, encoding="utf-8", lineterminator="\n")
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a Parquet table written by a stage.
+
+    Raises HgldError that names the stage to run when the table is not there.
+    """
+    path = Path(path)
+    if not path.is_file():
+        stage = _STAGE_OF.get(path.parent.name, path.parent.name)
+        raise HgldError(f"no table {path}; run the stage that makes it: dvc repro {stage}")
+    try:
+        frame: pd.DataFrame = pq.read_table(path, columns=columns, partitioning=None).to_pandas()
+        return frame
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+        raise HgldError(f"{path}: not the expected Parquet table: {error}") from None
+
+
+def write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """Write `frame` as Parquet, atomically; equal frames give equal bytes (zstd, no index, no pandas metadata).
+
+    The caller sorts the rows. Text columns are written as strings whatever pandas keeps them as.
+    """
+    fields = [pa.field(name, _arrow_type(frame[name])) for name in frame.columns]
+    table = pa.Table.from_pandas(frame, schema=pa.schema(fields), preserve_index=False)
+    with replacing(path) as part:
+        pq.write_table(table.replace_schema_metadata(None), part, compression="zstd", version="2.6")
+
+
+def _arrow_type(column: "pd.Series[Any]") -> pa.DataType:
+    if pd.api.types.is_bool_dtype(column):
+        return pa.bool_()
+    if pd.api.types.is_integer_dtype(column):
+        return pa.int64()
+    if pd.api.types.is_float_dtype(column):
+        return pa.float64()
+    return pa.string()

@@ -1,0 +1,73 @@
+"""What was fetched: a file's origin, size and checksums, the published MD5 and the one that was accepted instead."""
+
+import json
+import threading
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from hgld.foundation.errors import HgldError
+from hgld.foundation.files import write_text
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file. No clock in it: the same files give the same manifest."""
+
+    file: str
+    url: str
+    bytes: int
+    etag: str | None
+    md5_published: str | None
+    md5_accepted: str | None
+    md5: str
+    sha256: str
+
+    @property
+    def verified(self) -> bool:
+        """Whether the MD5 is the published one."""
+        return self.md5 == self.md5_published
+
+
+class Manifest:
+    """`manifest.json` of a folder of downloads, written anew after each file, so that a killed run knows it, too."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._lock = path, threading.Lock()
+        self._entries = {entry.file: entry for entry in _read(path)}
+
+    def get(self, file: str) -> Entry | None:
+        """What an earlier run, or this one, noted of a file."""
+        return self._entries.get(file)
+
+    def add(self, entry: Entry) -> None:
+        """Note a file that has come."""
+        with self._lock:
+            if self._entries.get(entry.file) != entry:
+                self._entries[entry.file] = entry
+                self._write()
+
+    def keep_only(self, files: list[str]) -> list[Entry]:
+        """Forget all other files. Returns what is left, in the order of `files`."""
+        with self._lock:
+            self._entries = {file: self._entries[file] for file in files}
+            self._write()
+            return list(self._entries.values())
+
+    def _write(self) -> None:
+        rows = [asdict(self._entries[file]) for file in sorted(self._entries)]
+        write_text(json.dumps(rows, indent=2) + "\n", self._path)
+
+
+def _read(path: Path) -> list[Entry]:
+    try:
+        rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise HgldError(
+            f"{path}: not a manifest ({error}); delete it: files are then verified anew"
+        ) from None
+    names = {field.name for field in fields(Entry)}
+    # an entry of another form is as good as none: its file is verified anew
+    return [Entry(**row) for row in rows if isinstance(row, dict) and set(row) == names]

@@ -1,0 +1,180 @@
+"""The figures of a release: counted once, and shown as the tables of the data card."""
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hgld.foundation.errors import HgldError
+from hgld.foundation.files import read_json
+from hgld.foundation.settings import Release
+
+Numbers = Mapping[str, Any]
+
+_SOURCES = {
+    "wikidata": "Wikidata",
+    "class": "class name",
+    "name": "name",
+    "clip": "CLIP",
+    "review": "annotators",
+    "": "no label",
+}
+
+
+def card_numbers(
+    release: Release, labels: pd.DataFrame, tables: Mapping[str, pd.DataFrame], counts: Mapping[str, int]
+) -> dict[str, Any]:
+    """What the card says about a release: sizes, and how many of what each source and each label has.
+
+    labels: one row a category; tables: the released tables by file name; counts: what was settled by rule.
+    """
+    landmarks = {split: tables[f"{split}_label_to_hierarchical.csv"] for split in ("train", "index")}
+    images = {split: tables[f"{split}.parquet"] for split in ("train", "index", "test")}
+    by_label = {split: _counted(table["hierarchical_label"]) for split, table in images.items()}
+    source_of = labels.set_index("category")["source"]
+    by_source = {split: _counted(table["category"].map(source_of)) for split, table in images.items()}
+    categories = _counted(labels["source"])
+    return {
+        "release": {"name": release.name, "version": release.version},
+        "categories": len(labels),
+        "splits": {
+            split: {
+                "images": len(table),
+                "landmarks": len(landmarks[split]) if split in landmarks else None,
+                "labelled_images": int((table["hierarchical_label"] != "").sum()),
+            }
+            for split, table in images.items()
+        },
+        "usage": _counted(images["test"]["usage"]),
+        "sources": {
+            name: {
+                "categories": categories.get(name, 0),
+                **{split: by_source[split].get(name, 0) for split in images},
+            }
+            for name in _SOURCES
+        },
+        "labels": {
+            str(label): {
+                "kind": str(rows["natural_or_human_made"].iloc[0]),
+                "categories": len(rows),
+                **{split: by_label[split].get(str(label), 0) for split in images},
+            }
+            for label, rows in labels[labels["hierarchical_label"] != ""].groupby(
+                "hierarchical_label", sort=True
+            )
+        },
+        "settled_by_rule": dict(counts),
+    }
+
+
+def _counted(column: "pd.Series[str]") -> dict[str, int]:
+    return {str(name): int(number) for name, number in column.value_counts().sort_index().items()}
+
+
+def _table(header: list[str], rows: list[list[object]]) -> str:
+    lines: list[list[object]] = [[*header], ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "".join("| " + " | ".join(_cell(value) for value in line) + " |\n" for line in lines)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else str(value).strip()
+
+
+def _splits(card: Numbers, _: Path) -> str:
+    rows = [
+        [name, one["landmarks"], one["images"], one["labelled_images"]]
+        for name, one in card["splits"].items()
+    ]
+    title = f"{card['release']['name']} {card['release']['version']}: {card['categories']:,} categories.\n\n"
+    usage = ", ".join(f"{number:,} {name}" for name, number in card["usage"].items())
+    table = _table(["split", "landmarks", "images", "images with a label"], rows)
+    return f"{title}{table}\nTest images by use: {usage}.\n"
+
+
+def _sources(card: Numbers, _: Path) -> str:
+    rows = [[_SOURCES[name], *one.values()] for name, one in card["sources"].items()]
+    return _table(["label from", "categories", "train images", "index images", "test images"], rows)
+
+
+def _labels(card: Numbers, _: Path) -> str:
+    rows = [[label, *one.values()] for label, one in card["labels"].items()]
+    table = _table(["label", "kind", "categories", "train images", "index images", "test images"], rows)
+    return table
+
+
+def _rules(card: Numbers, _: Path) -> str:
+    rows: list[list[object]] = [
+        [name.replace("_", " "), number] for name, number in card["settled_by_rule"].items()
+    ]
+    return _table(["settled by rule", "cases"], rows)
+
+
+def _clip(_: Numbers, data: Path) -> str:
+    # Weights and outcomes are steps: a small difference of the model moves them by a whole one, or not at all.
+    return _metrics(data / "refine" / "metrics.json", without=("weights", "accepted", "review", "empty"))
+
+
+def _wikidata(_: Numbers, data: Path) -> str:
+    return _metrics(data / "build" / "metrics.json")
+
+
+def _benchmark(_: Numbers, data: Path) -> str:
+    return _metrics(data / "benchmark" / "metrics.json")
+
+
+def _metrics(path: Path, without: Collection[str] = ()) -> str:
+    found = {name: value for name, value in read_json(path).items() if name not in without}
+    rows: list[list[object]] = [[name, value] for name, value in _flat(found).items()]
+    return _table(["figure", "value"], rows)
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    """Nested figures with dotted names; what is neither a number nor nested is left out."""
+    found: dict[str, object] = {}
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, int | float) or value is None:
+            found[prefix + name] = value
+    return found
+
+
+def _of_card(block: Callable[[Numbers, Path], str]) -> Callable[[Numbers, Path], str]:
+    """`block`, with HgldError for a card.json that does not hold what the block shows."""
+
+    def checked(card: Numbers, data: Path) -> str:
+        try:
+            return block(card, data)
+        except (KeyError, AttributeError, TypeError, ValueError) as error:
+            raise HgldError(
+                f"{data / 'release' / 'card.json'}: not the figures of a release ({type(error).__name__}: {error}); "
+                "run: dvc repro release"
+            ) from None
+
+    return checked
+
+
+BLOCKS: dict[str, Callable[[Numbers, Path], str]] = {
+    "splits": _of_card(_splits),
+    "sources": _of_card(_sources),
+    "labels": _of_card(_labels),
+    "rules": _of_card(_rules),
+    "wikidata": _wikidata,
+    "clip": _clip,
+    "benchmark": _benchmark,
+}
+
+
+# What a block's figures depend on that a training made: where it differs, so may they.
+MADE_FROM = {
+    "splits": "refine/proposals.parquet",
+    "sources": "refine/proposals.parquet",
+    "labels": "refine/proposals.parquet",
+    "clip": "refine/proposals.parquet",
+    "benchmark": "train/model.pt",
+}

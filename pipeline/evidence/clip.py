@@ -1,0 +1,106 @@
+"""CLIP as open_clip's public API gives it: pictures and texts to unit vectors."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from hgld.foundation.errors import HgldError, suggest
+from hgld.foundation.files import sha256
+from hgld.foundation.settings import Embed
+
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A loaded model; `name` says which one it is, `identity` changes when its weights or its preprocessing do."""
+
+    name: str
+    identity: str
+    model: Any
+    preprocess: Callable[[Image.Image], Any]
+    tokenize: Callable[[list[str]], Any]
+    device: str
+    threads: int
+
+    def images(self, inputs: Sequence[Any]) -> Vectors:
+        """N preprocessed pictures → (N, D) float32, rows of length 1."""
+        import torch
+
+        batch = torch.stack(list(inputs)).to(self.device)
+        with torch.inference_mode():
+            return _rows(self.model.encode_image(batch, normalize=True))
+
+    def texts(self, texts: Sequence[str]) -> Vectors:
+        """N texts → (N, D) float32, rows of length 1."""
+        import torch
+
+        with torch.inference_mode():
+            return _rows(self.model.encode_text(self.tokenize(list(texts)).to(self.device), normalize=True))
+
+
+def _rows(vectors: Any) -> Vectors:
+    return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)
+
+
+def load(settings: Embed) -> Clip:
+    """The model that params name: one of open_clip's, or one of its own configuration file; on a GPU if there is one.
+
+    Raises HgldError when the model is unknown, or when its weights are missing, unreadable, or not its own.
+    """
+    import open_clip
+    import torch
+
+    torch.set_num_threads(settings.threads)
+    if settings.model_config_file:
+        _register(settings.model, Path(settings.model_config_file))
+    known = open_clip.list_models()
+    if settings.model not in known:
+        raise HgldError(f"open_clip has no model '{settings.model}'{suggest(settings.model, known)}")
+    file = Path(settings.pretrained)
+    if file.suffix and not file.is_file():
+        raise HgldError(
+            f"no CLIP weights {file}; give a file, or the name of one of open_clip's pretrained sets"
+        )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    try:
+        model, _, preprocess = open_clip.create_model_and_transforms(
+            settings.model, pretrained=settings.pretrained, device=device
+        )
+        tokenize = open_clip.get_tokenizer(settings.model)
+    except Exception as error:  # torch, pickle, the hub and open_clip itself raise what they like here
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        raise HgldError(
+            f"CLIP {settings.model} with the weights {settings.pretrained} cannot be loaded: {reason}"
+        ) from None
+    model.eval()
+    weights = sha256(file) if file.is_file() else settings.pretrained
+    identity = hashlib.sha256(f"{settings.model}\n{weights}\n{preprocess}".encode()).hexdigest()
+    name = f"{settings.model}/{file.name if file.is_file() else settings.pretrained}"
+    return Clip(name, identity, model, preprocess, tokenize, device, settings.threads)
+
+
+def _register(name: str, config: Path) -> None:
+    """Make a configuration file known as `name`; open_clip calls a model after its file, so a copy is named so."""
+    import open_clip
+
+    if not config.is_file():
+        raise HgldError(f"no model configuration {config}; see embed.model_config_file in params.yaml")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / f"{name}.json"
+        shutil.copyfile(config, copy)
+        try:
+            open_clip.add_model_config(copy)
+        except ValueError as error:
+            raise HgldError(f"{config}: not a model configuration: {error}") from None

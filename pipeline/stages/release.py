@@ -1,0 +1,114 @@
+"""Stage `release`: every label decided, and the tables that carry the labels, with provenance and checksums."""
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from hgld.foundation.errors import HgldError
+from hgld.foundation.files import read_json, replacing, sha256, write_text
+from hgld.foundation.settings import Params
+from hgld.foundation.tables import read_parquet, write_csv, write_parquet
+from hgld.hierarchy.curation.verdicts import VERDICTS, load_verdicts, settled
+from hgld.hierarchy.fusion.release_decision import Thresholds, claims, decide
+from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
+from hgld.pipeline.dataset.card_numbers import card_numbers
+from hgld.pipeline.dataset.landmarks import SPLITS
+from hgld.pipeline.dataset.splits import image_labels, landmark_labels, query_labels
+
+Tables = dict[str, pd.DataFrame]
+
+
+def run(params: Params) -> None:
+    """Write `data/P/release`, whole or not at all.
+
+    Raises HgldError when a verdict file is malformed or a table breaks a promise of the release.
+    """
+    kinds = load_taxonomy(Path(params.build.taxonomy)).natures
+    snapshot = read_json(params.data / "wikidata" / "snapshot.json")
+    evidence, conflicts = gather(params, kinds)
+    thresholds = Thresholds(params.refine.accept_score, params.refine.accept_margin)
+    decisions = decide(evidence, thresholds, kinds)
+    labels = decisions.assign(snapshot=str(snapshot.get("date", "")))
+    tables, counts = _tables(params, decisions)
+    verify(params, labels, tables, kinds)
+    counts["conflicting_verdicts"] = conflicts
+    with replacing(params.data / "release", directory=True) as folder:
+        for name, table in tables.items():
+            (write_csv if name.endswith(".csv") else write_parquet)(table, folder / name)
+        write_parquet(labels, folder / "labels.parquet")
+        write_parquet(evidence, folder / "evidence.parquet")
+        _write_json(folder / "metadata.json", _metadata(params, tables, counts, snapshot))
+        _write_json(folder / "card.json", card_numbers(params.release, labels, tables, counts))
+        write_checksums(folder)
+    sources = labels["source"].replace("", "(empty)").value_counts().sort_index()
+    print(f"{len(labels)} categories: " + ", ".join(f"{number} {name}" for name, number in sources.items()))
+
+
+def gather(params: Params, kinds: Mapping[str, str]) -> tuple[pd.DataFrame, int]:
+    """All claims about this profile's categories, and about how many of them the annotators disagree."""
+    labels = read_parquet(params.data / "build" / "labels.parquet")
+    proposals = read_parquet(params.data / "refine" / "proposals.parquet")
+    agreed, conflicts = settled(load_verdicts(VERDICTS, kinds))
+    disputed = set(conflicts["category"]) & set(labels["category"])
+    return claims(labels, proposals, agreed), len(disputed)
+
+
+def _tables(params: Params, decisions: pd.DataFrame) -> tuple[Tables, dict[str, int]]:
+    tables = {
+        f"{split}_label_to_hierarchical.csv": landmark_labels(params, split, decisions) for split in SPLITS
+    }
+    for split in SPLITS:
+        tables[f"{split}.parquet"] = image_labels(params, split, decisions)
+    test, counts = query_labels(params, tables["index.parquet"], tables["train.parquet"], decisions)
+    return tables | {"test.parquet": test}, counts
+
+
+def verify(params: Params, labels: pd.DataFrame, tables: Tables, kinds: Mapping[str, str]) -> None:
+    """The promises of a release: labels that the taxonomy has, each with its kind; every id of the metadata once.
+
+    Raises HgldError that lists what is broken; then nothing is released.
+    """
+    broken = []
+    for name, table in {"labels.parquet": labels, **tables}.items():
+        kind = table["hierarchical_label"].map(lambda label: kinds.get(label, "unknown") if label else "")
+        wrong = table[kind != table["natural_or_human_made"]]
+        said = wrong[[table.columns[0], "hierarchical_label", "natural_or_human_made"]].to_numpy()
+        broken += [f"{name}: {row[0]} is {row[1]!r} and {row[2]!r}" for row in said[:3]]
+        stray = table[(table["hierarchical_label"] == "") & (table["supercategory"] != "")]
+        broken += [f"{name}: {row} has a supercategory and no label" for row in stray.iloc[:3, 0]]
+    for name, table in tables.items():
+        source = name.replace("_hierarchical.csv", "_category.parquet")
+        expected = read_parquet(params.data / "metadata" / source).iloc[:, 0]
+        if sorted(expected) != sorted(table.iloc[:, 0]):
+            broken.append(
+                f"{name}: its {len(table)} ids are not the {len(expected)} ids of {source}, each once"
+            )
+    if broken:
+        raise HgldError("the release would break its promises; nothing was written:\n" + "\n".join(broken))
+
+
+def _metadata(
+    params: Params, tables: Tables, counts: dict[str, int], snapshot: dict[str, object]
+) -> dict[str, object]:
+    """What the release is; no clock in it, so that the same inputs give the same bytes."""
+    return {
+        "name": params.release.name,
+        "version": params.release.version,
+        "made_with": f"hgld {version('hgld')}",
+        "wikidata": {key: snapshot[key] for key in ("date", "endpoint", "sha256") if key in snapshot},
+        "rows": {name: len(table) for name, table in sorted(tables.items())},
+        "settled_by_rule": counts,
+    }
+
+
+def _write_json(path: Path, content: object) -> None:
+    write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", path)
+
+
+def write_checksums(folder: Path) -> None:
+    """SHA256SUMS of every file of the folder, in the format of GNU coreutils: `sha256sum -c SHA256SUMS` checks it."""
+    files = sorted(path.name for path in folder.iterdir())
+    write_text("".join(f"{sha256(folder / name)}  {name}\n" for name in files), folder / "SHA256SUMS")

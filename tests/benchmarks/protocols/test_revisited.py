@@ -1,0 +1,225 @@
+"""Revisited Oxford: hand-computed rankings, and the official ground truth against a slow loop from the formula."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hgld.benchmarks.protocols.revisited import GroundTruth, Query, read_ground_truth, revisited, summary
+from hgld.foundation.errors import HgldError
+from tests.paths import SHARED
+
+OFFICIAL = SHARED / "revisited" / "gnd_roxford5k.pkl"
+needs_official = pytest.mark.skipif(not OFFICIAL.exists(), reason=f"no official ground truth {OFFICIAL}")
+BOX = (0.0, 0.0, 10.0, 10.0)
+POSITIVES = {"easy": ["easy"], "medium": ["easy", "hard"], "hard": ["hard"]}
+REMOVED = {"easy": ["junk", "hard"], "medium": ["junk"], "hard": ["junk", "easy"]}
+
+
+def transcribed(ranks: list[int], entry: dict[str, Any], difficulty: str) -> tuple[float, list[float]]:
+    """AP and P@1, 5, 10 of one query, one step at a time."""
+    positives = {image for kind in POSITIVES[difficulty] for image in entry[kind]}
+    removed = {image for kind in REMOVED[difficulty] for image in entry[kind]}
+    if not positives:
+        return math.nan, [math.nan] * 3
+    area, found, place, places = 0.0, 0, 0, []
+    for image in ranks:
+        if image in removed:
+            continue
+        if image in positives:
+            before = 1.0 if place == 0 else found / place
+            after = (found + 1) / (place + 1)
+            area += (before + after) / 2 / len(positives)
+            found += 1
+            places.append(place + 1)
+        place += 1
+    precisions = []
+    for k in (1, 5, 10):
+        cut = min(k, max(places, default=k))
+        precisions.append(sum(p <= cut for p in places) / cut)
+    return area, precisions
+
+
+def truth_of(*queries: tuple[list[int], list[int], list[int]], images: int = 8) -> GroundTruth:
+    return GroundTruth(
+        tuple(f"image_{n}" for n in range(images)),
+        tuple(Query(f"q{n}", BOX, *map(tuple, kinds)) for n, kinds in enumerate(queries)),
+    )
+
+
+def test_by_hand() -> None:
+    """Positives 1 (easy) and 3 (hard), junk 0 and 2; ranking 0 5 1 2 4 3.
+
+    Medium, junk out: 5 1 4 3, positives at places 2 and 4: AP = ((0/1 + 1/2)/2 + (1/3 + 2/4)/2)/2 = 1/3.
+    Hard, easy and junk out: 5 4 3, the positive at place 3: AP = (0/2 + 1/3)/2 = 1/6.
+    Easy, hard and junk out: 5 1 4: AP = (0/1 + 1/2)/2 = 1/4.
+    """
+    truth = truth_of(([1], [3], [0, 2]))
+    ranks = np.array([[0, 5, 1, 2, 4, 3]])
+    found = {name: revisited(ranks, truth, name).iloc[0] for name in ("easy", "medium", "hard")}
+    assert found["medium"]["AP"] == pytest.approx(1 / 3)
+    assert found["hard"]["AP"] == pytest.approx(1 / 6)
+    assert found["easy"]["AP"] == pytest.approx(1 / 4)
+    # P@5 and P@10 stop at the last positive: 2 of 4, 1 of 3, 1 of 2
+    assert found["medium"][["P@1", "P@5", "P@10"]].tolist() == pytest.approx([0, 2 / 4, 2 / 4])
+    assert found["hard"][["P@1", "P@5", "P@10"]].tolist() == pytest.approx([0, 1 / 3, 1 / 3])
+    assert found["easy"][["P@1", "P@5", "P@10"]].tolist() == pytest.approx([0, 1 / 2, 1 / 2])
+
+
+def test_a_perfect_ranking_scores_one_whatever_the_junk_does() -> None:
+    truth = truth_of(([1], [3, 5], [0, 2]))
+    frame = revisited(np.array([[0, 5, 2, 3, 1, 4, 6, 7]]), truth, "medium")
+    assert frame[["AP", "P@1", "P@5", "P@10"]].to_numpy().tolist() == [[1.0] * 4]
+
+
+def test_queries_without_positives_are_left_out_and_counted() -> None:
+    truth = truth_of(([1], [], [0]), ([1], [2], []))
+    frame = revisited(torch.linspace(1, 0, 8).repeat(2, 1), truth, "hard")
+    assert frame["AP"].isna().tolist() == [True, False]
+    found = summary(frame)
+    # image 0 and 1 are out or wrong: the one hard positive stands second behind image 0
+    assert found["mAP"] == pytest.approx((0 / 1 + 1 / 2) / 2)
+    assert (found["queries"], found["undefined"], found["tied"]) == (1, 1, 0)
+
+
+def test_ties_go_by_index_and_are_reported() -> None:
+    truth = truth_of(([3], [], [2]))
+    frame = revisited(torch.tensor([[0.5, 0.9, 0.5, 0.5, 0, 0, 0, 0]]), truth)
+    assert frame["AP"][0] == pytest.approx((0 / 2 + 1 / 3) / 2)
+    assert frame["ties"][0] == 1
+    untied = revisited(torch.tensor([[0.4, 0.9, 0.5, 0.5, 0, 0, 0, 0]]), truth)
+    assert untied["ties"][0] == 0, "junk is no neighbour"
+    assert math.isnan(summary(revisited(np.arange(8)[None], truth))["tied"])
+
+
+def test_a_positive_that_is_not_listed_is_never_found() -> None:
+    truth = truth_of(([1, 6], [], []))
+    assert revisited(np.array([[1, 2]]), truth)["AP"][0] == pytest.approx(1 / 2)
+    nothing = revisited(np.array([[2, 3]]), truth).iloc[0]
+    assert nothing[["AP", "P@1", "P@5", "P@10"]].tolist() == [0.0] * 4
+
+
+def test_distractors_are_negatives() -> None:
+    truth = truth_of(([1], [], []), images=2)
+    scores = torch.tensor([[0.0, 0.5, 0.9]])
+    assert revisited(scores, truth, distractors=1)["AP"][0] == pytest.approx((0 + 1 / 2) / 2)
+    with pytest.raises(HgldError, match=r"scores \(1, 2\)"):
+        revisited(scores, truth)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_equals_the_transcription(data: st.DataObject) -> None:
+    images = data.draw(st.integers(1, 15))
+    kinds = data.draw(
+        st.lists(st.sampled_from(["easy", "hard", "junk", ""]), min_size=images, max_size=images)
+    )
+    entry = {kind: [n for n in range(images) if kinds[n] == kind] for kind in ("easy", "hard", "junk")}
+    scores = [data.draw(st.integers(0, 5)) / 5 for _ in range(images)]
+    ranks = sorted(range(images), key=lambda n: (-scores[n], n))
+    truth = truth_of((entry["easy"], entry["hard"], entry["junk"]), images=images)
+    shown = data.draw(st.integers(1, images))
+    for difficulty in POSITIVES:
+        for given_, order in ((torch.tensor([scores]), ranks), (np.array([ranks[:shown]]), ranks[:shown])):
+            row = revisited(given_, truth, difficulty).iloc[0]
+            ap, precisions = transcribed(order, entry, difficulty)
+            assert row["AP"] == pytest.approx(ap, abs=1e-12, nan_ok=True)
+            assert row[["P@1", "P@5", "P@10"]].tolist() == pytest.approx(precisions, abs=1e-12, nan_ok=True)
+
+
+@needs_official
+def test_the_official_file_is_read() -> None:
+    truth = read_ground_truth(OFFICIAL)
+    content = pickle.loads(OFFICIAL.read_bytes())
+    assert truth.images == tuple(content["imlist"])
+    assert [query.name for query in truth.queries] == content["qimlist"]
+    for query, entry in zip(truth.queries, content["gnd"], strict=True):
+        assert list(query.box) == entry["bbx"]
+        for kind in ("easy", "hard", "junk"):
+            assert list(getattr(query, kind)) == sorted(entry[kind])
+    empty = [sum(not query.of(kinds) for query in truth.queries) for kinds in (["easy"], ["hard"])]
+    assert (len(truth.images), len(truth.queries), empty) == (4993, 70, [2, 0])
+
+
+@needs_official
+@pytest.mark.parametrize("difficulty", ["easy", "medium", "hard"])
+def test_the_official_ground_truth_equals_the_transcription(difficulty: str) -> None:
+    """Scores that know something, with a tie in every row."""
+    truth = read_ground_truth(OFFICIAL)
+    entries = pickle.loads(OFFICIAL.read_bytes())["gnd"]
+    generator = torch.Generator().manual_seed(1)
+    scores = torch.rand(70, 4993, generator=generator).mul(400).round()
+    for row, entry in enumerate(entries):
+        scores[row, entry["easy"]] += 250
+        scores[row, entry["hard"] + entry["junk"]] += 120
+    frame = revisited(scores, truth, difficulty)
+    for row, entry in enumerate(entries):
+        values = scores[row].tolist()
+        ranks = sorted(range(4993), key=lambda n: (-values[n], n))
+        ap, precisions = transcribed(ranks, entry, difficulty)
+        assert frame["AP"][row] == pytest.approx(ap, abs=1e-12, nan_ok=True)
+        found = frame.loc[row, ["P@1", "P@5", "P@10"]].tolist()
+        assert found == pytest.approx(precisions, abs=1e-12, nan_ok=True)
+    assert summary(frame)["undefined"] == (2 if difficulty == "easy" else 0)
+
+
+@pytest.mark.parametrize(
+    ("ranking", "difficulty", "message"),
+    [
+        (torch.zeros(1, 8), "mediun", "did you mean 'medium'"),
+        (torch.zeros(8, 1), "hard", "transpose it"),
+        (torch.zeros(1, 7), "hard", r"scores \(1, 8\)"),
+        (torch.full((1, 8), math.nan), "hard", "query q0: a score is NaN"),
+        (np.array([[1, 8]]), "hard", "from 0 to 7"),
+        (np.array([[-1, 2]]), "hard", "from 0 to 7"),
+        (np.array([[1, 1]]), "hard", "ranked twice"),
+        (torch.zeros(1, 8, dtype=torch.bool), "hard", "bool"),
+    ],
+)
+def test_bad_rankings_are_errors(ranking: Any, difficulty: str, message: str) -> None:
+    with pytest.raises(HgldError, match=message):
+        revisited(ranking, truth_of(([1], [2], [])), difficulty)
+
+
+def content(**change: Any) -> dict[str, Any]:
+    entry = {"bbx": [0, 0, 5, 5.5], "easy": np.array([0]), "hard": [1], "junk": []} | change
+    return {"gnd": [entry], "imlist": ["a", "b"], "qimlist": ["q"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"gnd": []}, "KeyError: 'imlist'"),
+        ([], "not a Revisited ground truth"),
+        (content() | {"qimlist": []}, "ValueError"),
+        (content(easy=[2]), "query q lists image 2; imlist has 2"),
+        (content(easy=[1]), "lists an image twice"),
+        (content(easy=None), "a list was expected"),
+        (content(bbx=[5, 0, 5, 5]), "box of query q is empty"),
+        (content(bbx=[0, 0, 5]), "ValueError"),
+        (content(bbx=[0, 0, math.nan, 5]), "box of query q is empty"),
+    ],
+)
+def test_a_ground_truth_of_another_make_is_an_error(tmp_path: Path, value: Any, message: str) -> None:
+    path = tmp_path / "gnd.pkl"
+    path.write_bytes(pickle.dumps(value))
+    with pytest.raises(HgldError, match=message):
+        read_ground_truth(path)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_ground_truth_of_arrays_is_read(tmp_path: Path, protocol: int) -> None:
+    path = tmp_path / "gnd.pkl"
+    arrays = content(bbx=np.array([0, 0, 5, 5.5]), junk=np.zeros(0, dtype=np.int64))
+    path.write_bytes(pickle.dumps(arrays | {"imlist": np.array(["a", "b"])}, protocol))
+    truth = read_ground_truth(path)
+    assert truth.queries == (Query("q", (0.0, 0.0, 5.0, 5.5), (0,), (1,), ()),)
+    assert truth.images == ("a", "b")

@@ -1,0 +1,119 @@
+"""Text stays text through CSV and Parquet; a fault in a file is named by file and line."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hgld.foundation.errors import HgldError
+from hgld.foundation.tables import (
+    check_unique,
+    read_csv,
+    read_numbered,
+    read_parquet,
+    write_csv,
+    write_parquet,
+)
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\x00"), max_size=20)
+VALUES = st.lists(
+    st.tuples(TEXT | st.sampled_from(["None", "NA", "nan", "00001e1234567890", "1e5", ""]), TEXT)
+)
+
+
+@given(VALUES)
+def test_csv_gives_back_what_it_was_given(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
+) -> None:
+    path = tmp_path_factory.mktemp("csv") / "a.csv"
+    frame = pd.DataFrame(rows, columns=["a", "b"], dtype="str")
+    write_csv(frame, path)
+    assert read_csv(path, ["a", "b"]).equals(frame)
+
+
+@given(VALUES)
+def test_parquet_gives_back_what_it_was_given(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
+) -> None:
+    path = tmp_path_factory.mktemp("parquet") / "a.parquet"
+    frame = pd.DataFrame(rows, columns=["a", "b"], dtype="str").assign(n=range(len(rows)), x=0.5, yes=True)
+    write_parquet(frame, path)
+    assert read_parquet(path).equals(frame.astype({"n": "int64", "x": "float64", "yes": "bool"}))
+
+
+def test_equal_frames_give_equal_bytes_whatever_their_index_and_string_type(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": ["x", "y"]}, dtype="str")
+    write_parquet(frame, tmp_path / "1")
+    write_parquet(frame.set_axis([7, 9]).astype(object), tmp_path / "2")
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+
+
+def test_other_columns_are_refused_or_kept(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("b,a,c\n1,2,3\n")
+    assert list(read_csv(tmp_path / "a.csv", ["a", "b"], extra=True).columns) == ["b", "a", "c"]
+    with pytest.raises(HgldError, match=r"a\.csv:1: expected the header a,b; found b,a,c"):
+        read_csv(tmp_path / "a.csv", ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"a,b\n1,2\n3\n4,5,6\n",
+            r"2 malformed row\(s\):\n.*a\.csv:3: 1 values for 2 columns: 3\n.*a\.csv:4: 3 values",
+        ),
+        (b"", "found nothing"),
+        (b"a,b\n1,\xff\n", "not UTF-8"),
+        (b'a,b\n1,"2\n', "not a CSV row"),
+    ],
+)
+def test_a_malformed_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(HgldError, match=message):
+        read_csv(tmp_path / "a.csv", ["a", "b"])
+
+
+def test_a_missing_table_names_the_stage_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(HgldError, match="dvc repro build"):
+        read_parquet(tmp_path / "build" / "labels.parquet")
+    with pytest.raises(HgldError, match="no file"):
+        read_csv(tmp_path / "a.csv", ["a"])
+    with pytest.raises(HgldError, match="is a folder"):
+        read_csv(tmp_path, ["a"])
+
+
+def test_a_damaged_table_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(HgldError, match="not the expected Parquet table"):
+        read_parquet(tmp_path / "a.parquet")
+    write_parquet(pd.DataFrame({"a": ["x"]}, dtype="str"), tmp_path / "b.parquet")
+    with pytest.raises(HgldError, match="not the expected Parquet table"):
+        read_parquet(tmp_path / "b.parquet", ["a", "missing"])
+
+
+def test_a_row_has_the_line_on_which_it_begins(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('a,b\n\n1,"two\nlines"\n\n\n2,x\n"three\n\nlines",y\n3,z\n')
+    frame, lines = read_numbered(path, ["a", "b"])
+    assert list(zip(frame["b"], lines, strict=True)) == [("two\nlines", 3), ("x", 7), ("y", 8), ("z", 11)]
+    path.write_text('a,b\n1,"two\nlines",more\n\n2,"never closed\n')
+    with pytest.raises(HgldError, match=r"a\.csv:5: not a CSV row"):
+        read_csv(path, ["a", "b"])
+    path.write_text('a,b\n\n1,"two\nlines",more\n')
+    with pytest.raises(HgldError, match=r"a\.csv:3: 3 values for 2 columns"):
+        read_csv(path, ["a", "b"])
+
+
+def test_a_key_that_is_there_twice_is_named_with_both_lines(tmp_path: Path) -> None:
+    check_unique(tmp_path / "a.csv", "id", ["1", "2"], [2, 3])
+    with pytest.raises(HgldError) as caught:
+        check_unique(tmp_path / "a.csv", "id", ["1", "2", "1", "1"], [2, 4, 5, 7])
+    assert str(caught.value).splitlines() == [
+        "2 row(s) twice; keep one of each:",
+        f"{tmp_path}/a.csv:5: id '1' stands on line 2 already",
+        f"{tmp_path}/a.csv:7: id '1' stands on line 2 already",
+    ]
+    with pytest.raises(HgldError, match=r"(?s)30 row.*and 10 more"):
+        check_unique(tmp_path / "a.csv", "id", ["1"] * 31, range(2, 33))

@@ -1,0 +1,24 @@
+"""Depth and branching, counted by hand."""
+
+import networkx as nx
+
+from hgld.hierarchy.taxonomy.graph_statistics import shape
+
+
+def test_a_diamond_with_a_tail_and_a_lonely_class() -> None:
+    dag: nx.DiGraph[str] = nx.DiGraph([("d", "b"), ("d", "c"), ("b", "a"), ("c", "a"), ("e", "d")])
+    dag.add_node("lonely")
+    assert shape(dag) == {
+        "roots": 1,
+        "leaves": 1,
+        "depth_max": 3,
+        "depth_mean": 1.4,
+        "branching_max": 2,
+        "branching_mean": 1.25,
+        "branching_median": 1,
+        "share_with_several_parents": 0.25,
+    }
+
+
+def test_nothing() -> None:
+    assert set(shape(nx.DiGraph()).values()) == {0}

@@ -1,0 +1,140 @@
+import csv
+import gzip
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hgld.foundation.errors import HgldError
+from hgld.pipeline.commands.classify import classify
+from tests.paths import SHARED
+
+PUBLISHED = SHARED / "gldv2" / "train_label_to_hierarchical.part.csv.gz"
+WITH_PUBLISHED = pytest.mark.skipif(
+    not PUBLISHED.is_file(), reason="the published labels are not beside this checkout"
+)
+
+
+def write(path: Path, columns: list[str], rows: list[list[str]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        csv.writer(handle).writerows([columns, *rows])
+    return path
+
+
+def read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def test_class_names_urls_and_names_each_get_a_row_in_their_order(tmp_path):
+    texts = ["parish church", "", "http://commons.wikimedia.org/wiki/Category:Farol_da_Barra", "Category:Wat Pho",
+             "parish church", "Qwrtzp", "province"]  # fmt: skip
+    table = write(tmp_path / "in.csv", ["n", "text"], [[str(n), text] for n, text in enumerate(texts)])
+    classify(table, "text", tmp_path / "out.csv")
+    found = read(tmp_path / "out.csv")
+    assert list(found.columns) == [
+        "n",
+        "text",
+        "hierarchical_label",
+        "score",
+        "margin",
+        "evidence",
+        "because",
+    ]
+    assert found["text"].tolist() == texts
+    labels = found["hierarchical_label"].tolist()
+    assert labels[0] == labels[4] == "church"
+    assert labels[1] == "" and found["evidence"][1] == "empty"
+    assert labels[2:4] == ["lighthouse", "buddhist temple"]
+    assert labels[5] != "" and found["evidence"][5] == "class text"
+    assert labels[6] == "" and found["evidence"][6] == "open"
+    scores = found["score"].astype(float)
+    assert scores.between(0, 1).all() and (found["margin"].astype(float) <= scores).all()
+
+
+def test_columns_of_the_input_are_kept_under_another_name(tmp_path):
+    table = write(tmp_path / "in.csv", ["text", "hierarchical_label"], [["lake", "mine"]])
+    classify(table, "text", tmp_path / "out.csv")
+    row = read(tmp_path / "out.csv").iloc[0]
+    assert (row["input_hierarchical_label"], row["hierarchical_label"]) == ("mine", "lake")
+
+
+def test_labels_teach_and_empty_ones_are_ignored(tmp_path):
+    rows = [[f"Zork {n}", "lake"] for n in range(12)] + [[f"Blorb {n}", "church"] for n in range(12)]
+    labels = tmp_path / "labels.csv.gz"
+    with gzip.open(labels, "wt", encoding="utf-8", newline="") as handle:
+        csv.writer(handle).writerows([["category", "hierarchical_label"], *rows, ["Zork 99", ""]])
+    table = write(tmp_path / "in.csv", ["name"], [["Zork 77"], ["Blorb 78"], ["Zork 3"], ["Zork 99"]])
+    classify(table, "name", tmp_path / "out.csv", labelled=labels)
+    found = read(tmp_path / "out.csv")
+    assert found["hierarchical_label"].tolist() == ["lake", "church", "lake", "lake"]
+    assert found["evidence"][2] == "labelled"
+    assert found["evidence"][3] == "name model"
+    assert found["because"][3].startswith("24 labelled names; next: ")
+
+
+@pytest.mark.parametrize(
+    ("rows", "column", "message"),
+    [
+        ([["lake"]], "nme", "no column 'nme'.*did you mean 'name'"),
+        ([["lake"], ["%E9cole"]], "name", r"in\.csv:3: the percent-encoding"),
+        ([["lake", "x"]], "name", r"in\.csv:2: 2 values for 1 columns"),
+    ],
+)
+def test_bad_input_is_named(tmp_path, rows, column, message):
+    table = write(tmp_path / "in.csv", ["name"], rows)
+    with pytest.raises(HgldError, match=message):
+        classify(table, column, tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_the_input_is_never_overwritten(tmp_path):
+    table = write(tmp_path / "in.csv", ["name"], [["lake"]])
+    with pytest.raises(HgldError, match="is the input"):
+        classify(table, "name", table)
+
+
+def test_labels_of_one_kind_teach_nothing(tmp_path):
+    table = write(tmp_path / "in.csv", ["name"], [["lake"]])
+    labels = write(
+        tmp_path / "labels.csv", ["name", "hierarchical_label"], [["a", "lake"], ["b", "lake"], ["c", ""]]
+    )
+    with pytest.raises(HgldError, match="two different labels"):
+        classify(table, "name", tmp_path / "out.csv", labelled=labels)
+
+
+def test_a_folder_that_is_no_snapshot_says_what_was_expected(tmp_path):
+    table = write(tmp_path / "in.csv", ["name"], [["lake"]])
+    with pytest.raises(HgldError, match="no snapshot"):
+        classify(table, "name", tmp_path / "out.csv", facts=tmp_path)
+
+
+@pytest.mark.skipif(not (SHARED / "wikidata").is_dir(), reason="no part of Wikidata beside this checkout")
+def test_a_snapshot_gives_the_class_and_its_path(tmp_path):
+    table = write(tmp_path / "in.csv", ["name"], [["grande école"]])
+    classify(table, "name", tmp_path / "out.csv", facts=SHARED / "wikidata")
+    row = read(tmp_path / "out.csv").iloc[0]
+    assert row["hierarchical_label"] == "school"
+    assert row["evidence"] == "class"
+    assert row["because"].startswith("class Q") and " → " in row["because"]
+
+
+@WITH_PUBLISHED
+def test_the_same_bytes_for_shuffled_labels_and_another_hash_seed(tmp_path):
+    with gzip.open(PUBLISHED, "rt", encoding="utf-8", newline="") as handle:
+        header, *rows = list(csv.reader(handle))
+    table = write(tmp_path / "in.csv", header, rows[:60])
+    taught = rows[60:460]
+    outputs = []
+    for seed in ("1", "2"):
+        random.Random(seed).shuffle(taught)
+        labels = write(tmp_path / f"labels{seed}.csv", header, taught)
+        out = tmp_path / f"out{seed}.csv"
+        command = [sys.executable, "-m", "hgld.cli", "classify", str(table), "--column", "category",
+                   "--labelled", str(labels), "-o", str(out)]  # fmt: skip
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True)
+        outputs.append(out.read_bytes())
+    assert outputs[0] == outputs[1]

@@ -1,0 +1,220 @@
+"""The stage `build`: labels with their evidence, the hierarchy, and the same bytes whatever the order of the rows."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hgld.foundation.files import sha256
+from hgld.foundation.settings import load_params
+from hgld.foundation.tables import read_parquet, write_parquet
+from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
+from hgld.pipeline.stages import build as stage
+from hgld.pipeline.stages.build import Built, build
+from hgld.pipeline.stages.wikidata import Facts
+from tests.paths import ROOT
+
+TAXONOMY = load_taxonomy()
+
+
+def frame(columns: str, *rows: tuple[object, ...]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=columns.split()).astype(
+        {name: "int64" if name == "candidates" else "str" for name in columns.split()}
+    )
+
+
+FACTS = Facts(
+    items=frame(
+        "category qid method confidence candidates",
+        ("Bare", "Q26", "p373", "low", 1),
+        ("Hoover Dam", "Q172822", "category-item", "high", 1),
+        ("Lake Garda", "Q6414", "sitelink", "high", 1),
+        ("Nowhere", "", "none", "", 0),
+        ("Old Fort", "Q20", "p373", "medium", 2),
+        ("Old Fort", "Q21", "p373", "low", 2),
+        ("Two", "Q22", "p373", "low", 2),
+        ("Two", "Q23", "p373", "low", 2),
+    ),
+    item_classes=frame(
+        "qid class",
+        ("Q172822", "Q1244922"), ("Q172822", "Q15911738"), ("Q172822", "Q570116"), ("Q20", "Q1785071"),
+        ("Q21", "Q33506"), ("Q22", "Q1785071"), ("Q23", "Q16970"), ("Q6414", "Q23397"),
+    ),
+    class_edges=frame(
+        "child parent",
+        ("Q12323", "Q500"), ("Q1244922", "Q12323"), ("Q15911738", "Q159719"), ("Q23397", "Q501"), ("Q500", "Q501"),
+        ("Q501", "Q500"), ("Q33506", "Q570116"),
+    ),
+    class_labels=frame("qid label", ("Q1244922", "embankment dam"), ("Q23397", "lake"), ("Q1785071", "fort")),
+)  # fmt: skip
+
+
+def row(built: Built, category: str) -> dict[str, object]:
+    return built.labels.set_index("category").loc[category].to_dict()  # type: ignore[return-value]
+
+
+def test_labels_and_their_evidence() -> None:
+    built = build(FACTS, TAXONOMY)
+    assert list(built.labels["category"]) == [
+        "Bare",
+        "Hoover Dam",
+        "Lake Garda",
+        "Nowhere",
+        "Old Fort",
+        "Two",
+    ]
+    assert row(built, "Hoover Dam") == {
+        "qid": "Q172822", "method": "category-item", "candidates": 1, "class": "Q1244922",
+        "supercategory": "embankment dam", "hierarchical_label": "dam", "natural_or_human_made": "human-made",
+        "path": "Q1244922", "note": "",
+    }  # fmt: skip
+    assert row(built, "Old Fort")["hierarchical_label"] == "castle / fort"
+    assert row(built, "Old Fort")["note"] == "2 candidates; 1 of confidence 'medium' agree"
+    assert row(built, "Two")["hierarchical_label"] == row(built, "Two")["qid"] == ""
+    assert row(built, "Two")["note"] == "ambiguous: Q22 castle / fort, Q23 church"
+    assert row(built, "Bare")["note"] == "the item has no class"
+    assert row(built, "Nowhere")["note"] == "no item found"
+    assert row(built, "Nowhere")["method"] == "none"
+
+
+def test_every_class_that_was_considered_and_what_became_of_it() -> None:
+    considered = build(FACTS, TAXONOMY).considered
+    rows = considered[considered["category"] == "Hoover Dam"]
+    assert list(
+        rows[["class", "outcome", "hierarchical_label", "path"]].itertuples(index=False, name=None)
+    ) == [
+        ("Q570116", "ignored", "", ""),
+        ("Q1244922", "decides", "dam", "Q1244922"),
+        ("Q15911738", "outranked", "power plant", "Q15911738"),
+    ]
+    assert list(considered.loc[considered["category"] == "Old Fort", "qid"]) == ["Q20", "Q21"]
+    assert "Nowhere" not in set(considered["category"])
+
+
+def test_the_hierarchy_and_what_was_cut() -> None:
+    built = build(FACTS, TAXONOMY)
+    cut = {(a, b): reason for a, b, reason in built.removed_edges.itertuples(index=False, name=None)}
+    assert cut.keys() == {("Q500", "Q501"), ("Q33506", "Q570116")}
+    assert cut["Q500", "Q501"] == "cycle: of 2 classes"
+    assert len(built.dag) + len(cut) == len(FACTS.class_edges)
+    assert {"Q1785071", "Q570116", "Q500"} <= set(built.classes["class"])
+    assert built.metrics["labelled"] == 3
+    assert built.metrics["ambiguous"] == 1
+    assert built.metrics["removed_edges"] == {"cycle": 1, "ignored class": 1}
+
+
+def test_the_figures_of_the_hierarchy() -> None:
+    metrics = build(FACTS, TAXONOMY).metrics
+    assert metrics["shape"] == {
+        "roots": 2, "leaves": 3, "depth_max": 2, "depth_mean": 1, "branching_max": 2, "branching_mean": 1.25,
+        "branching_median": 1, "share_with_several_parents": 0.0,
+    }  # fmt: skip
+    assert metrics["share_of_used_classes_with_label"] == 0.8571  # all but "tourist attraction"
+    assert metrics["share_of_statements_with_label"] == 0.875
+    assert metrics["supercategories"] == 3
+    assert metrics["hierarchical_labels"] == 3
+
+
+def test_a_shortcut_is_no_edge_of_the_hierarchy_but_may_be_a_labels_way() -> None:
+    edges = pd.concat(
+        [FACTS.class_edges, frame("child parent", ("Q700", "Q701"), ("Q701", "Q23397"), ("Q700", "Q23397"))]
+    )
+    classes = pd.concat([FACTS.item_classes, frame("qid class", ("Q26", "Q700"))])
+    built = build(Facts(FACTS.items, classes, edges, FACTS.class_labels), TAXONOMY)
+    assert row(built, "Bare")["path"] == "Q700>Q23397"
+    assert ("Q700", "Q23397") not in set(built.dag.itertuples(index=False, name=None))
+    reasons = built.removed_edges.set_index("child").loc["Q700", "reason"]
+    assert reasons == "shortcut: a longer way says the same"
+
+
+def test_no_items_at_all() -> None:
+    nothing = Facts(
+        *(one.iloc[:0] for one in (FACTS.items, FACTS.item_classes, FACTS.class_edges, FACTS.class_labels))
+    )
+    assert build(nothing, TAXONOMY).metrics["share_labelled"] == 0.0
+
+
+@settings(max_examples=15)
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_rows_changes_nothing(random: "st.random.Random") -> None:  # type: ignore[name-defined]
+    def shuffled(one: pd.DataFrame) -> pd.DataFrame:
+        return one.iloc[random.sample(range(len(one)), len(one))].reset_index(drop=True)
+
+    facts = Facts(
+        *(shuffled(one) for one in (FACTS.items, FACTS.item_classes, FACTS.class_edges, FACTS.class_labels))
+    )
+    first, second = build(FACTS, TAXONOMY), build(facts, TAXONOMY)
+    for name in stage.TABLES:
+        pd.testing.assert_frame_equal(getattr(first, name), getattr(second, name))
+    assert first.metrics == second.metrics
+
+
+def test_the_stage_writes_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load_params(ROOT / "params.yaml", profile="sample")
+    params = params.model_copy(
+        update={"build": params.build.model_copy(update={"taxonomy": str(ROOT / "hierarchy/curated")})}
+    )
+    monkeypatch.chdir(tmp_path)
+    for name in ("items", "item_classes", "class_edges", "class_labels"):
+        write_parquet(getattr(FACTS, name), params.data / "wikidata" / f"{name}.parquet")
+    stage.run(params)
+    folder = params.data / "build"
+    before = {path.name: sha256(path) for path in folder.iterdir()}
+    stage.run(params)
+    assert {path.name: sha256(path) for path in folder.iterdir()} == before
+    assert before.keys() == {
+        "labels.parquet",
+        "considered.parquet",
+        "classes.parquet",
+        "dag.parquet",
+        "removed_edges.parquet",
+        "metrics.json",
+    }
+    assert json.loads((folder / "metrics.json").read_text())["categories"] == 6
+    assert read_parquet(folder / "labels.parquet")["candidates"].dtype == "int64"
+
+
+SCRIPT = """
+import pandas as pd
+from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
+from hgld.pipeline.stages.build import TABLES, build
+from hgld.pipeline.stages.wikidata import Facts
+
+taxonomy = load_taxonomy()
+anchors = sorted(taxonomy.anchors)
+edges = {(f"Q{10**9 + a}", f"Q{10**9 + (a * 7 + b * 11) % 300}") for a in range(300) for b in range(2)}
+edges |= {(f"Q{10**9 + a}", anchors[a * 13 % len(anchors)]) for a in range(0, 300, 3)}
+told = {(f"Q{2 * 10**9 + a}", f"Q{10**9 + (a * b) % 300}") for a in range(200) for b in (1, 7, 19)}
+items = [(f"Category {a % 150}", f"Q{2 * 10**9 + a}", "p373", "low", 1) for a in range(200)]
+built = build(
+    Facts(
+        pd.DataFrame({*items}, columns=["category", "qid", "method", "confidence", "candidates"]),
+        pd.DataFrame(told, columns=["qid", "class"]),
+        pd.DataFrame(edges, columns=["child", "parent"]),
+        pd.DataFrame({(child, "Label " + child[-1]) for child, _ in edges}, columns=["qid", "label"]),
+    ),
+    taxonomy,
+)
+for name in TABLES:
+    print(getattr(built, name).to_csv(index=False))
+print(built.metrics)
+"""
+
+
+def test_the_hash_seed_changes_nothing() -> None:
+    def output(seed: str) -> str:
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", SCRIPT]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    first = output("0")
+    assert "cycle: of" in first
+    assert "shortcut: " in first
+    assert "ambiguous: " in first
+    assert first == output("1") == output("2")

@@ -1,0 +1,265 @@
+"""Embedding with a real open_clip model, random and tiny: which images, which labels, what a broken one does."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hgld.foundation.errors import HgldError
+from hgld.foundation.tables import read_csv, read_parquet, write_parquet
+from hgld.pipeline.acquisition.tar_index import scan_tar
+from hgld.pipeline.dataset.landmarks import to_judge
+from hgld.pipeline.evidence.clip import load
+from hgld.pipeline.evidence import image_embeddings as shards
+from hgld.pipeline.stages.embed import choose_images, prompt_table, run
+from tests.paths import ROOT
+
+CONFIG = {
+    "embed_dim": 8,
+    "vision_cfg": {"image_size": 16, "layers": 1, "width": 16, "head_width": 8, "patch_size": 8},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1},
+}
+
+
+@pytest.fixture
+def tiny(pictured):
+    """The pictured world with a random tiny CLIP of its own configuration."""
+    import open_clip
+    import torch
+
+    Path("model_config.json").write_text(json.dumps(CONFIG))
+    Path("named").mkdir()
+    Path("named/hgld-test.json").write_text(json.dumps(CONFIG))
+    open_clip.add_model_config(Path("named"))
+    torch.manual_seed(0)
+    torch.save(open_clip.create_model("hgld-test").state_dict(), "model.pt")
+    params = pictured.with_settings(
+        "embed",
+        model="hgld-test",
+        pretrained="model.pt",
+        model_config_file="model_config.json",
+        batch=3,
+        threads=1,
+    )
+    return type(pictured)(pictured.folder, params)
+
+
+def _images(world) -> pd.DataFrame:
+    return read_parquet(world.data / "embed" / "images.parquet")
+
+
+def test_vectors_are_of_length_one_and_beside_their_ids(tiny) -> None:
+    run(tiny.params)
+    vectors = np.load(tiny.data / "embed" / "images.npy")
+    prompts = np.load(tiny.data / "embed" / "prompts.npy")
+    texts = read_parquet(tiny.data / "embed" / "prompts.parquet")
+    assert (vectors.dtype, vectors.shape) == (np.float32, (len(_images(tiny)), 8))
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    assert np.linalg.norm(prompts, axis=1) == pytest.approx(1, abs=1e-5)
+    assert prompts.shape == (len(texts), 8)
+    # only labels that Wikidata gives to some category are candidates
+    assert set(texts["hierarchical_label"]) == {"church", "lake"}
+
+
+def test_images_of_both_splits_and_never_of_another_landmark(tiny) -> None:
+    run(tiny.params)
+    images = _images(tiny).set_index("id")["category"]
+    # landmark 10 is the Red Chapel in train, and the Blue Lake in index
+    assert images["a00000010" + "0" * 7] == "Red Chapel"
+    assert images["b00000010" + "0" * 7] == "Blue Lake"
+    assert images.value_counts().to_dict()["Unknown Chapel"] == 3
+
+
+def test_a_second_run_is_the_same_and_computes_nothing(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tiny.params)
+    first = {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()}
+    monkeypatch.setattr("hgld.pipeline.evidence.clip.Clip.images", lambda *_: pytest.fail("computed again"))
+    run(tiny.params)
+    assert {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()} == first
+
+
+def test_a_killed_run_goes_on_where_it_stopped(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "SHARD", 5)
+    done = []
+    embed_shard = shards._embed_shard
+
+    def dies_at_the_third(*words):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(1)
+        return embed_shard(*words)
+
+    monkeypatch.setattr(shards, "_embed_shard", dies_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny.params)
+    assert not (tiny.data / "embed").exists()
+    assert len(list((tiny.data / "cache" / "embed").iterdir())) == 2
+    monkeypatch.setattr(shards, "_embed_shard", embed_shard)
+    run(tiny.params)
+    whole = np.load(tiny.data / "embed" / "images.npy")
+    assert len(whole) == len(_images(tiny))
+
+
+def _break(world, image: str) -> None:
+    """Overwrite one picture with nothing that a decoder knows."""
+    images = world.data / "images"
+    row = read_parquet(images / "images.parquet").set_index("id").loc[image]
+    with (images / row["tar"]).open("r+b") as handle:
+        handle.seek(int(row["offset"]))
+        handle.write(b"\0" * int(row["size"]))
+
+
+def test_a_broken_image_is_reported_and_left_out(tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    image = "a00000013" + "0" * 7
+    _break(tiny, image)
+    run(tiny.params)
+    assert image not in set(_images(tiny)["id"])
+    assert read_csv(tiny.data / "embed" / "broken.csv", ["id", "reason"])["id"].tolist() == [image]
+    told = capsys.readouterr().out
+    assert "1 of 19 images cannot be read" in told
+    assert f"image {image}: not a readable picture" in told
+    run(tiny.params)  # the same from what is kept
+    assert json.loads((tiny.data / "embed" / "summary.json").read_text())["broken_images"] == 1
+
+
+def test_a_category_that_loses_all_its_images_is_counted(tiny) -> None:
+    for number in range(2):
+        _break(tiny, f"a00000014{number:07x}")
+    run(tiny.params)
+    summary = json.loads((tiny.data / "embed" / "summary.json").read_text())
+    assert (summary["categories"], summary["categories_without_image"]) == (7, 1)
+
+
+def test_no_readable_image_at_all_is_an_error(tiny) -> None:
+    for image in read_parquet(tiny.data / "images" / "images.parquet")["id"]:
+        _break(tiny, image)
+    with pytest.raises(HgldError, match="none of 19 images can be read: image "):
+        run(tiny.params)
+
+
+def test_images_that_were_not_fetched_are_passed_over(tiny) -> None:
+    folder = tiny.data / "images"
+    with tarfile.open(folder / "train" / "images_000.tar") as archive:
+        assert len(archive.getmembers()) == 14
+    write_parquet(
+        scan_tar(folder / "train" / "images_000.tar", "train").images.sort_values("id"),
+        folder / "images.parquet",
+    )
+    run(tiny.params)
+    assert len(_images(tiny)) == 14
+
+
+def test_unlabelled_ones_and_a_sample_of_the_others() -> None:
+    labels = pd.DataFrame({"category": list("abcdef"), "hierarchical_label": ["", "x", "x", "", "y", "y"]})
+    wanted = to_judge(labels, 2)
+    assert len(wanted) == 4
+    assert wanted >= {"a", "d"}
+    assert to_judge(labels.iloc[::-1], 2) == wanted
+
+
+def test_the_first_images_by_id_whatever_their_order() -> None:
+    pool = pd.DataFrame({"id": ["3", "1", "2", "4"], "category": ["a", "a", "a", "b"]})
+    assert choose_images(pool, 2)["id"].tolist() == ["1", "2", "4"]
+    assert choose_images(pool.iloc[::-1], 2).equals(choose_images(pool, 2))
+
+
+def test_a_prompt_has_no_trailing_space_but_its_label_keeps_it() -> None:
+    table = prompt_table(["ocean area ", "", "lake"], ["a {}.", "the {}"])
+    assert table["prompt"].tolist() == ["a lake.", "the lake", "a ocean area.", "the ocean area"]
+    assert table["hierarchical_label"].tolist() == ["lake", "lake", "ocean area ", "ocean area "]
+    with pytest.raises(HgldError, match=r"'a photo' has no \{\} where the label goes"):
+        prompt_table(["lake"], ["a photo"])
+    with pytest.raises(HgldError, match="labels no category at all"):
+        prompt_table([""], ["a {}"])
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"model": "ViT-B-23", "model_config_file": None}, "open_clip has no model 'ViT-B-23'; did you mean 'ViT-B-32'?"),
+    ({"pretrained": "other.pt"}, "no CLIP weights other.pt"),
+    ({"pretrained": "no-such-set"}, "cannot be loaded"),
+    ({"model_config_file": "none.json"}, "no model configuration none.json"),
+    ({"model_config_file": "bad.json"}, "bad.json: not a model configuration"),
+    ({"pretrained": "other-shape.pt"}, "with the weights other-shape.pt cannot be loaded"),
+    ({"pretrained": "evil.pt"}, "with the weights evil.pt cannot be loaded"),
+])  # fmt: skip
+def test_a_model_that_cannot_be_loaded_is_one_clear_message(tiny, settings: dict, message: str) -> None:
+    import torch
+
+    Path("bad.json").write_text("{")
+    torch.save({"nothing": torch.zeros(1)}, "other-shape.pt")
+    torch.save({"state_dict": _Evil()}, "evil.pt")
+    with pytest.raises(HgldError) as caught:
+        load(tiny.with_settings("embed", **settings).embed)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not Path("harmed").exists()
+
+
+class _Evil:
+    """A pickle that would run code when loaded."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("harmed"),)
+
+
+_ONE_RANK = """
+import sys, time
+from hgld.foundation.settings import Params
+from hgld.pipeline.stages import embed
+from hgld.pipeline.evidence import image_embeddings as vectors
+vectors.SHARD = 4
+made, embed_shard = [], vectors._embed_shard
+def counted(clip, tars, ids, batch, cache):
+    found = embed_shard(clip, tars, ids, batch, cache)
+    made.append(1)
+    if len(made) == int(sys.argv[2]):
+        import os
+        os._exit(9)
+    return found
+vectors._embed_shard = counted
+embed.run(Params.model_validate_json(open(sys.argv[1]).read()))
+"""
+
+
+def _rank(number: int, world: int, dies_after: int = 0) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", _ONE_RANK, "params.json", str(dies_after)]
+    env = {**os.environ, "RANK": str(number), "WORLD_SIZE": str(world), "PYTHONPATH": str(ROOT / ".typing")}
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_two_ranks_share_the_shards_and_a_killed_one_is_made_up_for(
+    tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SHARD", 4)
+    run(tiny.params)
+    alone = {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()}
+    cached = {path.name for path in (tiny.data / "cache" / "embed").iterdir()}
+    for folder in ("embed", "cache"):
+        shutil.rmtree(tiny.data / folder)
+    Path("params.json").write_text(tiny.params.model_dump_json())
+
+    killed = _rank(1, 2, dies_after=1)
+    killed.communicate(timeout=120)
+    assert killed.returncode == 9
+    assert len(list((tiny.data / "cache" / "embed").iterdir())) == 1
+    ranks = [_rank(number, 2) for number in (1, 0)]
+    told = [rank.communicate(timeout=120)[0] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], told
+    assert "rank 1 of 2" in told[0]
+    assert {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()} == alone
+    assert {path.name for path in (tiny.data / "cache" / "embed").iterdir()} == cached
+
+
+@pytest.mark.parametrize(("number", "world"), [("2", "2"), ("x", "2"), ("0", "0"), ("-1", "2")])
+def test_an_impossible_rank_is_refused(monkeypatch: pytest.MonkeyPatch, number: str, world: str) -> None:
+    monkeypatch.setenv("RANK", number)
+    monkeypatch.setenv("WORLD_SIZE", world)
+    with pytest.raises(HgldError, match=f"RANK={number} and WORLD_SIZE={world}"):
+        shards.this_rank()

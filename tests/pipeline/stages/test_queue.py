@@ -1,0 +1,126 @@
+"""The queue: who is in it, in which order, and who does not come back."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from hgld.foundation.tables import read_csv, read_parquet, write_parquet
+from hgld.hierarchy.curation.verdicts import COLUMNS as VERDICT
+from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
+from hgld.pipeline.stages.queue import COLUMNS, order, run
+
+
+def _verdict(category: str, label: str, annotator: str = "ana") -> Verdict:
+    return Verdict(category, label, "", "", "", annotator, "2026-01-03")
+
+
+def _queue(world) -> pd.DataFrame:
+    run(world.params)
+    return read_csv(world.data / "queue" / "queue.csv", COLUMNS).set_index("category")
+
+
+def test_the_doubtful_come_by_what_a_verdict_moves(proposed) -> None:
+    queue = _queue(proposed)
+    # (1 - margin) × images of train and index, not of those that CLIP saw
+    assert queue["priority"].to_dict() == {
+        'Nowhere, "Purple"': "2.7000", "Torn Place": "2.0000", "Unknown Lake": "1.6000",
+        **dict.fromkeys(queue.index[queue["reason"] == "control"], "1.6000"),
+    }  # fmt: skip
+    assert list(queue.index[:3]) == ['Nowhere, "Purple"', "Torn Place", "Unknown Lake"]
+    assert queue["reason"].to_list() == ["doubtful", "ambiguous", "doubtful", "control", "control"]
+
+
+def test_a_suggestion_comes_with_its_grounds(proposed) -> None:
+    queue = _queue(proposed)
+    lake = queue.loc["Unknown Lake"]
+    assert lake[["suggested_label", "suggested_by", "score", "margin", "runner_up", "images"]].to_list() == [
+        "lake", "clip", "0.5500", "0.2000", "church", "2",
+    ]  # fmt: skip
+    assert lake["evidence"] == "test CLIP: 2 images; no item found"
+    assert "Q105 church, Q106 lake" in queue.loc["Torn Place", "evidence"]
+    assert queue.loc["Torn Place", "suggested_by"] == ""
+
+
+def test_one_control_of_each_source_is_drawn_by_hash(proposed) -> None:
+    controls = _queue(proposed).query("reason == 'control'")
+    assert sorted(controls["suggested_by"]) == ["clip", "wikidata"]
+    path = proposed.data / "build" / "labels.parquet"
+    write_parquet(read_parquet(path).iloc[::-1], path)
+    assert list(_queue(proposed).query("reason == 'control'").index) == list(controls.index)
+
+
+def test_what_is_judged_does_not_come_back(proposed) -> None:
+    controls = _queue(proposed).query("reason == 'control'").index
+    for name in ("Unknown Lake", *controls):
+        append_verdict(Path("review"), _verdict(name, ""))
+    assert list(_queue(proposed).index) == ['Nowhere, "Purple"', "Torn Place"]
+
+
+def test_a_stale_verdict_is_asked_about_again(proposed) -> None:
+    def judge(label: str, suggested: str, on: str) -> None:
+        append_verdict(Path("review"), Verdict("Red Chapel", label, suggested, "clip", "", "ana", on))
+
+    judge("lake", "lake", "2026-01-03")
+    queue = _queue(proposed)
+    red = queue.loc["Red Chapel"]
+    assert red[["suggested_label", "suggested_by", "reason", "priority"]].to_list() == [
+        "church", "wikidata", "stale", "3.0000",
+    ]  # fmt: skip
+    assert red["evidence"].startswith(
+        "ana said lake on 2026-01-03, when lake was suggested; Wikidata by sitelink"
+    )
+    assert queue.index[0] == "Red Chapel"  # three images and no doubt that a person should look
+    judge("lake", "church", "2026-01-04")
+    assert "Red Chapel" not in _queue(proposed).index
+
+
+def test_a_verdict_that_today_s_suggestion_bears_out_is_not_stale(proposed) -> None:
+    append_verdict(Path("review"), Verdict("Red Chapel", "church", "lake", "clip", "", "ana", "2026-01-03"))
+    assert "Red Chapel" not in _queue(proposed).index
+
+
+def test_a_conflict_comes_first(proposed) -> None:
+    append_verdict(Path("review"), _verdict("Red Chapel", "church"))
+    append_verdict(Path("review"), _verdict("Red Chapel", "", "bob"))
+    queue = _queue(proposed)
+    first = queue.iloc[0]
+    assert (queue.index[0], first["reason"], first["suggested_label"]) == ("Red Chapel", "conflict", "church")
+    assert first["evidence"].startswith("ana: church, bob: (empty); Wikidata by sitelink: Q101: Q16970")
+    append_verdict(Path("review"), _verdict("Red Chapel", "church", "bob"))
+    assert "Red Chapel" not in _queue(proposed).index
+
+
+def test_several_items_that_agree_are_worth_a_look(proposed) -> None:
+    path = proposed.data / "build" / "labels.parquet"
+    labels = read_parquet(path)
+    labels.loc[labels["category"] == "Blue Lake", ["candidates", "note"]] = [2, "2 candidates"]
+    write_parquet(labels, path)
+    blue = _queue(proposed).loc["Blue Lake"]
+    assert (blue["reason"], blue["priority"]) == ("ambiguous", "0.7500")
+    assert blue["evidence"] == "Wikidata by sitelink: Q103: Q23397; one of 2 candidate items; 2 candidates"
+
+
+def test_every_tenth_is_a_control() -> None:
+    names = [f"doubtful {number:02d}" for number in range(30)] + [f"sure {number}" for number in range(5)]
+    rows = [
+        dict.fromkeys(COLUMNS, "") | {"category": name, "suggested_by": "clip", "images": 1,
+                                      "priority": float(100 - place), "reason": "doubtful" * name.startswith("d")}
+        for place, name in enumerate(names)
+    ]  # fmt: skip
+    queue = order(pd.DataFrame(rows), pd.DataFrame(columns=VERDICT, dtype="str"), control=4, seed=0)
+    places = [place for place, reason in enumerate(queue["reason"]) if reason == "control"]
+    assert places == [9, 19, 29, 33]
+    priorities = queue["priority"].astype(float)
+    assert priorities.is_monotonic_decreasing
+    other = order(pd.DataFrame(rows), pd.DataFrame(columns=VERDICT, dtype="str"), control=4, seed=1)
+    assert set(other["category"]) != set(queue["category"])
+
+
+def test_nothing_doubtful_leaves_the_controls(proposed) -> None:
+    for name in ('Nowhere, "Purple"', "Torn Place", "Unknown Lake"):
+        append_verdict(Path("review"), _verdict(name, ""))
+    queue = _queue(proposed)
+    assert queue["reason"].to_list() == ["control", "control"]
+    for name in queue.index:
+        append_verdict(Path("review"), _verdict(name, ""))
+    assert _queue(proposed).empty

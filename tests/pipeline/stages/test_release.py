@@ -1,0 +1,161 @@
+"""The release: who decides, what the tables hold, and that a second one is the same to the byte."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hgld.foundation.errors import HgldError
+from hgld.foundation.files import sha256
+from hgld.foundation.tables import read_csv, read_parquet, write_parquet
+from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
+from hgld.pipeline.stages.release import run
+
+FIVE = ["landmark_id", "category", "supercategory", "hierarchical_label", "natural_or_human_made"]
+
+
+def _verdict(category: str, label: str, annotator: str = "ana") -> Verdict:
+    return Verdict(category, label, "", "", "", annotator, "2026-01-03", "seen")
+
+
+def _labels(world) -> pd.DataFrame:
+    return read_parquet(world.data / "release" / "labels.parquet").set_index("category")
+
+
+def test_the_csvs_are_gldv2s_own(proposed) -> None:
+    run(proposed.params)
+    table = read_csv(proposed.data / "release" / "train_label_to_hierarchical.csv", FIVE)
+    assert list(table["landmark_id"]) == ["10", "11", "12", "13", "14", "15", "16"]
+    assert tuple(table.iloc[1]) == (
+        "11", "http://commons.wikimedia.org/wiki/Category:%C3%89glise_Saint-Rouge",
+        "church building", "church", "human-made",
+    )  # fmt: skip
+    assert tuple(table.iloc[4, 2:]) == ("", "", "")  # a doubtful proposal is no label
+    index = read_csv(proposed.data / "release" / "index_label_to_hierarchical.csv", FIVE)
+    # 10 is Red Chapel in train and Blue Lake in index: the spaces are never joined
+    assert index.set_index("landmark_id").loc["10", "hierarchical_label"] == "lake"
+    assert table.set_index("landmark_id").loc["10", "hierarchical_label"] == "church"
+
+
+def test_every_label_says_who_said_so(proposed) -> None:
+    append_verdict(Path("review"), _verdict("Unknown Lake", "lake"))
+    run(proposed.params)
+    labels = _labels(proposed)
+    assert dict(labels["source"]) == {
+        "Blue Lake": "wikidata", "Lago Azul": "wikidata", 'Nowhere, "Purple"': "", "Red Chapel": "wikidata",
+        "Torn Place": "", "Unknown Chapel": "clip", "Unknown Lake": "review", "Église Saint-Rouge": "wikidata",
+    }  # fmt: skip
+    assert labels.loc["Red Chapel", "path"] == "Q16970"
+    assert (labels.loc["Unknown Chapel", "score"], labels.loc["Unknown Chapel", "margin"]) == (0.9, 0.85)
+    lake = labels.loc["Unknown Lake"]
+    assert (lake["annotator"], lake["decided_on"], lake["supercategory"]) == ("ana", "2026-01-03", "")
+    assert "seen" in lake["note"]
+    assert set(labels["snapshot"]) == {"2026-01-02"}
+
+
+def test_a_verdict_beats_wikidata_and_may_say_nothing(proposed) -> None:
+    append_verdict(Path("review"), _verdict("Red Chapel", ""))
+    append_verdict(Path("review"), _verdict("Blue Lake", "river"))
+    run(proposed.params)
+    labels = _labels(proposed)
+    assert tuple(labels.loc["Red Chapel", ["hierarchical_label", "supercategory", "source"]]) == (
+        "",
+        "",
+        "review",
+    )
+    river = labels.loc["Blue Lake"]
+    assert tuple(river[["hierarchical_label", "supercategory", "natural_or_human_made"]]) == (
+        "river",
+        "",
+        "natural",
+    )
+    assert river["path"] == ""
+
+
+def test_annotators_who_disagree_change_nothing(proposed) -> None:
+    run(proposed.params)
+    before = _labels(proposed)
+    append_verdict(Path("review"), _verdict("Red Chapel", "river"))
+    append_verdict(Path("review"), _verdict("Red Chapel", "lake", "bob"))
+    run(proposed.params)
+    pd.testing.assert_frame_equal(_labels(proposed), before)
+    assert _metadata(proposed)["settled_by_rule"]["conflicting_verdicts"] == 1
+
+
+def _metadata(world) -> dict:
+    return json.loads((world.data / "release" / "metadata.json").read_text())
+
+
+def test_images_carry_the_labels_of_their_landmark(proposed) -> None:
+    run(proposed.params)
+    train = read_parquet(proposed.data / "release" / "train.parquet")
+    assert len(train) == 14
+    assert list(train["clean"]) == [True, False] * 7
+    assert train["clean"].dtype == bool
+    first = train[train["landmark_id"] == "13"].iloc[0]
+    assert (first["category"], first["hierarchical_label"]) == ("Unknown Chapel", "church")
+
+
+def test_a_query_has_the_category_of_its_relevant_images(proposed) -> None:
+    run(proposed.params)
+    test = read_parquet(proposed.data / "release" / "test.parquet").set_index("image_id")
+    red, mixed, recognised, nothing = (test.loc[f"c{number:015d}"] for number in range(4))
+    assert (red["usage"], red["category"], red["hierarchical_label"]) == ("Public", "Red Chapel", "church")
+    # two categories with one image each: the first in the alphabet; an id that is no index image goes
+    assert (mixed["category"], mixed["relevant"]) == ("Blue Lake", "b000000100000000 b000000120000000")
+    assert (recognised["category"], recognised["relevant"]) == ("Unknown Chapel", "")
+    assert (nothing["category"], nothing["hierarchical_label"], nothing["usage"]) == ("", "", "Ignored")
+    assert _metadata(proposed)["settled_by_rule"] == {
+        "relevant_not_in_index": 1, "test_of_several_categories": 1, "test_without_solution": 0,
+        "conflicting_verdicts": 0,
+    }  # fmt: skip
+
+
+def test_sha256sum_agrees(proposed) -> None:
+    run(proposed.params)
+    folder = proposed.data / "release"
+    done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.count(": OK") == len(list(folder.iterdir())) - 1
+
+
+def test_a_second_release_is_the_same_to_the_byte(proposed) -> None:
+    run(proposed.params)
+    first = sha256(proposed.data / "release" / "SHA256SUMS")
+    for path in [proposed.data / "build" / "labels.parquet", *(proposed.data / "metadata").glob("*.parquet")]:
+        write_parquet(read_parquet(path).iloc[::-1], path)
+    run(proposed.params)
+    assert sha256(proposed.data / "release" / "SHA256SUMS") == first
+
+
+def test_what_is_promised_is_verified(proposed) -> None:
+    path = proposed.data / "build" / "labels.parquet"
+    run(proposed.params)
+    before = sha256(proposed.data / "release" / "SHA256SUMS")
+    labels = read_parquet(path)
+    write_parquet(
+        labels.assign(hierarchical_label=labels["hierarchical_label"].replace("lake", "lakes")), path
+    )
+    with pytest.raises(HgldError, match="'lakes'"):
+        run(proposed.params)
+    write_parquet(labels, path)
+    pairs = proposed.data / "metadata" / "index_image_to_landmark.parquet"
+    write_parquet(read_parquet(pairs).iloc[1:], pairs)
+    with pytest.raises(HgldError, match=r"index.parquet: its 4 ids are not the 5 ids"):
+        run(proposed.params)
+    assert sha256(proposed.data / "release" / "SHA256SUMS") == before
+
+
+def test_a_malformed_verdict_stops_the_release(proposed) -> None:
+    Path("review").mkdir()
+    Path("review/ana.csv").write_text("category,label\n")
+    with pytest.raises(HgldError, match=r"review/ana.csv:1: expected the header category,hierarchical_label"):
+        run(proposed.params)
+
+
+def test_verdicts_on_other_profiles_landmarks_are_none_of_ours(proposed) -> None:
+    append_verdict(Path("review"), _verdict("Elsewhere", "lake"))
+    run(proposed.params)
+    assert "Elsewhere" not in _labels(proposed).index
