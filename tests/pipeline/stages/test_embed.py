@@ -16,8 +16,8 @@ from hgld.foundation.errors import HgldError
 from hgld.foundation.tables import read_csv, read_parquet, write_parquet
 from hgld.pipeline.acquisition.tar_index import scan_tar
 from hgld.pipeline.dataset.landmarks import to_judge
-from hgld.pipeline.evidence.clip import load
 from hgld.pipeline.evidence import image_embeddings as shards
+from hgld.pipeline.evidence.clip import load
 from hgld.pipeline.stages.embed import choose_images, prompt_table, run
 from tests.paths import ROOT
 
