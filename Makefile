@@ -1,4 +1,4 @@
-# make demo: the whole road on the sample, from nothing to a scored model.   make test: everything that must hold.
+# make demo: the whole pipeline on the sample, from an empty checkout to a scored model.   make test: all checks.
 PYTHON ?= python3
 VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
@@ -23,7 +23,7 @@ test: install
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest
+	OMP_NUM_THREADS=1 pytest --numprocesses logical --dist worksteal
 
 # Two clones, cut off from the network, other hash seeds and row orders: the same bytes come out.
 reproduce: install

@@ -1,4 +1,4 @@
-"""The command line: parse, call one function, echo. Heavy imports happen inside the command that needs them."""
+"""The command line: each command parses, calls one function and echoes; it imports heavy modules itself."""
 
 import importlib
 from pathlib import Path
@@ -7,20 +7,19 @@ from typing import Any
 import click
 
 STAGES = {
-    "download": "Fetch GLDv2's metadata, verify them, write typed Parquet.",
-    "images": "Fetch GLDv2's image tars, verify them, index what lies where.",
-    "wikidata": "Resolve Commons categories to Wikidata items; read their classes and the class graph.",
-    "build": "Cut the class graph into a hierarchy and label every category that has a class.",
-    "embed": "CLIP embeddings of the prompts and of the images of unlabelled landmarks.",
+    "download": "Download GLDv2's metadata, verify it, and write typed Parquet.",
+    "images": "Download GLDv2's image tars, verify them, and index the images in them.",
+    "wikidata": "Match Commons categories to Wikidata items; fetch their classes and the class graph.",
+    "build": "Turn the class graph into a hierarchy and label every category that has a class.",
+    "embed": "Compute CLIP embeddings of the prompts and of the images of unlabelled landmarks.",
     "refine": "Turn the embeddings into one proposal per unlabelled category.",
-    "queue": "Order what is doubtful for the annotators, most useful first.",
+    "queue": "Order the doubtful labels for the annotators, most useful first.",
     "release": "Decide every label and write the release: labels, splits, provenance, checksums.",
     "train": "Train a retrieval model on the release; write its checkpoint and curves.",
 }
 
-
 _SECTIONS = {
-    "Stages of the pipeline, in their order (dvc repro runs them)": [*STAGES, "benchmark"],
+    "Stages of the pipeline, in order (dvc repro runs them)": [*STAGES, "benchmark"],
     "For researchers": ["evaluate"],
     "For annotators": ["review", "show", "check"],
     "For any list of landmarks": ["assign", "classify", "compare", "serve"],
@@ -29,7 +28,7 @@ _SECTIONS = {
 
 
 class _Commands(click.Group):
-    """Turns the errors that a user can act on into one message and exit code 1; lists commands by use."""
+    """Lists the commands by section, suggests names, and turns HgldError into a message and exit code 1."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, names in _SECTIONS.items():
@@ -62,64 +61,61 @@ class _Commands(click.Group):
 def main() -> None:
     """Build the hierarchical Google Landmarks v2 dataset, and measure how well a model respects the hierarchy.
 
-    `dvc repro` regenerates everything, `hgld review` is for annotators, and `hgld benchmark model.pt` scores a
-    checkpoint. Run the commands in the root of the repository; every setting is in params.yaml.
+    `dvc repro` runs all stages, `hgld review` is for annotators, and `hgld benchmark model.pt` scores a checkpoint.
+    Run the commands in the root of the repository; all settings are in params.yaml.
     """
 
 
 _profile = click.option(
-    "--profile", metavar="NAME", help="Profile of params.yaml (default: the one it names)."
+    "--profile", metavar="NAME", help="Profile of params.yaml (default: the selected one)."
 )
-# A folder is refused by what reads or writes it, in its own words and with exit code 1.
+# Whether a path exists and is a file is checked by the code that opens it, for a specific message and exit code 1.
 _file = click.Path(path_type=Path)
 _folder = click.Path(file_okay=False, path_type=Path)
+
+
+def _checksums(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """The values FILE=MD5 as a dictionary."""
+    checksums = {}
+    for value in values:
+        file, _, md5 = value.rpartition("=")
+        if not file or len(md5) != 32 or set(md5.lower()) - set("0123456789abcdef"):
+            raise click.BadParameter(f"expected FILE=MD5 with 32 hex digits, found {value!r}")
+        checksums[file] = md5.lower()
+    return checksums
+
+
+_accept_md5 = click.option(
+    "--accept-md5", "accept", multiple=True, metavar="FILE=MD5", callback=_checksums,
+    help="Accept FILE (such as train/images_000.tar) with this MD5 even if another one, or none, is published. It is "
+    "recorded in the manifest and applies to later runs.",
+)  # fmt: skip
+_refresh = click.option(
+    "--refresh", is_flag=True, help="Discard the cached responses of earlier runs and query again."
+)
+_freeze = click.option(
+    "--freeze", "freeze_to", type=_folder, metavar="FOLDER",
+    help="Also write the fetched facts to FOLDER: to commit, and to run from later (wikidata.facts in params.yaml).",
+)  # fmt: skip
+_STAGE_OPTIONS = {"download": [_accept_md5], "images": [_accept_md5], "wikidata": [_refresh, _freeze]}
 
 
 def _add_stage(name: str, text: str) -> None:
     @main.command(name, help=f"{text} (A stage of dvc.yaml.)", short_help=text)
     @_profile
-    def command(profile: str | None, **settings: Any) -> None:
+    def command(profile: str | None, **options: Any) -> None:
         from hgld.foundation.settings import load_params
 
         params = load_params(profile=profile)
         folder = "benchmarks.training" if name == "train" else "pipeline.stages"
-        importlib.import_module(f"hgld.{folder}.{name}").run(params, **settings)
+        importlib.import_module(f"hgld.{folder}.{name}").run(params, **options)
 
-    if name in ("download", "images"):
-        click.option(
-            "--accept-md5", "accept", multiple=True, metavar="FILE=MD5", callback=_checksums,
-            help="Take FILE (such as train/images_000.tar) with this MD5 although another one, or none, is published. "
-            "It is noted in the manifest, and holds for later runs.",
-        )(command)  # fmt: skip
-
-
-def _checksums(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """FILE=MD5 … as a dictionary."""
-    found = {}
-    for value in values:
-        file, _, md5 = value.rpartition("=")
-        if not file or len(md5) != 32 or set(md5.lower()) - set("0123456789abcdef"):
-            raise click.BadParameter(f"expected FILE=MD5 with 32 hex digits, found {value!r}")
-        found[file] = md5.lower()
-    return found
+    for option in _STAGE_OPTIONS.get(name, ()):
+        option(command)
 
 
 for _name, _text in STAGES.items():
-    if _name != "wikidata":
-        _add_stage(_name, _text)
-
-
-@main.command(help=f"{STAGES['wikidata']} (A stage of dvc.yaml.)", short_help=STAGES["wikidata"])
-@_profile
-@click.option("--refresh", is_flag=True, help="Ask again what earlier runs were already answered.")
-@click.option("--freeze", "freeze_to", type=_folder, metavar="FOLDER", help="Also write what was heard to FOLDER, as "
-              "facts to commit and to run from again (wikidata.facts in params.yaml).")  # fmt: skip
-def wikidata(profile: str | None, refresh: bool, freeze_to: Path | None) -> None:
-    """See its help, which is that of the stage."""
-    from hgld.foundation.settings import load_params
-    from hgld.pipeline.stages.wikidata import run
-
-    run(load_params(profile=profile), refresh=refresh, freeze_to=freeze_to)
+    _add_stage(_name, _text)
 
 
 @main.command()
@@ -127,9 +123,9 @@ def wikidata(profile: str | None, refresh: bool, freeze_to: Path | None) -> None
 @click.option("--out", type=_folder, help="Write metrics.json, per_query.parquet and report.html here.")
 @_profile
 def benchmark(model: Path, out: Path | None, profile: str | None) -> None:
-    """Score the checkpoint MODEL on the release: a table here, an HTML report below --out.
+    """Score the checkpoint MODEL on the release: print a table, and write an HTML report to --out.
 
-    The contract that a checkpoint must fit is in docs/checkpoint.md.
+    docs/checkpoint.md specifies the format of a checkpoint.
     """
     from hgld.benchmarks.evaluation.benchmark import benchmark as score
     from hgld.foundation.settings import load_params
@@ -139,98 +135,95 @@ def benchmark(model: Path, out: Path | None, profile: str | None) -> None:
 
 @main.group()
 def evaluate() -> None:
-    """Score anybody's answers under the protocol of a published benchmark: Revisited Oxford/Paris, GLDv2."""
+    """Score the results of any model under the protocol of a published benchmark: Revisited Oxford/Paris, GLDv2."""
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-_per_query = click.option("--per-query", type=_file, metavar="CSV", help="Write every query's figures here.")
+_per_query = click.option(
+    "--per-query", type=_file, metavar="CSV", help="Write the scores of each query here."
+)
 
 
-def _tell(found: Any, as_json: bool, per_query: Path | None) -> None:
+def _report(result: Any, as_json: bool, per_query: Path | None = None) -> None:
     import json
 
     if per_query:
-        found.write(per_query)
-    click.echo(json.dumps(found.to_dict(), indent=2) if as_json else found.text())
+        result.write(per_query)
+    click.echo(json.dumps(result.to_dict(), indent=2) if as_json else result.text())
 
 
 @evaluate.command()
 @click.argument("truth", metavar="GND.pkl", type=_file)
 @click.argument("ranking", metavar="RANKS.npy|EMBEDDINGS.npz", type=_file)
 @click.option("--distractors", type=click.IntRange(min=0), default=0, show_default=True,
-              help="How many images (R1M: 1001001) follow those of the ground truth.")  # fmt: skip
+              help="Number of distractor images (R1M: 1001001) after those of the ground truth.")  # fmt: skip
 @_json
 @_per_query
 def revisited(truth: Path, ranking: Path, distractors: int, as_json: bool, per_query: Path | None) -> None:
     """Revisited Oxford and Paris: Easy, Medium and Hard, mAP and mP@1, 5, 10.
 
-    RANKS.npy holds one row a query: image indices from best to worst (whole numbers), or a score for every image
-    (floating). EMBEDDINGS.npz holds `query` and `index`, one row an image in the order of the ground truth; they are
-    compared by their cosine. Crop a query to its box before it is embedded.
+    RANKS.npy has one row per query: image indices from best to worst (integers), or a score for every image (floats).
+    EMBEDDINGS.npz has the arrays `query` and `index`, one row per image in the order of the ground truth; they are
+    compared by cosine similarity. Crop queries to their bounding box before computing their embeddings.
     """
     from hgld.benchmarks.protocols.evaluate_files import evaluate_revisited
 
-    _tell(evaluate_revisited(truth, ranking, distractors=distractors), as_json, per_query)
+    _report(evaluate_revisited(truth, ranking, distractors=distractors), as_json, per_query)
 
 
 @evaluate.command()
 @click.argument("submission", metavar="SUBMISSION.csv", type=_file)
 @click.argument("solution", metavar="SOLUTION.csv", type=_file)
-@click.option(
-    "--k", type=click.IntRange(min=1), default=100, show_default=True, help="How much of a list counts."
-)
-@click.option(
-    "--index", type=_file, metavar="CSV", help="index.csv: refuse ids that are not in its column id."
-)
+@click.option("--k", type=click.IntRange(min=1), default=100, show_default=True, help="Cut lists here.")
+@click.option("--index", type=_file, metavar="CSV", help="index.csv: reject ids not in its column id.")
 @_json
 @_per_query
 def retrieval(
     submission: Path, solution: Path, k: int, index: Path | None, as_json: bool, per_query: Path | None
 ) -> None:
-    """GLDv2 retrieval: mAP@100, Public and Private apart.
+    """GLDv2 retrieval: mAP@100 on the Public and the Private split.
 
     SUBMISSION.csv has the columns id,images: index image ids from best to worst, separated by spaces. SOLUTION.csv is
-    retrieval_solution_v2.1.csv: id,images,Usage. Every Public and Private query needs a row; Ignored ones do not count.
+    retrieval_solution_v2.1.csv: id,images,Usage. Every Public and Private query needs a row; Ignored ones are skipped.
     """
     from hgld.benchmarks.protocols.evaluate_files import evaluate_retrieval
 
-    _tell(evaluate_retrieval(submission, solution, k=k, index=index), as_json, per_query)
+    _report(evaluate_retrieval(submission, solution, k=k, index=index), as_json, per_query)
 
 
 @evaluate.command()
 @click.argument("submission", metavar="SUBMISSION.csv", type=_file)
 @click.argument("solution", metavar="SOLUTION.csv", type=_file)
-@click.option("--landmarks", type=_file, metavar="CSV", help="train_label_to_category.csv: refuse ids that are not in "
+@click.option("--landmarks", type=_file, metavar="CSV", help="train_label_to_category.csv: reject ids that are not in "
               "its column landmark_id.")  # fmt: skip
 @_json
 @_per_query
 def recognition(
     submission: Path, solution: Path, landmarks: Path | None, as_json: bool, per_query: Path | None
 ) -> None:
-    """GLDv2 recognition: GAP (micro-AP), Public and Private apart.
+    """GLDv2 recognition: GAP (micro-AP) on the Public and the Private split.
 
-    SUBMISSION.csv has the columns id,landmarks: a train landmark id and a confidence, separated by a space, or nothing.
+    SUBMISSION.csv has the columns id,landmarks: a train landmark id and a confidence, separated by a space, or empty.
     SOLUTION.csv is recognition_solution_v2.1.csv: id,landmarks,Usage.
     """
     from hgld.benchmarks.protocols.evaluate_files import evaluate_recognition
 
-    _tell(evaluate_recognition(submission, solution, landmarks=landmarks), as_json, per_query)
+    _report(evaluate_recognition(submission, solution, landmarks=landmarks), as_json, per_query)
 
 
 @main.command()
-@click.option("--annotator", metavar="NAME", help="Whose verdicts these are (default: your git user name).")
-@click.option("--limit", type=click.IntRange(min=1), help="Stop after so many items.")
+@click.option("--annotator", metavar="NAME", help="The annotator (default: your git user name).")
+@click.option("--limit", type=click.IntRange(min=1), help="Stop after this many items.")
 @_profile
 def review(annotator: str | None, limit: int | None, profile: str | None) -> None:
-    """Judge what the machine is unsure of; each verdict is one row in review/NAME.csv.
+    """Review doubtful labels; each verdict is one row in review/NAME.csv.
 
-    Commit that file and run `dvc repro`: the released labels follow. Nothing ever overwrites a verdict.
+    Commit that file and run `dvc repro` to release the reviewed labels. No stage overwrites a verdict.
     """
     from hgld.foundation.settings import load_params
-    from hgld.pipeline.review.terminal import default_annotator
-    from hgld.pipeline.review.terminal import review as start
+    from hgld.pipeline.review import terminal
 
-    start(load_params(profile=profile), annotator or default_annotator(), limit=limit)
+    terminal.review(load_params(profile=profile), annotator or terminal.default_annotator(), limit=limit)
 
 
 @main.command()
@@ -239,103 +232,102 @@ def review(annotator: str | None, limit: int | None, profile: str | None) -> Non
 def show(key: str, profile: str | None) -> None:
     """Print the chain of evidence of one label.
 
-    A landmark id may mean one landmark in train and another in index: both are shown.
+    The same landmark id may occur in train and in index, for different landmarks: both are shown.
     """
     from hgld.foundation.settings import load_params
-    from hgld.pipeline.commands.show import show as chain
+    from hgld.pipeline.commands import show
 
-    click.echo(chain(key, load_params(profile=profile)))
+    click.echo(show.show(key, load_params(profile=profile)))
 
 
 @main.command()
-@click.option(
-    "--strict", is_flag=True, help="The class graph is whole: a row that does nothing in it is a problem."
-)
+@click.option("--strict", is_flag=True, help="The class graph is complete: every row must have an effect.")
 @_profile
 def check(strict: bool, profile: str | None) -> None:
     """Validate the curated files: params.yaml, the taxonomy, and the verdicts below review/.
 
-    The losses and metrics that params.yaml names are built, in every profile unless one is chosen. The taxonomy is
-    held against the class graph of the profile: are labels that may both apply ordered, is each row of any use?
+    The losses and metrics of params.yaml are constructed, in every profile unless one is chosen. The taxonomy is
+    checked against the class graph of the profile: labels that may both apply need an order, each row an effect.
     """
     from hgld.benchmarks.evaluation.check_settings import setting_problems
     from hgld.foundation.settings import load_params, profiles
-    from hgld.pipeline.commands.check import curated
+    from hgld.pipeline.commands import check
 
-    params = load_params(profile=profile)
-    found, text = curated(params, Path("review"), strict=strict)
+    result = check.check(load_params(profile=profile), Path("review"), strict=strict)
+    problems = list(result.problems)
     for name in [profile] if profile else profiles():
-        found += setting_problems(load_params(profile=name))
-    if found:
-        raise click.ClickException(f"{len(found)} problem(s)\n" + "\n".join(found))
-    click.echo(f"The curated files are valid.\n{text}")
+        problems += setting_problems(load_params(profile=name))
+    if problems:
+        raise click.ClickException(f"{len(problems)} problem(s)\n" + "\n".join(problems))
+    click.echo(f"The curated files are valid.\n{result.report}")
 
 
 @main.command()
 @click.argument("landmarks", type=_file)
-@click.option("--endpoint", required=True, metavar="URL", help="SPARQL endpoint, e.g. one of `hgld serve`.")
-@click.option("-o", "--out", type=_file, required=True, help="Where to write the labels.")
-@click.option("--user-agent", default="hgld", show_default=True, help="How to call yourself; public endpoints "
-              "want a contact address.")  # fmt: skip
 @click.option(
-    "--cache", type=_folder, help="Keep the endpoint's answers here: a killed run does not ask again."
+    "--endpoint",
+    required=True,
+    metavar="URL",
+    help="SPARQL endpoint, such as the URL that `hgld serve` prints.",
 )
+@click.option("-o", "--out", type=_file, required=True, help="Where to write the labels.")
+@click.option("--user-agent", default="hgld", show_default=True, help="Public endpoints require a contact address "
+              "in it.")  # fmt: skip
+@click.option("--cache", type=_folder, help="Cache responses here, so that an interrupted run resumes.")
 def assign(landmarks: Path, endpoint: str, out: Path, user_agent: str, cache: Path | None) -> None:
     """Label the landmarks of any CSV with the columns landmark_id,category.
 
     Writes GLDv2's five columns and the evidence: item, method, candidates, deciding class, path, note.
     """
-    from hgld.pipeline.commands.assign import assign as label
+    from hgld.pipeline.commands import assign
+    from hgld.pipeline.sparql.client import Endpoint
 
-    click.echo(label(landmarks, endpoint, out, user_agent=user_agent, cache=cache))
+    click.echo(assign.assign(landmarks, Endpoint(endpoint, user_agent, in_flight=2, cache=cache), out))
 
 
 @main.command()
 @click.argument("texts", type=_file)
-@click.option("--column", required=True, metavar="NAME", help="The column with the names or URLs.")
+@click.option("--column", required=True, metavar="NAME", help="Column with the names or URLs.")
 @click.option(
-    "--labelled", type=_file, metavar="LABELS.csv", help="Names with a hierarchical_label, to learn from."
+    "--labelled", type=_file, metavar="LABELS.csv", help="Names with a hierarchical_label, as training data."
 )
-@click.option("--facts", type=_folder, metavar="DIR", help="A snapshot of Wikidata: data/PROFILE, or the tables of "
-              "`hgld serve` (default: none, the curated files alone).")  # fmt: skip
+@click.option("--facts", type=_folder, metavar="DIR", help="Snapshot of Wikidata: data/PROFILE, or a folder with the "
+              "tables of `hgld serve` (default: the curated files only).")  # fmt: skip
 @click.option("-o", "--out", type=_file, required=True, help="Where to write the labels.")
 def classify(texts: Path, column: str, labelled: Path | None, facts: Path | None, out: Path) -> None:
     """Label any list of class names ("parish church"), names of landmarks, or URLs of Commons categories.
 
-    Writes the columns of TEXTS.csv, then hierarchical_label, score, margin, evidence (which kind decided) and because
-    (what was matched); one row a row. LABELS.csv holds the names in a column NAME or category. Files may be gzipped.
+    Adds the columns hierarchical_label, score, margin, evidence (the rule that decided) and because (what it matched)
+    to those of TEXTS. LABELS.csv has the names in a column NAME or category. Files may be gzipped.
     """
-    from hgld.pipeline.commands.classify import classify as label
+    from hgld.pipeline.commands import classify
 
-    click.echo(label(texts, column, out, labelled=labelled, facts=facts))
+    click.echo(classify.classify(texts, column, out, labelled=labelled, facts=facts))
 
 
 @main.command()
 @click.argument("ours", metavar="A", type=_file)
 @click.argument("theirs", metavar="B", type=_file)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--out", type=_folder, help="Write report.html, confusion.png and the figures as JSON here.")
-@click.option("--score", metavar="COLUMN", help="A's column of scores (default: probability, else score).")
+@click.option("--out", type=_folder, help="Write report.html, confusion.png and the results as JSON here.")
+@click.option("--score", metavar="COLUMN", help="Score column of A (default: probability, else score).")
 @click.option(
-    "--by", metavar="COLUMN", help="A's column of evidence (default: source, else evidence, else method)."
+    "--by", metavar="COLUMN", help="Evidence column of A (default: source, else evidence, else method)."
 )
 def compare(
     ours: Path, theirs: Path, as_json: bool, out: Path | None, score: str | None, by: str | None
 ) -> None:
-    """Report how far two label files agree, or what has changed from one release to another.
+    """Report the agreement of two label files, or the changes from one release to the next.
 
-    A.csv and B.csv are joined by landmark_id. B is taken for the truth in precision and recall. Empty labels are
-    counted apart. Where A has a column of scores, their calibration and the precision at every coverage are reported
-    too; where it says who decided each label, the agreement of each.
+    Two CSV files are joined by landmark_id. Precision and recall take B as the truth. Empty labels are counted
+    separately. If A has a score column, its calibration and the precision at every coverage are reported too; if A has
+    an evidence column, the agreement of each kind of evidence.
 
-    Two release folders, the old one first: landmarks added and removed, labels moved, per label and one by one.
+    Of two release folders, the older one first: the landmarks added and removed, and every label that has changed.
     """
-    import json
-
     from hgld.pipeline.commands.compare import compare_paths
 
-    result = compare_paths(ours, theirs, score=score, evidence=by, out=out)
-    click.echo(json.dumps(result.to_dict(), indent=2) if as_json else result.text())
+    _report(compare_paths(ours, theirs, score=score, evidence=by, out=out), as_json)
 
 
 @main.command()
@@ -357,50 +349,40 @@ def serve(facts: tuple[Path, ...], port: int | None) -> None:
 
 @main.command()
 @click.option(
-    "--check", "only_check", is_flag=True, help="Change nothing; fail when a number is not the release's."
+    "--check", "only_check", is_flag=True, help="Change nothing; fail if a number differs from the release."
 )
 @_profile
 def card(only_check: bool, profile: str | None) -> None:
     """Write the numbers of the release into DATA_CARD.md."""
     from hgld.foundation.settings import load_params
-    from hgld.pipeline.commands.card import check_card, write_card
+    from hgld.pipeline.commands import card
 
-    path, params = Path("DATA_CARD.md"), load_params(profile=profile)
-    if only_check:
-        unchecked = check_card(params, path)
-        click.echo("DATA_CARD.md states the release's numbers.")
-        if unchecked:
-            click.echo(
-                f"Not checked, as this release was made from other proposals or another model: {', '.join(unchecked)}."
-            )
-    else:
-        write_card(params, path)
-        click.echo("DATA_CARD.md holds the release's numbers.")
+    click.echo(card.card(load_params(profile=profile), Path("DATA_CARD.md"), only_check=only_check))
 
 
 @main.command()
 @click.option("-o", "--out", type=_folder, help="Folder to write to (default: data/PROFILE/graph).")
 @_profile
 def graph(out: Path | None, profile: str | None) -> None:
-    """Draw the hierarchy that `hgld build` made: graph.html, an interactive sunburst in one file.
+    """Draw the hierarchy of `hgld build` as an interactive sunburst chart in one file, graph.html.
 
-    Beside it the class graph with labels and counts as graph.graphml, nodes.parquet and edges.parquet.
+    Also write the class graph with labels and counts: graph.graphml, nodes.parquet and edges.parquet.
     """
     from hgld.foundation.settings import load_params
-    from hgld.pipeline.commands.graph import draw
+    from hgld.pipeline.commands import graph
 
     params = load_params(profile=profile)
-    click.echo(draw(params, out or params.data / "graph"))
+    click.echo(graph.graph(params, out or params.data / "graph"))
 
 
 @main.group()
 def sample() -> None:
-    """Make the sample world's inputs (stages of sources/sample/dvc.yaml)."""
+    """Make the inputs of the sample profile (stages of sources/sample/dvc.yaml)."""
 
 
 @sample.command()
 def draw() -> None:
-    """Draw the sample's images and write them with their metadata in GLDv2's own formats."""
+    """Draw the images of the sample; write them and their metadata in GLDv2's formats."""
     from hgld.pipeline.sample.world import run
 
     run()
@@ -408,7 +390,7 @@ def draw() -> None:
 
 @sample.command()
 def clip() -> None:
-    """Train the sample's tiny CLIP on drawings of imaginary landmarks and their captions."""
+    """Train the tiny CLIP model of the sample on drawings of imaginary landmarks and their captions."""
     from hgld.pipeline.sample.tiny_clip import run
 
     run()

@@ -1,1 +1,1 @@
-"""Losses, metrics, data, models, training and evaluation on the released splits."""
+"""Losses, metrics, models, training and evaluation in PyTorch; nothing here builds or downloads the dataset."""

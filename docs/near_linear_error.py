@@ -1,15 +1,16 @@
-"""Draws near_linear_error.svg: what the near-linear rank losses get wrong, and what they promise.
+"""Draws near_linear_error.svg: the error of the near-linear rank losses, and its bound.
 
     python docs/near_linear_error.py
 
-Left, one sigmoid on the grid: the largest error over all distances, beside the formula of the page. Right, SupHAP and
-its gradient on scores made to be nasty, float32 sums against float64 pairs.
+Left, one sigmoid on the grid: the largest error over all distances, and the formula. Right, SupHAP and its gradient on
+difficult scores, float32 sums against float64 pairs.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -17,12 +18,15 @@ from torch import Tensor
 
 from hgld.benchmarks.losses import LOSSES
 from hgld.benchmarks.ranking.kernel_grid import Grid, Precision
-from hgld.benchmarks.ranking.rank_score import force
+from hgld.benchmarks.ranking.rank_score import Method, force
+from hgld.benchmarks.ranking.surrogates import SUPRANK_SETTINGS
 
 OUT = Path(__file__).with_name("near_linear_error.svg")
 POINTS, STEPS = (4, 6, 8, 10, 12, 14, 16), (2.0, 3.0, 5.0)
 CHOSEN = {(8, 3.0): "float32", (16, 5.0): "float64"}
-TAU, DELTA, ITEMS = 0.01, 0.05, 2000
+PUBLISHED = SUPRANK_SETTINGS["sop"]
+TAU, DELTA, ITEMS = PUBLISHED.tau, PUBLISHED.delta, 2000
+METHODS: tuple[tuple[Method, torch.dtype], ...] = (("pairs", torch.float64), ("near_linear", torch.float32))
 WIDTH, HEIGHT, TOP, FLOOR = 980, 400, 60, 330
 
 # Uniform numbers (N,) -> scores.
@@ -54,7 +58,7 @@ def predicted(points: int, steps: float) -> float:
 
 
 def kernel_error(points: int, steps: float) -> float:
-    """Largest error of sigmoid(x / tau) over sources and targets at many places of a grid step."""
+    """Largest error of sigmoid(x / tau) over sources and targets at many positions of a grid step."""
     y = torch.cat([torch.linspace(0, TAU, 41), torch.linspace(0, 0.3, 400)]).double().sort().values[None]
     grid = Grid(y, TAU, Precision(points=points, steps=steps, series=1e-6))
     slot = torch.zeros(y.numel(), dtype=torch.long)
@@ -63,10 +67,9 @@ def kernel_error(points: int, steps: float) -> float:
     for source in range(41):
         mass = torch.zeros(y.numel(), dtype=torch.float64)
         mass[source] = 1.0
-        (found,) = grid.read(
-            grid.convolved(grid.spread(1, slot, grid.every, mass), [kernel]), slot, grid.every
-        )
-        worst = max(worst, float((found - torch.sigmoid((y[0] - y[0, source]) / TAU)).abs().max()))
+        fields = grid.convolve(grid.spread(1, slot, grid.all_points, mass), [kernel])
+        (value,) = grid.interpolate(fields, slot, grid.all_points)
+        worst = max(worst, float((value - torch.sigmoid((y[0] - y[0, source]) / TAU)).abs().max()))
     return worst
 
 
@@ -76,16 +79,16 @@ def loss_error(name: str) -> tuple[float, float]:
     scores = SCORES[name](torch.rand(4, ITEMS, generator=generator, dtype=torch.float64)).float()
     fine = torch.randint(0, 200, (4 + ITEMS,), generator=generator)
     labels = torch.stack([fine, fine // 10, fine // 100], dim=1)
-    found = []
-    for way, dtype in (("pairs", torch.float64), ("near_linear", torch.float32)):
+    results = []
+    for method, dtype in METHODS:
         leaf = scores.to(dtype).requires_grad_()
-        with force(way):
-            value = LOSSES["sup_hap"](offset=1.44)(
+        with force(method):
+            value = LOSSES["sup_hap"](**asdict(PUBLISHED))(
                 leaf, labels[:4], torch.eye(ITEMS, dtype=dtype), labels[4:]
             )
         (gradient,) = torch.autograd.grad(value, leaf)
-        found.append((value.detach().double(), gradient.double()))
-    (value, gradient), (ours, back) = found
+        results.append((value.detach().double(), gradient.double()))
+    (value, gradient), (ours, back) = results
     scale = max(float(gradient.norm()), 1e-3)
     return float((ours - value).abs() / value), float((back - gradient).norm()) / scale
 
@@ -96,9 +99,9 @@ def text(x: float, y: float, words: str, style: str = "") -> str:
 
 
 def height(error: float, low: int, high: int) -> float:
-    """Where an error stands between 10^low and 10^high."""
-    share = (math.log10(max(error, 10.0**low)) - low) / (high - low)
-    return FLOOR - share * (FLOOR - TOP)
+    """The y coordinate of an error between 10^low and 10^high."""
+    fraction = (math.log10(max(error, 10.0**low)) - low) / (high - low)
+    return FLOOR - fraction * (FLOOR - TOP)
 
 
 def axis(left: float, right: float, low: int, high: int) -> str:
@@ -134,10 +137,12 @@ def kernel_panel() -> str:
                     text(px(points) + 10, y + (18 if points == POINTS[-1] else -3), CHOSEN[points, steps])
                 )
         end = height(predicted(POINTS[-1], steps), low, high)
-        drawn.append(text(px(POINTS[-1]) + 12, end + 4, f"τ/{steps:g} a step", f"c{at}"))
+        drawn.append(text(px(POINTS[-1]) + 12, end + 4, f"step τ/{steps:g}", f"c{at}"))
     drawn.extend(text(px(points), FLOOR + 20, str(points), "soft mid") for points in POINTS)
     drawn.append(
-        text((left + right) / 2, FLOOR + 42, "nodes a point; dots: measured, lines: the formula", "soft mid")
+        text(
+            (left + right) / 2, FLOOR + 42, "nodes per point; dots: measured, lines: the formula", "soft mid"
+        )
     )
     return "".join(drawn)
 

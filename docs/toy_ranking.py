@@ -1,9 +1,9 @@
-"""Draws toy_ranking.svg: two rankings that AP cannot tell apart and H-AP can.
+"""Draws toy_ranking.svg: two rankings with the same AP and different H-AP.
 
     python docs/toy_ranking.py
 
-The scores come from `hgld.benchmarks.metrics.evaluate`; what every place adds to them is worked out here from the
-formulas, and must add up to the same.
+The scores come from `hgld.benchmarks.metrics.evaluate`; the contribution of every rank is computed here from the
+formulas, and the sum must be equal.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ DRAWINGS = {
 
 @dataclass(frozen=True)
 class Item:
-    """A gallery image: what it shows, in which light, and its labels."""
+    """A gallery image: its drawing, its light, and its labels."""
 
     drawing: str
     light: str
@@ -67,7 +67,7 @@ class Item:
     def agreement(self) -> int:
         """Levels shared with the query, counted from the coarsest."""
         shared = [a == b for a, b in zip(self.labels, QUERY, strict=True)]
-        return sum(all(shared[at:]) for at in range(LEVELS))
+        return sum(all(shared[level:]) for level in range(LEVELS))
 
 
 OWN = [Item("basilica", "dusk", QUERY), Item("basilica", "night", QUERY)]
@@ -96,7 +96,7 @@ svg{--paper:#fcfcfa;--edge:#d9dcd8;--ink:#1f2a2e;--soft:#5b686d;--track:#e6e9e5;
 
 
 def scores(ranking: Sequence[Item]) -> tuple[float, float]:
-    """AP of the landmark and H-AP, by the library: unit vectors whose cosines with the query fall evenly."""
+    """AP of the landmark and H-AP by `evaluate`, on unit vectors with evenly decreasing cosines with the query."""
     cosine = torch.linspace(0.9, 0.1, len(ranking), dtype=torch.float64)
     gallery = torch.stack([cosine, (1 - cosine**2).sqrt()], dim=1)
     query = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
@@ -105,8 +105,8 @@ def scores(ranking: Sequence[Item]) -> tuple[float, float]:
     return float(row["AP_l0"]), float(row["H-AP"])
 
 
-def shares(ranking: Sequence[Item]) -> tuple[list[float], list[float]]:
-    """What each place adds to AP and to H-AP: P(n) b_n / R and Hrank(k) / k / sum rel."""
+def contributions(ranking: Sequence[Item]) -> tuple[list[float], list[float]]:
+    """The contribution of each rank to AP, P(n) b_n / R, and to H-AP, Hrank(k) / k / sum rel."""
     depth = [item.agreement for item in ranking]
     own = [t == LEVELS for t in depth]
     rel = [t / LEVELS / depth.count(t) for t in depth]
@@ -130,22 +130,22 @@ def picture(item: Item, x: float, y: float, size: float = CARD) -> str:
 
 
 def dots(x: float, y: float, agreement: int) -> str:
-    """Three dots round x, as many filled as levels are shared."""
+    """Three dots centred on x; the number of filled ones is the agreement."""
     parts = []
-    for at in range(LEVELS):
-        style = f"f{agreement}" if at < agreement else "off"
-        parts.append(f'<circle cx="{x + 13 * (at - 1):g}" cy="{y:g}" r="4" class="{style}"/>')
+    for level in range(LEVELS):
+        style = f"f{agreement}" if level < agreement else "off"
+        parts.append(f'<circle cx="{x + 13 * (level - 1):g}" cy="{y:g}" r="4" class="{style}"/>')
     return "".join(parts)
 
 
 def sums(y: float, name: str, style: str, parts: Sequence[float], total: float) -> str:
-    """One line: what each place adds, the score, and the score as a bar."""
+    """One line: the contribution of each rank, the score, and the score as a bar."""
     if abs(sum(parts) - total) > 1e-9:
-        raise ArithmeticError(f"{name}: the places add up to {sum(parts)}, evaluate says {total}")
+        raise ArithmeticError(f"{name}: the contributions add up to {sum(parts)}, evaluate gives {total}")
     drawn = [text(LEFT - 12, y, name, f"end strong {style}")]
-    for at, part in enumerate(parts):
+    for rank, part in enumerate(parts):
         shown = f"{part:.3f}" if part else "–"
-        drawn.append(text(LEFT + STEP * at + CARD / 2, y, shown, f"mid num {style}"))
+        drawn.append(text(LEFT + STEP * rank + CARD / 2, y, shown, f"mid num {style}"))
     x = LEFT + STEP * len(parts)
     drawn.append(text(x + 58, y + 1, f"{total:.3f}", f"end big {style}"))
     drawn.append(f'<rect x="{x + 68:g}" y="{y - 11:g}" width="110" height="11" rx="3" class="track"/>')
@@ -156,41 +156,41 @@ def sums(y: float, name: str, style: str, parts: Sequence[float], total: float) 
 
 
 def row(y: float, name: str, ranking: Sequence[Item]) -> str:
-    """A ranking: the pictures from best to worst, what they share with the query, and both sums."""
+    """A ranking: the pictures from best to worst, their agreement with the query, and both sums."""
     drawn = [text(LEFT, y, name, "name")]
-    for at, item in enumerate(ranking):
-        x = LEFT + STEP * at
+    for rank, item in enumerate(ranking):
+        x = LEFT + STEP * rank
         drawn.append(picture(item, x, y + 14))
         drawn.append(
             f'<rect x="{x:g}" y="{y + 14:g}" width="{CARD}" height="{CARD}" rx="10" class="frame s{item.agreement}"/>'
         )
         drawn.append(dots(x + CARD / 2, y + 110, item.agreement))
     ap, hap = scores(ranking)
-    ap_shares, hap_shares = shares(ranking)
+    ap_parts, hap_parts = contributions(ranking)
     drawn.append(text(LEFT + STEP * len(ranking) + 178, y + 110, "the line adds up to", "soft end"))
-    drawn.append(sums(y + 138, "AP", "ap", ap_shares, ap))
-    drawn.append(sums(y + 164, "H-AP", "hap", hap_shares, hap))
+    drawn.append(sums(y + 138, "AP", "ap", ap_parts, ap))
+    drawn.append(sums(y + 164, "H-AP", "hap", hap_parts, hap))
     return "".join(drawn)
 
 
 def legend(x: float, y: float) -> str:
-    """What the dots mean, below the query."""
+    """The legend of the dots."""
     drawn = []
-    for at, (agreement, words) in enumerate(SHARED.items()):
-        drawn.append(dots(x + 17, y + 23 * at - 4, agreement) + text(x + 40, y + 23 * at, words, "soft"))
+    for line, (agreement, words) in enumerate(SHARED.items()):
+        drawn.append(dots(x + 17, y + 23 * line - 4, agreement) + text(x + 40, y + 23 * line, words, "soft"))
     return "".join(drawn)
 
 
 def figure() -> str:
-    """The whole drawing."""
-    found = [scores(ranking) for ranking in RANKINGS.values()]
+    """The figure as SVG text."""
+    results = [scores(ranking) for ranking in RANKINGS.values()]
     label = "; ".join(
-        f"{name}: AP {ap:.3f}, H-AP {hap:.3f}" for name, (ap, hap) in zip(RANKINGS, found, strict=True)
+        f"{name}: AP {ap:.3f}, H-AP {hap:.3f}" for name, (ap, hap) in zip(RANKINGS, results, strict=True)
     )
     symbols = "".join(f'<g id="{name}">{drawing}</g>' for name, drawing in DRAWINGS.items()).replace(
         ".500", ".5"
     )
-    rows = "".join(row(84 + 202 * at, name, ranking) for at, (name, ranking) in enumerate(RANKINGS.items()))
+    rows = "".join(row(84 + 202 * n, name, ranking) for n, (name, ranking) in enumerate(RANKINGS.items()))
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1092 476" role="img" '
         f'aria-label="{label}"><title>{label}</title><style>{STYLE}</style>'

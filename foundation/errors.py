@@ -1,15 +1,15 @@
 """The one exception that a user sees as a message instead of a traceback."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
 class HgldError(Exception):
-    """Something a user can act on: what was expected, what was found, where, and what to do."""
+    """An error that the user can fix; its message says what is wrong, where, and the remedy."""
 
 
 def suggest(word: str, options: Iterable[str]) -> str:
-    """The end of a message about an unknown word, naming the nearest known one, or nothing.
+    """The end of a message about an unknown word: the closest of `options`, or nothing if none is close.
 
     >>> suggest("temprature", ["temperature", "margin"])
     "; did you mean 'temperature'?"
@@ -18,6 +18,16 @@ def suggest(word: str, options: Iterable[str]) -> str:
     >>> suggest("xyz", ["temperature"])
     ''
     """
-    by_small = {option.lower(): option for option in options}
-    near = get_close_matches(word.lower(), by_small, n=1)
-    return f"; did you mean '{by_small[near[0]]}'?" if near else ""
+    by_lower = {option.lower(): option for option in options}
+    matches = get_close_matches(word.lower(), by_lower, n=1)
+    return f"; did you mean '{by_lower[matches[0]]}'?" if matches else ""
+
+
+def shortened(problems: Sequence[str], limit: int = 20) -> str:
+    """The first `limit` problems, one a line, and how many more there are.
+
+    >>> shortened(["a", "b", "c"], limit=2)
+    'a\\nb\\n... and 1 more'
+    """
+    rest = len(problems) - limit
+    return "\n".join([*problems[:limit], *([f"... and {rest} more"] if rest > 0 else [])])

@@ -1,7 +1,8 @@
-"""Files that are either the old one or the new one, never half of one; and their checksums."""
+"""Files that are replaced atomically, JSON, and checksums."""
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -12,21 +13,22 @@ from typing import Any
 
 from hgld.foundation.errors import HgldError
 
+# A folder of results is named after the stage that writes it, with this exception.
+_STAGE_OF_FOLDER = {"metadata": "download"}
+
 
 @contextmanager
 def replacing(path: Path, *, directory: bool = False) -> Iterator[Path]:
-    """A temporary file (or folder) beside `path` that takes its place when the block ends well.
+    """A temporary file (or folder) beside `path`, which replaces `path` when the block succeeds.
 
-    A link is followed; what is neither a regular file nor a folder (a device, a pipe) is refused.
+    When the block raises, the temporary file is removed and `path` is unchanged. A symbolic link is followed.
 
-    The block writes to the path it is given. When it raises, nothing of it stays and what stood at
-    `path` before is untouched.
-
-    Raises HgldError when the folder cannot be written to or the disk is full.
+    Raises HgldError when `path` is neither a regular file nor a folder (a device, a pipe), when its folder cannot be
+    written to, and when the disk is full.
     """
     path = Path(path).resolve()
     if path.exists() and not (path.is_dir() if directory else path.is_file()):
-        raise HgldError(f"cannot write {path}: it is no regular {'folder' if directory else 'file'}")
+        raise HgldError(f"cannot write {path}: not a regular {'folder' if directory else 'file'}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
@@ -42,29 +44,28 @@ def replacing(path: Path, *, directory: bool = False) -> Iterator[Path]:
         if error.errno is None:
             raise
         raise HgldError(
-            f"cannot write {path}: {error.strerror}; what stood there before is unchanged"
+            f"cannot write {path}: {error.strerror}; the previous version is unchanged"
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _move(source: Path, path: Path) -> None:
-    """Put `source` in the place of `path`; a folder that stands there steps aside first."""
+    """Flush `source` to disk, then rename it to `path`; an existing folder is moved out of the way first."""
     if not source.exists():
         raise HgldError(f"cannot write {path}: nothing was written")
-    if source.is_dir():
-        _sync_tree(source)
-        if path.exists():
-            _swap(source, path)
-            return
+    for file in sorted(source.rglob("*")) if source.is_dir() else [source]:
+        if file.is_file():
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+    if source.is_dir() and path.exists():
+        _swap(source, path)
     else:
-        with source.open("rb") as handle:
-            os.fsync(handle.fileno())
-    source.replace(path)
+        source.replace(path)
 
 
 def _swap(source: Path, path: Path) -> None:
-    """Put a folder in the place of another, which comes back when that fails."""
+    """Replace one folder by another, and restore the first when that fails."""
     old = source.parent / f"{path.name}.old"
     path.replace(old)
     try:
@@ -74,35 +75,49 @@ def _swap(source: Path, path: Path) -> None:
         raise
 
 
-def _sync_tree(folder: Path) -> None:
-    for name in sorted(folder.rglob("*")):
-        if name.is_file():
-            with name.open("rb") as handle:
-                os.fsync(handle.fileno())
-
-
 def write_text(text: str, path: Path) -> None:
     """Write `text` to `path` as UTF-8 with "\\n" line ends, atomically."""
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
 
 
+def remedy(path: Path) -> str:
+    """How to create a missing or damaged output of a stage; the stage is named by the folder of `path`.
+
+    >>> remedy(Path("data/sample/metadata/train.parquet"))
+    'run the stage that makes it: dvc repro download'
+    """
+    folder = path.parent.name
+    return f"run the stage that makes it: dvc repro {_STAGE_OF_FOLDER.get(folder, folder)}"
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object that a stage wrote. Raises HgldError that names the stage when it is not there or not that."""
-    again = f"run the stage that makes it: dvc repro {path.parent.name}"
+    """Read a JSON object that a stage wrote.
+
+    Raises HgldError that names the stage to run when the file is missing, damaged, or not a JSON object.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise HgldError(f"no {path}; {again}") from None
+        raise HgldError(f"no {path}; {remedy(path)}") from None
     except json.JSONDecodeError as error:
-        raise HgldError(f"{path}:{error.lineno}: not JSON: {error.msg}; {again}") from None
+        raise HgldError(f"{path}:{error.lineno}: not JSON: {error.msg}; {remedy(path)}") from None
     except UnicodeDecodeError:
-        raise HgldError(f"{path}: not JSON: not UTF-8; {again}") from None
+        raise HgldError(f"{path}: not JSON: not UTF-8; {remedy(path)}") from None
     except (OSError, RecursionError) as error:
-        raise HgldError(f"{path}: cannot be read: {error}; {again}") from None
+        raise HgldError(f"{path}: cannot be read: {error}; {remedy(path)}") from None
     if not isinstance(content, dict):
-        raise HgldError(f"{path}: expected a JSON object, found {type(content).__name__}; {again}")
+        raise HgldError(f"{path}: expected a JSON object, found {type(content).__name__}; {remedy(path)}")
     return content
+
+
+def without_nan(value: Any) -> Any:
+    """`value` with None for every NaN in its dicts, lists and tuples: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def sha256(path: Path) -> str:
@@ -111,10 +126,10 @@ def sha256(path: Path) -> str:
 
 
 def md5(path: Path) -> str:
-    """Lower-case hex MD5 of a file's bytes (what GLDv2 publishes)."""
+    """Lower-case hex MD5 of a file's bytes."""
     return _digest(path, "md5")
 
 
-def _digest(path: Path, name: str) -> str:
+def _digest(path: Path, algorithm: str) -> str:
     with Path(path).open("rb") as handle:
-        return hashlib.file_digest(handle, name).hexdigest()
+        return hashlib.file_digest(handle, algorithm).hexdigest()

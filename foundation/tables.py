@@ -1,7 +1,7 @@
-"""Tables in and out: CSV and Parquet whose ids stay strings, and the schemas they must fit.
+"""CSV and Parquet tables whose ids stay strings.
 
-An image id may look like `00001e1234567890` and the word `None` may be a value, so nothing here ever
-lets a reader guess a type: text is text, and the empty string is the only "nothing".
+An id may look like a number (`00001e1234567890`) and the word `None` may be a value, so types are never inferred:
+text stays text, and the empty string is the only missing value.
 """
 
 import csv
@@ -15,30 +15,24 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hgld.foundation.errors import HgldError
-from hgld.foundation.files import replacing
-
-# The folder of a stage's results has the stage's name, but for this one.
-_STAGE_OF = {"metadata": "download"}
-
-# How many rows of a kind a message lists.
-_SHOWN = 20
+from hgld.foundation.errors import HgldError, shortened
+from hgld.foundation.files import remedy, replacing
 
 
 def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataFrame:
-    """Read a UTF-8 CSV (or a gzipped one: `.gz`) whose header holds `columns`; every value a string.
+    """Read a UTF-8 CSV (gzipped if its name ends in `.gz`) with the header `columns`; every value is a string.
 
-    extra: other columns may stand beside them and are kept.
+    extra: allow and keep other columns, in any order.
 
-    Raises HgldError that lists every malformed row (file:line), a wrong header, or a wrong encoding.
+    Raises HgldError for a missing file, a wrong header or encoding, and malformed rows (each with file:line).
     """
-    return read_numbered(path, columns, extra=extra)[0]
+    return read_csv_with_lines(path, columns, extra=extra)[0]
 
 
-def read_numbered(
+def read_csv_with_lines(
     path: Path, columns: list[str], *, extra: bool = False
 ) -> tuple[pd.DataFrame, tuple[int, ...]]:
-    """`read_csv`, and the line of the file on which each row begins: a quoted value may run over several lines."""
+    """`read_csv`, and the line of the file on which each row begins: a quoted value may span several lines."""
     path, start = Path(path), 1
     rows, lines, bad = [], [], []
     try:
@@ -61,7 +55,7 @@ def read_numbered(
     except IsADirectoryError:
         raise HgldError(f"{path} is a folder; a CSV file was expected") from None
     except (EOFError, zlib.error):
-        raise HgldError(f"{path}: the gzip file is damaged or cut short; fetch it again") from None
+        raise HgldError(f"{path}: the gzip file is damaged or truncated; download it again") from None
     except OSError as error:
         raise HgldError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
@@ -74,16 +68,15 @@ def read_numbered(
 
 
 def check_unique(path: Path, column: str, values: Iterable[str], lines: Sequence[int]) -> None:
-    """Raise HgldError that lists every value of a key column that a file holds twice, with both lines."""
+    """Raise HgldError for duplicates in a key column; each is listed with its line and that of the first."""
     first: dict[str, int] = {}
-    bad = []
+    duplicates = []
     for value, line in zip(values, lines, strict=True):
         if value in first:
-            bad.append(f"{path}:{line}: {column} {value!r} stands on line {first[value]} already")
+            duplicates.append(f"{path}:{line}: duplicate {column} {value!r}, first on line {first[value]}")
         first.setdefault(value, line)
-    if bad:
-        more = [f"... and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
-        raise HgldError(f"{len(bad)} row(s) twice; keep one of each:\n" + "\n".join([*bad[:_SHOWN], *more]))
+    if duplicates:
+        raise HgldError(f"{len(duplicates)} duplicate row(s); keep one of each:\n{shortened(duplicates)}")
 
 
 def _open(path: Path) -> TextIO:
@@ -106,14 +99,13 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read a Parquet table written by a stage.
+    """Read a Parquet table that a stage wrote; all columns by default.
 
-    Raises HgldError that names the stage to run when the table is not there.
+    Raises HgldError for a table that is missing (naming the stage to run), damaged, or without one of `columns`.
     """
     path = Path(path)
     if not path.is_file():
-        stage = _STAGE_OF.get(path.parent.name, path.parent.name)
-        raise HgldError(f"no table {path}; run the stage that makes it: dvc repro {stage}")
+        raise HgldError(f"no table {path}; {remedy(path)}")
     try:
         frame: pd.DataFrame = pq.read_table(path, columns=columns, partitioning=None).to_pandas()
         return frame
@@ -122,9 +114,10 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write `frame` as Parquet, atomically; equal frames give equal bytes (zstd, no index, no pandas metadata).
+    """Write `frame` as Parquet (zstd), atomically; equal frames give equal bytes.
 
-    The caller sorts the rows. Text columns are written as strings whatever pandas keeps them as.
+    The index and pandas' metadata are not written; text columns become strings whatever their pandas dtype. The
+    caller sorts the rows.
     """
     fields = [pa.field(name, _arrow_type(frame[name])) for name in frame.columns]
     table = pa.Table.from_pandas(frame, schema=pa.schema(fields), preserve_index=False)

@@ -1,4 +1,4 @@
-"""Images by id, read straight out of GLDv2's tars: an index once, then one `pread` an image."""
+"""Random access to images in tars by id: an index with offsets, then one `pread` per image."""
 
 import io
 import os
@@ -15,21 +15,22 @@ from hgld.foundation.tables import read_parquet
 
 COLUMNS = ["id", "split", "tar", "offset", "size"]
 MAX_PIXELS = 100_000_000
-# What Pillow raises for bytes that are no picture, or a bomb, or a damaged one.
+# What Pillow raises for bytes that are not an image, damaged ones, and decompression bombs.
 _UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning, OSError,
                SyntaxError, ValueError, EOFError, struct.error, MemoryError)  # fmt: skip
 
 
-def no_images() -> pd.DataFrame:
-    """An index (COLUMNS) without a row."""
+def empty_index() -> pd.DataFrame:
+    """An index (COLUMNS) without rows."""
     texts = pd.DataFrame({name: pd.Series(dtype="str") for name in COLUMNS[:3]})
     return texts.assign(**{name: pd.Series(dtype="int64") for name in COLUMNS[3:]})
 
 
 class ImageTars:
-    """The images below `folder`, found through the index that the `images` stage wrote.
+    """The images in the tars below `folder`, looked up in the index that the `images` stage wrote.
 
-    The index is kept as four sorted arrays: 34 bytes an image, 170 MB for all 5 million of GLDv2.
+    The index is held as sorted arrays, 34 bytes per image: 170 MB for the 5 million images of GLDv2. The texts of its
+    errors are data: the `embed` stage writes them to broken.csv.
     """
 
     def __init__(self, index: Path, folder: Path) -> None:
@@ -41,7 +42,7 @@ class ImageTars:
         self._names = [str(name) for name in names]
         self._offsets = table["offset"].to_numpy(np.int64)
         self._sizes = table["size"].to_numpy(np.int64)
-        self._open: dict[str, int] = {}
+        self._descriptors: dict[str, int] = {}
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -51,11 +52,11 @@ class ImageTars:
         return self._row(image_id) is not None
 
     def __getstate__(self) -> dict[str, object]:
-        """Open files and the lock stay behind when a DataLoader worker takes a copy."""
-        return {name: value for name, value in self.__dict__.items() if name not in ("_open", "_lock")}
+        """Without file descriptors and the lock, so that a DataLoader worker can unpickle a copy."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_descriptors", "_lock")}
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state, _open={}, _lock=Lock())
+        self.__dict__.update(state, _descriptors={}, _lock=Lock())
 
     def _row(self, image_id: str) -> int | None:
         key = np.bytes_(image_id.encode())
@@ -63,7 +64,7 @@ class ImageTars:
         return row if row < len(self._ids) and self._ids[row] == key else None
 
     def read(self, image_id: str) -> bytes:
-        """The bytes of one image file. Raises HgldError when the id or its tar is not there."""
+        """The bytes of one image file. Raises HgldError when the id is not in the index or the tar is missing."""
         row = self._row(image_id)
         if row is None:
             raise HgldError(
@@ -71,7 +72,7 @@ class ImageTars:
                 "`images` in params.yaml says how many are fetched (hgld images)"
             )
         tar, size = self._names[self._tars[row]], int(self._sizes[row])
-        data = os.pread(self._handle(tar), size, int(self._offsets[row]))
+        data = os.pread(self._descriptor(tar), size, int(self._offsets[row]))
         if len(data) != size:
             raise HgldError(
                 f"image {image_id}: {self._folder / tar} ends before it; run the images stage again"
@@ -79,32 +80,30 @@ class ImageTars:
         return data
 
     def image(self, image_id: str) -> Image.Image:
-        """One image as RGB. Raises HgldError that names the id when it cannot be decoded."""
+        """One image as RGB. Raises HgldError when it cannot be decoded or has more than MAX_PIXELS pixels."""
         try:
-            with Image.open(io.BytesIO(self.read(image_id))) as picture:
-                if picture.width * picture.height > MAX_PIXELS:
-                    raise HgldError(
-                        f"image {image_id}: {picture.width} x {picture.height} pixels are too many"
-                    )
-                return picture.convert("RGB")
+            with Image.open(io.BytesIO(self.read(image_id))) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise HgldError(f"image {image_id}: {image.width} x {image.height} pixels are too many")
+                return image.convert("RGB")
         except _UNREADABLE as error:
             raise HgldError(f"image {image_id}: not a readable picture: {error}") from None
 
-    def _handle(self, tar: str) -> int:
+    def _descriptor(self, tar: str) -> int:
         with self._lock:
-            if tar not in self._open:
+            if tar not in self._descriptors:
                 try:
-                    self._open[tar] = os.open(self._folder / tar, os.O_RDONLY)
+                    self._descriptors[tar] = os.open(self._folder / tar, os.O_RDONLY)
                 except OSError as error:
                     raise HgldError(f"{self._folder / tar}: {error.strerror}; run the images stage") from None
-            return self._open[tar]
+            return self._descriptors[tar]
 
     def close(self) -> None:
-        """Close the tars; they open again when an image is asked for."""
+        """Close the tars; the next read opens them again."""
         with self._lock:
-            for handle in self._open.values():
-                os.close(handle)
-            self._open.clear()
+            for descriptor in self._descriptors.values():
+                os.close(descriptor)
+            self._descriptors.clear()
 
     def __enter__(self) -> "ImageTars":
         return self

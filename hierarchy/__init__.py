@@ -1,1 +1,1 @@
-"""The domain: categories, taxonomy, class graph, labels, verdicts. Pure; no network, no torch."""
+"""The domain, pure: categories, taxonomy, class graph, names, evidence, labels and verdicts; no network, no torch."""

@@ -1,1 +1,1 @@
-"""The stages that build the dataset, one module each, and what they share."""
+"""From the files of GLDv2 to the release: stages, commands and what they share, but no domain logic (hierarchy)."""

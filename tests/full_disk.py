@@ -1,4 +1,4 @@
-"""A disk on which no file can grow any more, without filling one."""
+"""Simulates a full disk."""
 
 import resource
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def full_disk(size: int) -> Iterator[None]:
-    """No file of this process can grow beyond `size` bytes: as on a full disk, but that the system has other words."""
+    """Limit every file of this process to `size` bytes: writing fails with EFBIG instead of ENOSPC."""
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, usual[1]))
     try:

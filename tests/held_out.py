@@ -1,9 +1,9 @@
-"""How well names that nobody has labelled are labelled: cross-validation of `hgld classify --labelled`.
+"""Cross-validation of `hgld classify --labelled` on the published names.
 
     python -m tests.held_out [--folds 5]
 
-Each fold of the published names is labelled by the real command, which learns from the other folds. Says the accuracy,
-and the precision of the half that scores highest. Takes about a minute a fold.
+The real command labels each fold after training on the others. Prints the accuracy, and the precision of the half with
+the highest scores. Takes about a minute per fold.
 """
 
 import argparse
@@ -26,31 +26,31 @@ Row = tuple[str, str]
 
 
 def published() -> list[Row]:
-    """The published landmarks with a label: the URL of the category, and the label."""
+    """(category URL, label) of the published landmarks with a label."""
     with gzip.open(PUBLISHED, "rt", encoding="utf-8", newline="") as handle:
         rows = [(row["category"], row["hierarchical_label"]) for row in csv.DictReader(handle)]
     return sorted(row for row in rows if row[1])
 
 
 def fold(category: str, count: int = FOLDS) -> int:
-    """The fold of a category; not the product's own, so that no fold of its calibration is one of these."""
+    """The fold of a category; the hash differs from the product's, whose calibration has folds of its own."""
     return int(hashlib.sha1(f"held out {category}".encode()).hexdigest(), 16) % count
 
 
-def labelled(seen: list[Row], held: list[Row], folder: Path) -> pd.DataFrame:
-    """The held-out categories as `hgld classify` labels them (column `right`), having learnt from `seen`."""
-    _write(folder / "seen.csv", ["category", "hierarchical_label"], seen)
-    _write(folder / "held.csv", ["category", "published"], held)
-    classify(folder / "held.csv", "category", folder / "out.csv", labelled=folder / "seen.csv")
-    found = read_csv(folder / "out.csv", ["category", "published", *COLUMNS])
-    found["score"] = found["score"].astype("float64")
-    return found.assign(right=found["hierarchical_label"] == found["published"])
+def labelled(training: list[Row], test: list[Row], folder: Path) -> pd.DataFrame:
+    """The output of `hgld classify` on the test rows, after training, and whether each is `correct`."""
+    _write(folder / "training.csv", ["category", "hierarchical_label"], training)
+    _write(folder / "test.csv", ["category", "published"], test)
+    classify(folder / "test.csv", "category", folder / "out.csv", labelled=folder / "training.csv")
+    result = read_csv(folder / "out.csv", ["category", "published", *COLUMNS])
+    result["score"] = result["score"].astype("float64")
+    return result.assign(correct=result["hierarchical_label"] == result["published"])
 
 
-def accuracy(found: pd.DataFrame, coverage: float = 1.0) -> float:
-    """The share that is right of the `coverage` that scores highest."""
-    ranked = found.sort_values(["score", "category"], ascending=[False, True])
-    return float(ranked["right"].head(round(len(ranked) * coverage)).mean())
+def accuracy(result: pd.DataFrame, coverage: float = 1.0) -> float:
+    """The accuracy of the fraction `coverage` with the highest scores."""
+    ranked = result.sort_values(["score", "category"], ascending=[False, True])
+    return float(ranked["correct"].head(round(len(ranked) * coverage)).mean())
 
 
 def _write(path: Path, columns: list[str], rows: list[Row]) -> None:
@@ -59,20 +59,21 @@ def _write(path: Path, columns: list[str], rows: list[Row]) -> None:
 
 
 def main() -> None:
-    """Measure all folds."""
+    """Evaluate all folds."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--folds", type=int, default=FOLDS)
     count = parser.parse_args().folds
-    rows, parts = published(), []
-    for part in range(count):
+    rows, results = published(), []
+    for number in range(count):
         with tempfile.TemporaryDirectory(prefix="hgld-held-out-") as scratch:
-            held = [row for row in rows if fold(row[0], count) == part]
-            seen = [row for row in rows if fold(row[0], count) != part]
-            parts.append(labelled(seen, held, Path(scratch)))
-        print(f"fold {part}: {accuracy(parts[-1]):.4f}, best half {accuracy(parts[-1], 0.5):.4f}", flush=True)
-    every = pd.concat(parts)
+            test = [row for row in rows if fold(row[0], count) == number]
+            training = [row for row in rows if fold(row[0], count) != number]
+            result = labelled(training, test, Path(scratch))
+        results.append(result)
+        print(f"fold {number}: {accuracy(result):.4f}, best half {accuracy(result, 0.5):.4f}", flush=True)
+    every = pd.concat(results)
     print(
         f"{len(every):,} names: accuracy {accuracy(every):.4f}, precision of the best half {accuracy(every, 0.5):.4f}"
     )

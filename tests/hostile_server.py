@@ -1,13 +1,13 @@
-"""A real HTTP server on loopback that does what it is told to do wrong.
+"""A real HTTP server on loopback with scripted faults.
 
     with HostileServer() as server:
-        server.files["/train.csv"] = b"..."            # served well: ETag, Range, If-Range, If-None-Match, HEAD
+        server.files["/train.csv"] = b"..."            # with ETag, Range, If-Range, If-None-Match, HEAD
         server.script("/train.csv", Answer(503), reset_after(1000), good)
         ...
-        assert [one.headers.get("Range") for one in server.requests] == [None, None, "bytes=1000-"]
+        assert [request.headers.get("Range") for request in server.requests] == [None, None, "bytes=1000-"]
 
-The answers of a script are used up one a request, GET and POST alike (HEAD is answered well unless `heads` is set);
-after them the path is served well. `server.otherwise` answers the paths that no file has: a SPARQL endpoint, say.
+Each GET or POST request consumes one answer of the script of its path; after the last one the file is served without
+faults. HEAD is answered correctly unless `heads` is set. `otherwise` answers for paths without a file.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from types import TracebackType
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked."""
+    """A request, and when it arrived (time.monotonic)."""
 
     method: str
     path: str
@@ -36,27 +36,25 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. Unless told otherwise it is sent whole, at once, with its true Content-Length."""
+    """One response. By default it is sent completely, at once, with the correct Content-Length."""
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
-    length: int | None = (
-        None  # what Content-Length says; -1: no Content-Length, the end is the closed connection
-    )
-    stop_after: int | None = None  # so many bytes of the body are sent
-    chunked: bool = False  # sent in chunks, as by servers that do not know the length beforehand
-    reset: bool = False  # then a TCP reset instead of an orderly end
-    piece: int = 1 << 20  # the body goes out in pieces of this size
-    pause_s: float = 0.0  # with a pause before each
-    wait_s: float = 0.0  # before anything is sent
+    length: int | None = None  # Content-Length; None: the correct one; -1: no such header
+    stop_after: int | None = None  # send only this many bytes of the body
+    chunked: bool = False  # Transfer-Encoding: chunked
+    reset: bool = False  # end with a TCP reset
+    piece: int = 1 << 20  # send the body in pieces of this size
+    pause_s: float = 0.0  # pause before each piece
+    wait_s: float = 0.0  # pause before the header
 
 
 Handler = Callable[[Request, "HostileServer"], Answer]
 
 
 def good(request: Request, server: "HostileServer") -> Answer:
-    """The file, as a well-behaved server gives it, or what `otherwise` answers."""
+    """The correct answer: the file, or the answer of `otherwise`."""
     body = server.files.get(request.path)
     if body is None:
         return server.otherwise(request, server) if server.otherwise else Answer(404, b"nothing here")
@@ -64,42 +62,43 @@ def good(request: Request, server: "HostileServer") -> Answer:
     headers = {"ETag": tag, "Accept-Ranges": "bytes"} if tag else {"Accept-Ranges": "bytes"}
     if tag and request.headers.get("If-None-Match") == tag:
         return Answer(304, headers=headers)
-    wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range", ""))
-    if not wanted or request.headers.get("If-Range", tag) != tag:
+    span = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range", ""))
+    if not span or request.headers.get("If-Range", tag) != tag:
         return Answer(200, body, headers)
-    start, end = int(wanted[1]), int(wanted[2] or len(body) - 1)
+    start, end = int(span[1]), int(span[2] or len(body) - 1)
     if start >= len(body):
         return Answer(416, headers={**headers, "Content-Range": f"bytes */{len(body)}"})
-    span = {"Content-Range": f"bytes {start}-{end}/{len(body)}"}
-    return Answer(206, body[start : end + 1], headers | span)
+    return Answer(
+        206, body[start : end + 1], {**headers, "Content-Range": f"bytes {start}-{end}/{len(body)}"}
+    )
 
 
 def short_after(count: int) -> Handler:
-    """The right answer, but the connection ends in order after `count` bytes of the body."""
+    """The correct answer, but the connection is closed after `count` bytes of the body."""
     return lambda request, server: replace(good(request, server), stop_after=count)
 
 
 def reset_after(count: int) -> Handler:
-    """The right answer, but the connection is reset after `count` bytes of the body."""
+    """The correct answer, but the connection is reset after `count` bytes of the body."""
     return lambda request, server: replace(good(request, server), stop_after=count, reset=True)
 
 
 def dripping(piece: int, pause_s: float) -> Handler:
-    """The right answer, `piece` bytes at a time."""
+    """The correct answer, `piece` bytes at a time."""
     return lambda request, server: replace(good(request, server), piece=piece, pause_s=pause_s)
 
 
 def ignoring_range(request: Request, server: "HostileServer") -> Answer:
-    """The whole file whatever range was asked for."""
+    """The whole file, whatever range was requested."""
     return Answer(200, server.files[request.path], {"ETag": server.etag(request.path)})
 
 
 class HostileServer:
-    """See the module. `base` is its URL; `requests` is what was asked, in order."""
+    """See the module. `base` is its URL; `requests` are the requests in order."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        self.etags: dict[str, str] = {}  # path → what its ETag shall be; "" for none
+        self.etags: dict[str, str] = {}  # path → its ETag; "" for none
         self.otherwise: Handler | None = None
         self.always: Handler | None = None  # answers every GET and POST after the scripts
         self.heads: Handler | None = None
@@ -113,19 +112,19 @@ class HostileServer:
         self.base = f"http://127.0.0.1:{self._http.server_address[1]}"
 
     def script(self, path: str, *answers: Answer | Handler) -> None:
-        """What the next requests for `path` get, one each."""
+        """Set the answers to the next requests for `path`, one each."""
         self._scripts[path].extend(answers)
 
     def etag(self, path: str) -> str:
-        """The ETag of a file: of its bytes, unless `etags` says otherwise."""
+        """The ETag of a file: the one in `etags`, or else a hash of its bytes."""
         return self.etags.get(path, f'"{hashlib.md5(self.files[path]).hexdigest()}"')
 
     def asked(self, path: str, method: str = "GET") -> list[Request]:
         """The requests for one path."""
-        return [one for one in self.requests if (one.path, one.method) == (path, method)]
+        return [request for request in self.requests if (request.path, request.method) == (path, method)]
 
     def answer(self, request: Request) -> Answer:
-        """Note the request and choose its answer."""
+        """Record the request and choose its answer."""
         with self._lock:
             self.requests.append(request)
             script = self._scripts[request.path]
@@ -136,7 +135,7 @@ class HostileServer:
         return chosen if isinstance(chosen, Answer) else chosen(request, self)
 
     def pause(self, seconds: float) -> None:
-        """Wait, but not longer than the server lives."""
+        """Wait, at most until the server is stopped."""
         if seconds:
             self._stopping.wait(seconds)
 
@@ -159,7 +158,7 @@ class _Server(http.server.ThreadingHTTPServer):
     request_queue_size = 64
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that was killed or gave up is what these tests are about: no traceback."""
+        """Print no traceback: the tests kill clients on purpose."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -201,7 +200,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if answer.chunked and answer.stop_after is None:
             self.wfile.write(b"0\r\n\r\n")
         if answer.reset:
-            # a linger time of 0 makes the close a reset
+            # with a linger time of 0 close() sends a reset
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
             self.rfile.close()

@@ -1,6 +1,7 @@
-"""Every metric and rank loss once more, as slow loops straight from the formula, for one query.
+"""Every metric and surrogate rank as a slow loop straight from its formula, for one query.
 
-Nothing here is shared with the package: plain Python floats, no tensors, no levels of indirection.
+Nothing is shared with the package: plain Python floats, no tensors, no levels of indirection. The losses are in
+tests/loss_oracles.py.
 """
 
 from __future__ import annotations
@@ -92,11 +93,32 @@ def asi(ts: Sequence[int]) -> float:
     ideal = sorted(ts, reverse=True)
     if not total:
         return NAN
-    shares = []
+    overlaps = []
     for n in range(1, total + 1):
         ours, best = list(ts[:n]), list(ideal[:n])
-        shares.append(sum(min(ours.count(t), best.count(t)) for t in set(best)) / n)
-    return sum(shares) / total
+        overlaps.append(sum(min(ours.count(t), best.count(t)) for t in set(best)) / n)
+    return sum(overlaps) / total
+
+
+def ties(scores: Sequence[float], ts: Sequence[int]) -> float:
+    """1 where neighbours of the ranking have equal scores and different agreements."""
+    n = range(len(ts) - 1)
+    return float(any(scores[i] == scores[i + 1] and ts[i] != ts[i + 1] for i in n))
+
+
+def metrics(ts: Sequence[int], levels: int, ks: Sequence[int] = (3,), alpha: float = 1.0) -> dict[str, float]:
+    """Every metric of one ranking of agreements by name, but for ties."""
+    values = {"H-AP": h_ap(ts, levels, alpha), "NDCG": ndcg(ts), "ASI": asi(ts)}
+    values |= {f"NDCG@{k}": ndcg(ts, k) for k in ks}
+    for t in range(1, levels + 1):
+        hits, level = [u >= t for u in ts], levels - t
+        values |= {f"AP#{t}": exact_ap(ts, t), f"AP_l{level}": ap(hits), f"mAP@R_l{level}": ap_at_r(hits)}
+        for k in ks:
+            values[f"mAP@{k}_l{level}"] = ap_at(hits, k)
+            values[f"P@{k}_l{level}"] = precision_at(hits, k)
+            values[f"R@{k}_l{level}"] = any_at(hits, k)
+            values[f"recall@{k}_l{level}"] = recall_at(hits, k)
+    return values
 
 
 Step = Callable[[float], float]
@@ -115,12 +137,12 @@ def heaviside(x: float) -> float:
 
 
 def h_minus(tau: float, rho: float, delta: float, start: float, offset: float | None) -> Step:
-    joint = start + sigmoid(delta / tau) if offset is None else offset
+    linear_start = start + sigmoid(delta / tau) if offset is None else offset
 
     def step(x: float) -> float:
         if x <= 0:
             return sigmoid(x / tau)
-        return start + sigmoid(x / tau) if x <= delta else rho * (x - delta) + joint
+        return start + sigmoid(x / tau) if x <= delta else rho * (x - delta) + linear_start
 
     return step
 

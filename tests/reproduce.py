@@ -1,15 +1,17 @@
-"""The road in fresh clones: runs offline, runs nothing twice, and gives the same bytes whatever the order.
+"""The whole pipeline in fresh clones: offline, nothing runs twice, and the same bytes whatever the order of rows.
 
     python tests/reproduce.py
 
-Clones the checkout (its last commit) into two temporary folders and runs `dvc repro` in both, cut off from every
-network but loopback: one with PYTHONHASHSEED=0, the other with PYTHONHASHSEED=1 and the rows of every input CSV
-shuffled. Fails when a second `dvc repro` runs anything, an output differs, the data card states other numbers, or a
-verdict given to `hgld review` is not what the next `dvc repro` releases.
+Clones the checkout (its last commit) into two temporary folders and runs `dvc repro` in both at once, cut off from
+every network but loopback: one with PYTHONHASHSEED=0, the other with PYTHONHASHSEED=1 and the rows of every input CSV
+shuffled. Fails when a second `dvc repro` runs anything, an output differs, the data card states other numbers, a
+verdict given to `hgld review` is not what the next `dvc repro` releases, DVC cannot compare two commits, or switching
+to another profile and back runs anything again.
 """
 
 import csv
 import hashlib
+import json
 import os
 import random
 import re
@@ -18,8 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 # Raises the loopback interface of the new network namespace, then becomes the command.
@@ -32,21 +39,22 @@ _REACHES_OUT = "import socket; socket.create_connection(('192.0.2.1', 80), 3)"
 
 
 def main() -> None:
-    """Run both clones and compare."""
+    """Run both clones, compare them, and go on in one of them."""
     with tempfile.TemporaryDirectory() as scratch:
         plain, shuffled = Path(scratch, "plain"), Path(scratch, "shuffled")
         for clone in (plain, shuffled):
             _run(["git", "clone", "--quiet", str(ROOT), str(clone)], ROOT)
         _check_cut_off(plain)
-        _repro(plain, hash_seed="0")
-        again = _repro(plain, hash_seed="0")
-        if "Running stage" in again or "up to date" not in again:
-            sys.exit(f"the second dvc repro ran something:\n{again}")
-        _run(["hgld", "card", "--check"], plain)
+        _repro(plain, "0", "sources/sample/dvc.yaml:draw")
         _shuffle_csvs(plain, shuffled)
-        _repro(shuffled, hash_seed="1")
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(_repro, (plain, shuffled), ("0", "1")))
+        _check_nothing_runs(plain, "the second dvc repro")
+        _run(["hgld", "card", "--check"], plain)
         _compare(_hashes(plain), _hashes(shuffled))
         _check_verdict(plain)
+        _check_commits(plain)
+        _check_profiles(plain)
 
 
 def _run(command: list[str], folder: Path, answers: str = "", **env: str) -> str:
@@ -77,13 +85,13 @@ def _check_cut_off(folder: Path) -> None:
         sys.exit(f"the namespace is not cut off from the network: {out}")
 
 
-def _repro(folder: Path, hash_seed: str) -> str:
+def _repro(folder: Path, hash_seed: str, *targets: str) -> str:
     """Run `dvc repro` offline; print how long it took, and each of its stages."""
     started = time.monotonic()
     env = {**os.environ, "PYTHONPATH": str(folder / ".typing"), "PYTHONHASHSEED": hash_seed}
     lines, starts = [], []
     with subprocess.Popen(
-        _offline(["dvc", "repro"]),
+        _offline(["dvc", "repro", *targets]),
         cwd=folder,
         env=env,
         stdin=subprocess.DEVNULL,
@@ -98,9 +106,13 @@ def _repro(folder: Path, hash_seed: str) -> str:
     ended = time.monotonic()
     if process.returncode:
         sys.exit(f"dvc repro in {folder} ended with {process.returncode}:\n{''.join(lines)}")
-    print(f"dvc repro in {folder.name} (PYTHONHASHSEED={hash_seed}): {ended - started:.0f} s")
-    for (stage, start), (_, end) in pairwise([*starts, ("", ended)]):
-        print(f"  {stage:<10} {end - start:5.1f} s", flush=True)
+    took = ", ".join(
+        f"{stage} {end - start:.0f}" for (stage, start), (_, end) in pairwise([*starts, ("", ended)])
+    )
+    print(
+        f"dvc repro in {folder.name} (PYTHONHASHSEED={hash_seed}): {ended - started:.0f} s ({took})",
+        flush=True,
+    )
     return "".join(lines)
 
 
@@ -147,6 +159,68 @@ def _check_verdict(folder: Path) -> None:
     if first["category"] in (folder / "data/sample/queue/queue.csv").read_text(encoding="utf-8"):
         sys.exit("a judged category is still in the queue")
     print(f"a verdict on {first['category']} is released as {label}, by ana")
+
+
+def _check_nothing_runs(folder: Path, what: str) -> None:
+    output = _repro(folder, "0")
+    if "Running stage" in output:
+        sys.exit(f"{what} ran something:\n{output}")
+
+
+def _check_commits(folder: Path) -> None:
+    """DVC compares metrics, experiments and plots of two commits, with a figure on both sides."""
+    _commit(folder, "one")
+    _edit_params(
+        folder, lambda sample: sample["benchmark"].update(seed=1) or sample["train"].update(epochs=2)
+    )
+    _repro(folder, "0")
+    _commit(folder, "two")
+    differences = json.loads(_run(["dvc", "metrics", "diff", "--json", "HEAD~1", "HEAD"], folder))
+    change = differences["data/sample/benchmark/metrics.json"]["H-AP"]
+    if not {"old", "new"} <= change.keys() or None in change.values():
+        sys.exit(f"dvc metrics diff has no figure of one commit: {change}")
+    for command in (["metrics", "show", "--all-commits"], ["exp", "show"], ["plots", "diff", "HEAD~1"]):
+        output = _run(["dvc", *command, "--json"], folder)
+        if "error" in output.lower() or ("H-AP" not in output and command[0] != "plots"):
+            sys.exit(f"dvc {' '.join(command)} lacks figures:\n{output[:2000]}")
+    print("dvc metrics diff, metrics show --all-commits, exp show and plots diff read two commits")
+
+
+def _check_profiles(folder: Path) -> None:
+    """A second profile beside the first; back to the first, and to the second again, nothing runs."""
+    for name in ("metadata", "clip", "wikidata", "landmarks.csv"):
+        source, target = folder / "sources/sample" / name, folder / "sources/other" / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, _made(target))
+    params = folder / "params.yaml"
+    text = params.read_text()
+    section = text[text.index("\nsample:") : text.index("\n# The whole of Google Landmarks")]
+    other = section.replace("\nsample:", "\nother:").replace("sources/sample", "sources/other")
+    for profile in ("other", "sample", "other"):
+        params.write_text(text.replace("profile: sample", f"profile: {profile}") + other)
+        first_time = profile == "other" and not (folder / "data/other").exists()
+        if first_time:
+            _repro(folder, "0")
+        else:
+            _check_nothing_runs(folder, f"switching back to the profile {profile}")
+
+
+def _made(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _edit_params(folder: Path, change: Callable[[Any], object]) -> None:
+    """Change the section `sample` of params.yaml."""
+    yaml, path = YAML(), folder / "params.yaml"
+    document = yaml.load(path)
+    change(document["sample"])
+    yaml.dump(document, path)
+
+
+def _commit(folder: Path, message: str) -> None:
+    _run(["git", "add", "--all"], folder)
+    identity = ["-c", "user.name=nobody", "-c", "user.email=nobody@localhost"]
+    _run(["git", *identity, "commit", "--quiet", "--message", message], folder)
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The command line: every command has help and stands in the README; errors are one message and exit code 1."""
+"""The command line: every command has help and is in the README; errors are one message and exit code 1."""
 
 from pathlib import Path
 
@@ -11,16 +11,16 @@ from tests.paths import ROOT
 
 
 def _commands(group: click.Group, prefix: str = "") -> list[tuple[str, click.Command]]:
-    found = []
+    commands = []
     for name, command in group.commands.items():
-        found.append((prefix + name, command))
+        commands.append((prefix + name, command))
         if isinstance(command, click.Group):
-            found += _commands(command, f"{prefix}{name} ")
-    return found
+            commands += _commands(command, f"{prefix}{name} ")
+    return commands
 
 
 @pytest.mark.parametrize(("name", "command"), _commands(main))
-def test_every_command_has_help_and_stands_in_the_readme(name: str, command: click.Command) -> None:
+def test_every_command_has_help_and_is_in_the_readme(name: str, command: click.Command) -> None:
     assert command.help
     assert all(option.help for option in command.params if isinstance(option, click.Option))
     assert f"hgld {name}" in (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,7 +39,7 @@ def test_a_mistyped_command_gets_a_suggestion() -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_outside_a_repository_says_where_to_run_it(
+def test_a_stage_outside_the_repository_is_an_error(
     stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -58,7 +58,7 @@ def test_a_mistyped_setting_gets_a_suggestion(tmp_path: Path, monkeypatch: pytes
     assert "unknown key 'temprature' in sample.refine; did you mean 'temperature'?" in done.output
 
 
-def test_an_unknown_profile_names_the_known_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_profile_gets_a_suggestion(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     done = CliRunner().invoke(main, ["build", "--profile", "smaple"])
     assert done.exit_code == 1
@@ -78,7 +78,7 @@ def test_an_unknown_profile_names_the_known_ones(tmp_path: Path, monkeypatch: py
         ("benchmark FOLDER", "FOLDER: is a folder; expected a checkpoint"),
     ],
 )
-def test_a_folder_for_a_file_is_one_message(tmp_path: Path, words: str, message: str) -> None:
+def test_a_folder_instead_of_a_file_is_an_error(tmp_path: Path, words: str, message: str) -> None:
     (tmp_path / "file.csv").write_text("landmark_id,category,hierarchical_label\n1,Lake,lake\n")
     names = {"FOLDER": str(tmp_path), "FILE": str(tmp_path / "file.csv")}
     done = CliRunner().invoke(main, [names.get(word, word) for word in words.split()])

@@ -1,4 +1,4 @@
-"""dvc.yaml: a stage runs again when any code that it runs has changed, and names its parameters."""
+"""dvc.yaml: a stage runs again when code or data that it reads has changed, and for nothing else; params are named."""
 
 import ast
 from functools import cache
@@ -10,41 +10,102 @@ from ruamel.yaml import YAML
 
 from hgld.cli import STAGES
 from hgld.foundation.settings import Params, load_params
+from hgld.hierarchy.fusion.evidence_kinds import proposing_kinds
 from tests.paths import ROOT
 
+PACKAGES = ("foundation", "hierarchy", "pipeline", "benchmarks")
 # How files are written, checked and named: a change there does not change what is written.
-FOUNDATION = {
-    f"hierarchy/{name}.py" for name in ("errors", "files", "params", "schemas", "tables", "__init__")
-}
+NO_DEPENDENCY = {f"foundation/{name}.py" for name in ("errors", "files", "settings", "tables", "text_table")}
+NO_DEPENDENCY |= {"pipeline/dataset/schemas.py"}
 GENERATED = {"sources/sample/metadata", "sources/sample/clip"}
 MAKERS = {"draw": "pipeline/sample/world.py", "clip": "pipeline/sample/tiny_clip.py"}
+# A false re-run of these costs network or GPU time: their code is named file by file.
+COSTLY = {"images", "wikidata", "embed"}
 
 
+@cache
 def _stages(file: str) -> dict[str, Any]:
     stages: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / file)["stages"]
     return stages
 
 
 def _module(stage: str) -> str:
-    if stage in MAKERS:
-        return MAKERS[stage]
-    return {"train": "benchmarks/training/train.py", "benchmark": "benchmarks/evaluation/benchmark.py"}.get(
-        stage, f"pipeline/{stage}.py"
-    )
+    """The module that `hgld STAGE` runs."""
+    modules = {"train": "benchmarks/training/train.py", "benchmark": "benchmarks/evaluation/benchmark.py"}
+    return {**MAKERS, **modules}.get(stage, f"pipeline/stages/{stage}.py")
+
+
+@cache
+def _imports(file: str) -> frozenset[str]:
+    """The package's own files that a file imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hgld."):
+            base = "/".join((node.module or "").split(".")[1:])
+            names |= {
+                f"{base}.py",
+                f"{base}/__init__.py",
+                *(f"{base}/{alias.name}.py" for alias in node.names),
+            }
+    if (
+        file == "pipeline/evidence/sources.py"
+    ):  # it imports the modules that the table of evidence kinds names
+        names |= {f"{kind.module.removeprefix('hgld.').replace('.', '/')}.py" for kind in proposing_kinds()}
+    return frozenset(name for name in names if (ROOT / name).is_file())
 
 
 @cache
 def _imported(file: str) -> frozenset[str]:
     """The package's own files that a file imports, itself included, all the way down."""
-    found = {file}
-    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hgld."):
-            base = "/".join((node.module or "").split(".")[1:])
-            names = [f"{base}.py", *(f"{base}/{alias.name}.py" for alias in node.names)]
-            for name in names:
-                if (ROOT / name).is_file() and name not in found:
-                    found |= _imported(name)
-    return frozenset(found)
+    reached, waiting = {file}, [file]
+    while waiting:
+        new = _imports(waiting.pop()) - reached
+        reached |= new
+        waiting += new
+    return frozenset(reached)
+
+
+@cache
+def _data_files() -> dict[str, str]:
+    """Every file in the packages that is not code, by its name: queries, curated tables, templates."""
+    paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file()]
+    return {
+        path.name: path.relative_to(ROOT).as_posix() for path in paths if path.suffix not in (".py", ".pyc")
+    }
+
+
+@cache
+def _read_by(file: str) -> frozenset[str]:
+    """The data files of the packages whose name stands as a text in a module."""
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    texts = {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    return frozenset(path for name, path in _data_files().items() if name in texts)
+
+
+def _needed(stage: str) -> set[str]:
+    """Code that a stage runs and data files of the packages that this code reads."""
+    code = {file for file in _imported(_module(stage)) if not _is_empty(file)} - NO_DEPENDENCY
+    return code | {path for file in code for path in _read_by(file)}
+
+
+def _is_empty(file: str) -> bool:
+    """Whether an `__init__.py` holds its docstring only."""
+    return (
+        file.endswith("__init__.py") and len(ast.parse((ROOT / file).read_text(encoding="utf-8")).body) <= 1
+    )
+
+
+def _tracked(folder: str) -> set[str]:
+    """The files below a folder of the packages that a change in would run the stage again."""
+    paths = [
+        path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    ]
+    names = {path.relative_to(ROOT).as_posix() for path in paths}
+    return {name for name in names if not (name.endswith("__init__.py") and _is_empty(name))}
 
 
 STAGE_FILES = {name: (stage, "dvc.yaml") for name, stage in _stages("dvc.yaml").items()}
@@ -53,21 +114,44 @@ STAGE_FILES |= {
 }
 
 
+def _own_deps(stage: str) -> list[str]:
+    """The deps of a stage that lie in the packages."""
+    return [dep for dep in STAGE_FILES[stage][0]["deps"] if dep.split("/")[0] in PACKAGES]
+
+
 @pytest.mark.parametrize("name", STAGE_FILES)
-def test_a_stage_depends_on_the_code_it_runs(name: str) -> None:
-    deps = STAGE_FILES[name][0]["deps"]
-    for file in sorted(_imported(_module(name)) - FOUNDATION):
-        covered = any(file == dep or file.startswith(f"{dep}/") for dep in deps)
-        assert covered, f"{name} runs {file}, which is not among its deps"
-    for dep in deps:
-        if not dep.startswith(("data/", "sources/")):
-            assert (ROOT / dep).exists(), f"{name} depends on {dep}, which is not there"
+def test_stage_depends_on_exactly_the_code_and_data_files_it_reads(name: str) -> None:
+    deps = _own_deps(name)
+    assert [dep for dep in deps if not (ROOT / dep).exists()] == []
+    covered = {file for dep in deps for file in ([dep] if (ROOT / dep).is_file() else _tracked(dep))}
+    needed = _needed(name)
+    assert sorted(needed - covered) == [], f"{name} reads files that are not among its deps"
+    assert sorted(covered - needed) == [], f"{name} depends on files that it does not read"
 
 
-def test_every_query_text_is_a_dependency_of_the_wikidata_stage() -> None:
-    queries = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline").glob("*.rq")}
-    assert queries
-    assert queries <= set(STAGE_FILES["wikidata"][0]["deps"])
+@pytest.mark.parametrize("name", STAGE_FILES)
+def test_folder_is_a_dependency_only_where_a_false_rerun_is_cheap(name: str) -> None:
+    folders = [dep for dep in _own_deps(name) if (ROOT / dep).is_dir()]
+    assert not (name in COSTLY and folders)
+
+
+def test_compiled_files_are_no_dependency() -> None:
+    assert "__pycache__/" in (ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("name", STAGE_FILES)
+def test_every_output_is_cached_and_none_persists(name: str) -> None:
+    """Otherwise DVC cannot compare the metrics of two commits, nor restore a run when the profile changes back."""
+    for out in STAGE_FILES[name][0]["outs"]:
+        assert isinstance(out, str), f"{name}: {out} has options"
+
+
+def test_metrics_and_plots_are_outputs_of_a_stage() -> None:
+    document = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")
+    outs = {out for stage in document["stages"].values() for out in stage["outs"]}
+    named = {*document["metrics"], *(next(iter(plot)) for plot in document["plots"])}
+    assert named <= outs
+    assert {out for out in outs if out.endswith("/metrics.json")} <= named
 
 
 def test_the_stages_are_those_of_the_command_line() -> None:
@@ -75,22 +159,20 @@ def test_the_stages_are_those_of_the_command_line() -> None:
 
 
 @pytest.mark.parametrize("name", list(_stages("dvc.yaml")))
-def test_a_stage_says_what_it_does_and_names_its_section(name: str) -> None:
+def test_stage_has_a_description_and_depends_on_its_section_of_params(name: str) -> None:
     stage = _stages("dvc.yaml")[name]
     assert stage["desc"]
     assert f"${{profile}}.{name}" in stage["params"]
     assert stage["cmd"].startswith(f"hgld {name}")
 
 
-def test_verdicts_are_never_an_output() -> None:
-    for stage, _ in STAGE_FILES.values():
-        for out in stage["outs"]:
-            path = out if isinstance(out, str) else next(iter(out))
-            assert not path.startswith("review")
+@pytest.mark.parametrize("name", STAGE_FILES)
+def test_verdicts_are_never_an_output(name: str) -> None:
+    assert not [out for out in STAGE_FILES[name][0]["outs"] if out.startswith("review")]
 
 
 @pytest.mark.parametrize("name", list(_stages("dvc.yaml")))
-def test_a_stage_names_every_section_that_its_module_reads(name: str) -> None:
+def test_stage_depends_on_every_section_that_its_module_reads(name: str) -> None:
     tree = ast.parse((ROOT / _module(name)).read_text(encoding="utf-8"))
     read = {
         node.attr
@@ -103,31 +185,27 @@ def test_a_stage_names_every_section_that_its_module_reads(name: str) -> None:
 
 @pytest.mark.parametrize("profile", ["sample", "gldv2"])
 @pytest.mark.parametrize(
-    ("stage", "section", "key", "files"),
+    ("stage", "section", "key"),
     [
-        ("download", "download", "source", [""]),
-        ("images", "images", "source", [""]),
-        ("wikidata", "wikidata", "facts", [""]),
-        *(
-            (stage, "build", "taxonomy", names)
-            for stage, names in (
-                ("build", ["taxonomy.csv", "ignored_classes.csv", "cut_edges.csv"]),
-                ("queue", ["taxonomy.csv"]),
-                ("release", ["taxonomy.csv"]),
-            )
-        ),
-        ("embed", "embed", "model_config_file", [""]),
-        ("refine", "refine", "truth", [""]),
+        ("download", "download", "source"),
+        ("images", "images", "source"),
+        ("wikidata", "wikidata", "facts"),
+        ("embed", "embed", "model_config_file"),
+        ("refine", "refine", "truth"),
     ],
 )
-def test_a_file_that_the_settings_name_is_a_dependency(
-    profile: str, stage: str, section: str, key: str, files: list[str]
+def test_file_that_the_settings_name_is_a_dependency(
+    profile: str, stage: str, section: str, key: str
 ) -> None:
     value = getattr(getattr(load_params(ROOT / "params.yaml", profile), section), key)
     deps = [dep.replace("${profile}", profile) for dep in _stages("dvc.yaml")[stage]["deps"]]
     for dep in deps:
         assert dep.startswith("data/") or dep in GENERATED or (ROOT / dep).exists(), f"{profile}: no {dep}"
     if value is not None and "://" not in value:
-        for file in files:
-            path = (Path(value) / file).as_posix()
-            assert any(path == dep or path.startswith(f"{dep}/") for dep in deps), f"{stage} reads {path}"
+        path = Path(value).as_posix()
+        assert any(path == dep or path.startswith(f"{dep}/") for dep in deps), f"{stage} reads {path}"
+
+
+@pytest.mark.parametrize("profile", ["sample", "gldv2"])
+def test_the_taxonomy_of_every_profile_is_the_curated_one_that_stages_depend_on(profile: str) -> None:
+    assert load_params(ROOT / "params.yaml", profile).build.taxonomy == "hierarchy/curated"

@@ -1,4 +1,4 @@
-"""The hostile server does what its scripts say, seen by a client that is not ours."""
+"""The hostile server follows its scripts, seen by an independent client; and the table of faults."""
 
 import http.client
 
@@ -25,7 +25,7 @@ def url(hostile: HostileServer) -> str:
     return f"{hostile.base}/a"
 
 
-def test_left_alone_it_serves_ranges_and_validators(hostile: HostileServer, url: str) -> None:
+def test_without_a_script_ranges_and_validators_are_served(hostile: HostileServer, url: str) -> None:
     whole = requests.get(url, timeout=5)
     tag = whole.headers["ETag"]
     part = requests.get(url, headers={"Range": "bytes=100-", "If-Range": tag}, timeout=5)
@@ -36,10 +36,10 @@ def test_left_alone_it_serves_ranges_and_validators(hostile: HostileServer, url:
     assert requests.get(url, headers={"Range": "bytes=999999-"}, timeout=5).status_code == 416
     assert requests.head(url, timeout=5).headers["Content-Length"] == str(len(BODY))
     assert requests.get(f"{hostile.base}/b", timeout=5).status_code == 404
-    assert [one.method for one in hostile.requests] == ["GET"] * 5 + ["HEAD", "GET"]
+    assert [request.method for request in hostile.requests] == ["GET"] * 5 + ["HEAD", "GET"]
 
 
-def test_a_script_is_used_up_and_then_the_file_is_served(hostile: HostileServer, url: str) -> None:
+def test_script_is_consumed_and_then_the_file_is_served(hostile: HostileServer, url: str) -> None:
     hostile.script("/a", Answer(429, b"slow down", {"Retry-After": "3"}), good)
     first = requests.post(url, data=b"query=x", timeout=5)
     assert (first.status_code, first.headers["Retry-After"]) == (429, "3")
@@ -48,7 +48,7 @@ def test_a_script_is_used_up_and_then_the_file_is_served(hostile: HostileServer,
 
 
 @pytest.mark.parametrize("fault", [short_after(1000), reset_after(1000)])
-def test_a_body_that_ends_early(hostile: HostileServer, url: str, fault: object) -> None:
+def test_truncated_body_is_an_error_for_the_client(hostile: HostileServer, url: str, fault: object) -> None:
     hostile.script("/a", fault)  # type: ignore[arg-type]
     connection = http.client.HTTPConnection(hostile.base.removeprefix("http://"), timeout=5)
     connection.request("GET", "/a")
@@ -57,7 +57,7 @@ def test_a_body_that_ends_early(hostile: HostileServer, url: str, fault: object)
     connection.close()
 
 
-def test_it_sends_chunks_and_breaks_off_between_them(hostile: HostileServer, url: str) -> None:
+def test_chunks_are_sent_and_truncated(hostile: HostileServer, url: str) -> None:
     hostile.script(
         "/a", Answer(200, BODY, chunked=True, piece=999), Answer(200, BODY, chunked=True, stop_after=999)
     )
@@ -67,14 +67,14 @@ def test_it_sends_chunks_and_breaks_off_between_them(hostile: HostileServer, url
         requests.get(url, timeout=5)
 
 
-def test_it_drips_and_ignores_ranges(hostile: HostileServer, url: str) -> None:
+def test_slow_answer_and_ignored_range(hostile: HostileServer, url: str) -> None:
     hostile.script("/a", dripping(5000, 0.01), ignoring_range)
     assert requests.get(url, timeout=5).content == BODY
     second = requests.get(url, headers={"Range": "bytes=10-"}, timeout=5)
     assert (second.status_code, second.content) == (200, BODY)
 
 
-def test_the_fault_table_is_sorted_by_part_and_cut() -> None:
+def test_fault_table_is_sorted_by_part_and_truncated() -> None:
     table = FaultTable()
     table.add("wikidata", "500", "an\nerror")
     table.add("download", "a reset", "the right bytes")

@@ -1,6 +1,6 @@
-"""The benchmark's HTML page: figures, plots and a gallery in one file that asks nothing of the network.
+"""The benchmark's HTML page: figures, plots and example queries in one self-contained file.
 
-Deterministic: no clock, no random, rows in a fixed order.
+Deterministic: no clock, no random draw, rows in a fixed order.
 """
 
 from __future__ import annotations
@@ -15,111 +15,82 @@ import jinja2
 import pandas as pd
 from PIL import Image
 
-from hgld.benchmarks.datasets.release import Release
+from hgld.benchmarks.datasets.labelled_images import LabelledImages, RetrievalDataset
+from hgld.benchmarks.evaluation.result import BenchmarkResult
 from hgld.benchmarks.ranking.levels import agreement
 from hgld.foundation import svg
-from hgld.foundation.tar_images import ImageTars
 
-THUMBNAIL = 112
-LABELS_SHOWN = 40
+THUMBNAIL_PIXELS = 112
+MAX_GROUPS = 40
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """One image of the gallery: its data: URI, what it shows, and how far it agrees with the query (0..L)."""
+    """One image: a data: URI, its caption, and its agreement with the query (0..L)."""
 
     uri: str
     caption: str
-    depth: int
+    agreement: int
 
 
 @dataclass(frozen=True)
-class Neighbours:
-    """One query and its nearest index images, best first."""
+class ExampleQuery:
+    """One query with the names of its classes, finest first, and its nearest gallery images, best first."""
 
     query: Thumbnail
-    labels: tuple[str, ...]
+    classes: tuple[str, ...]
     h_ap: float
-    found: tuple[Thumbnail, ...]
-
-    @classmethod
-    def of(cls, at: int, items: list[int], h_ap: float, release: Release, tars: ImageTars) -> Neighbours:
-        """The query at row `at` of the test split and the index rows `items`."""
-        test, index = release.test, release.index
-        depth = agreement(test.labels[at : at + 1], index.labels[items])[0].tolist()
-        names = tuple(release.names[level][int(code)] for level, code in enumerate(test.labels[at]))
-        found = tuple(
-            Thumbnail(thumbnail(tars, index.ids[item]), str(index.rows["category"][item]), t)
-            for item, t in zip(items, depth, strict=True)
-        )
-        own = Thumbnail(thumbnail(tars, test.ids[at]), str(test.rows["category"][at]), len(names))
-        return cls(own, names, h_ap, found)
-
-
-def thumbnail(tars: ImageTars, image_id: str) -> str:
-    """A small JPEG as a data: URI, at most THUMBNAIL pixels a side."""
-    picture = tars.image(image_id)
-    picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG", quality=82)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    nearest: tuple[Thumbnail, ...]
 
 
 def page(
-    scores: pd.DataFrame,
-    per_query: pd.DataFrame,
-    note: str,
-    release: Release,
-    shown: list[Neighbours],
+    result: BenchmarkResult,
+    dataset: RetrievalDataset,
     curves: pd.DataFrame | None,
     config: dict[str, Any],
+    max_examples: int,
 ) -> str:
-    """The page as text. scores: rows model, untrained, chance; per_query: one row a query with labels and metrics."""
+    """The page as text. curves: those of the training, if known; config: the settings in the checkpoint."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string(
-        files("hgld.benchmarks").joinpath("report.html").read_text(encoding="utf-8")
+        files("hgld.benchmarks.evaluation").joinpath("report.html").read_text(encoding="utf-8")
     )
+    scores = result.scores
     metrics = list(scores.columns)
-    heading = [name for name in ("H-AP", "NDCG", "R@1_l0", "mAP@100_l0") if name in metrics]
-    # Built by hgld.foundation.svg, which escapes every name: safe to hand through.
-    per_level = [name for name in metrics if name.startswith(("AP_l", "R@1_l"))]
-    charts = {
-        "overall": svg.bars(
-            {n: list(scores[n]) for n in ("H-AP", "NDCG", "ASI") if n in metrics},
-            list(scores.index),
-            "Scores over all levels",
-        ),
-        "levels": svg.bars({n: list(scores[n]) for n in per_level}, list(scores.index), "Scores per level"),
-        "labels": svg.rows(by_label(per_query), "H-AP per hierarchical label"),
-        "curves": "" if curves is None else training(curves),
-    }
+    headline = [name for name in ("H-AP", "NDCG", "R@1_l0", "mAP@100_l0") if name in metrics]
     return template.render(
         title=config.get("profile", "") if isinstance(config.get("profile"), str) else "",
-        heading=[(name, scores.loc["model", name], scores.loc["untrained", name]) for name in heading],
+        headline=[(name, scores.loc["model", name], scores.loc["untrained", name]) for name in headline],
         scores=scores,
         metrics=metrics,
-        note=note,
-        charts=charts,
+        note=result.note(),
+        charts=_charts(result, dataset.query_group, curves),
+        group=_words(dataset.query_group or ""),
         curve_names=[] if curves is None else [c for c in curves.columns if c not in ("epoch", "lr")],
-        shown=shown,
-        levels=release.levels,
-        legend=legend(release.levels),
-        settings=flat(config),
+        examples=example_queries(result, dataset, max_examples),
+        levels=dataset.levels,
+        legend=legend(dataset.levels),
+        settings=flatten(config),
     )
 
 
-def by_label(per_query: pd.DataFrame) -> dict[str, tuple[float, int]]:
-    """Mean H-AP and number of queries of each hierarchical label, best first; the most frequent LABELS_SHOWN."""
-    named = per_query[per_query["hierarchical_label"] != ""]
-    table = named.groupby("hierarchical_label")["H-AP"].agg(["mean", "count"])
-    table = table[table["count"] > 0].reset_index()
-    table = table.sort_values(["count", "hierarchical_label"], ascending=[False, True]).head(LABELS_SHOWN)
-    table = table.sort_values(["mean", "hierarchical_label"], ascending=[False, True])
-    return {str(r["hierarchical_label"]): (float(r["mean"]), int(r["count"])) for _, r in table.iterrows()}
+def _charts(result: BenchmarkResult, group: str | None, curves: pd.DataFrame | None) -> dict[str, str]:
+    """The charts as SVG. hgld.foundation.svg escapes every name, so that the template may insert them unescaped."""
+    scores = result.scores
+    rows = list(scores.index)
+    overall = [name for name in ("H-AP", "NDCG", "ASI") if name in scores]
+    per_level = [name for name in map(str, scores.columns) if name.startswith(("AP_l", "R@1_l"))]
+    by_group = {} if group is None else h_ap_by_group(result.per_query, group)
+    return {
+        "overall": svg.bars({name: list(scores[name]) for name in overall}, rows, "Scores over all levels"),
+        "levels": svg.bars({name: list(scores[name]) for name in per_level}, rows, "Scores per level"),
+        "groups": "" if group is None else svg.horizontal_bars(by_group, f"H-AP per {_words(group)}"),
+        "curves": "" if curves is None else _curves_chart(curves),
+    }
 
 
-def training(curves: pd.DataFrame) -> str:
-    """The training curves that a file holds; nothing where it holds none."""
+def _curves_chart(curves: pd.DataFrame) -> str:
+    """The training losses by epoch; "" for curves without epochs."""
     if "epoch" not in curves or curves.empty:
         return ""
     names = [name for name in curves.columns if name not in ("epoch", "lr")]
@@ -127,16 +98,59 @@ def training(curves: pd.DataFrame) -> str:
     return svg.lines(series, [float(v) for v in curves["epoch"]], "Training losses by epoch")
 
 
+def h_ap_by_group(per_query: pd.DataFrame, group: str) -> dict[str, tuple[float, int]]:
+    """Mean H-AP and number of queries of the MAX_GROUPS most frequent values of a column, highest mean first."""
+    table = per_query[per_query[group] != ""].groupby(group)["H-AP"].agg(["mean", "count"])
+    table = table[table["count"] > 0].reset_index()
+    table = table.sort_values(["count", group], ascending=[False, True]).head(MAX_GROUPS)
+    table = table.sort_values(["mean", group], ascending=[False, True])
+    return {str(row[group]): (float(row["mean"]), int(row["count"])) for _, row in table.iterrows()}
+
+
+def example_queries(result: BenchmarkResult, dataset: RetrievalDataset, count: int) -> list[ExampleQuery]:
+    """Queries at even intervals from the highest H-AP to the lowest; undefined ones are left out."""
+    ids, h_ap = dataset.query.ids, result.h_ap
+    order = sorted((n for n in range(len(ids)) if h_ap[n] == h_ap[n]), key=lambda n: (-h_ap[n], ids[n]))
+    count = min(count, len(order))
+    chosen = [order[round(n * (len(order) - 1) / max(1, count - 1))] for n in range(count)]
+    return [_example(n, result, dataset) for n in chosen]
+
+
+def _example(n: int, result: BenchmarkResult, dataset: RetrievalDataset) -> ExampleQuery:
+    labels, nearest = dataset.query.labels[n], result.nearest[n].tolist()
+    levels = agreement(labels[None], dataset.gallery.labels[nearest])[0].tolist()
+    return ExampleQuery(
+        thumbnail(dataset.query, n, len(labels)),
+        tuple(names[int(label)] for names, label in zip(dataset.class_names, labels, strict=True)),
+        result.h_ap[n],
+        tuple(thumbnail(dataset.gallery, row, depth) for row, depth in zip(nearest, levels, strict=True)),
+    )
+
+
+def thumbnail(images: LabelledImages, n: int, depth: int) -> Thumbnail:
+    """Image n as a small JPEG, at most THUMBNAIL_PIXELS a side; depth: its agreement with the query."""
+    image = images.image(n).copy()
+    image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=82)
+    uri = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return Thumbnail(uri, images.caption(n), depth)
+
+
 def legend(levels: tuple[str, ...]) -> list[tuple[int, str]]:
-    """What each border means, deepest agreement first."""
-    words = [f"same {level.replace('_', ' ')}" for level in levels]
-    return [(len(levels) - at, word) for at, word in enumerate(words)] + [(0, "nothing in common")]
+    """What the border of each agreement means, deepest first."""
+    texts = [(len(levels) - n, f"same {_words(level)}") for n, level in enumerate(levels)]
+    return [*texts, (0, "nothing in common")]
 
 
-def flat(config: dict[str, Any], before: str = "") -> list[tuple[str, str]]:
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def flatten(config: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """The settings as dotted names and text."""
     rows: list[tuple[str, str]] = []
     for key, value in config.items():
-        name = f"{before}{key}"
-        rows += flat(value, f"{name}.") if isinstance(value, dict) else [(name, str(value))]
+        name = f"{prefix}{key}"
+        rows += flatten(value, f"{name}.") if isinstance(value, dict) else [(name, str(value))]
     return rows

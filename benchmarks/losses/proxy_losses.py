@@ -1,8 +1,8 @@
 """Losses against learned proxies: Cluster (normalised softmax), ArcFace, ProxyNCA++, CSL.
 
-Every one is a module whose only parameter is `weight`, (num_classes * centres, dim); give it its own optimiser. The
-embeddings are (B, dim), labels (B, L). A gallery makes no difference: the proxies are the gallery. Every query has its
-proxy, so that none is undefined; a label without a proxy raises HgldError. `seed` fixes the first proxies.
+Each is a module whose only parameter is `weight`, (num_classes * centres, dim); give it its own optimiser. The
+embeddings are (B, dim), labels (B, L). A gallery is ignored: the proxies are the gallery. Every query has a proxy, so
+none is undefined; a label without a proxy raises HgldError. `seed` determines the initial proxies.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from pytorch_metric_learning.reducers import DoNothingReducer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, softplus
 
-from hgld.benchmarks.losses.reduction import known_reduction, reduced
+from hgld.benchmarks.losses.base import check_reduction, reduce_per_query
 from hgld.benchmarks.losses.strict import strict
 from hgld.benchmarks.ranking.levels import agreement, check_labels
 from hgld.benchmarks.ranking.similarity import similarity
 from hgld.foundation.errors import HgldError
 
 
-class _Proxies(nn.Module):
-    """What the proxy losses share: the proxies, the call, and the checks."""
+class _ProxyLoss(nn.Module):
+    """What the proxy losses share: the proxies, the call and the checks."""
 
     weight: nn.Parameter
 
     def __init__(self, rows: int, dim: int, level: int, reduction: str, seed: int) -> None:
         super().__init__()
-        known_reduction(reduction)
+        check_reduction(reduction)
         if min(rows, dim) < 1:
             raise HgldError(
                 f"{type(self).__name__}: num_classes, dim, num_centers must be 1 or more, temperatures above 0"
@@ -50,24 +50,25 @@ class _Proxies(nn.Module):
         check_labels(labels, "labels")
         if embeddings.dim() != 2 or embeddings.shape[1] != self.weight.shape[1]:
             raise HgldError(
-                f"{type(self).__name__}: embeddings must be (n, {self.weight.shape[1]}) as the proxies are; "
+                f"{type(self).__name__}: embeddings must be (n, {self.weight.shape[1]}) like the proxies; "
                 f"got {tuple(embeddings.shape)}"
             )
         if len(embeddings) != len(labels):
             raise HgldError(
-                f"{type(self).__name__}: one row of labels an embedding: got {len(embeddings)} and {len(labels)}"
+                f"{type(self).__name__}: give one row of labels per embedding; "
+                f"got {len(embeddings)} embeddings and {len(labels)} rows"
             )
         wide = torch.promote_types(torch.promote_types(embeddings.dtype, self.weight.dtype), torch.float32)
         with torch.autocast(embeddings.device.type, enabled=False):
             per_query = self.values(embeddings.to(wide), labels, self.weight.to(wide))
-        return reduced(per_query, self.reduction, embeddings, self.weight)
+        return reduce_per_query(per_query, self.reduction, embeddings, self.weight)
 
     def values(self, embeddings: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
         """Loss per query (B,); embeddings and weight share a dtype, float32 at least."""
         raise NotImplementedError
 
     def targets(self, labels: Tensor, classes: int) -> Tensor:
-        """The column `level` as class numbers (B,); raises HgldError for one without a proxy or a missing level."""
+        """The classes (B,) at `level`; raises HgldError for a class without a proxy and a level that does not exist."""
         if not 0 <= self.level < labels.shape[1]:
             raise HgldError(f"level {self.level} does not exist: the labels have {labels.shape[1]} levels")
         target = labels[:, self.level].long()
@@ -80,11 +81,12 @@ class _Proxies(nn.Module):
 
 
 @strict
-class Cluster(_Proxies):
+class Cluster(_ProxyLoss):
     """Cross entropy over cosine to the class proxies: CE(e . normalise(W) / temperature).
 
-    With several centres, class-major in `weight`, a class's logit is sum_c softmax(l / temperature_centers)_c l_c
-    (SoftTriple). The embeddings are taken as they are (normalise them).
+    With several centres, class-major in `weight`, the logit of a class is sum_c softmax(l / temperature_centers)_c l_c
+    (SoftTriple, Qian et al., ICCV 2019). The embeddings are used as they are (normalise them). Source: normalised
+    softmax, Zhai and Wu, BMVC 2019.
     """
 
     def __init__(
@@ -114,10 +116,11 @@ class Cluster(_Proxies):
 
 
 @strict
-class ArcFace(_Proxies):
-    """ArcFace (Deng et al., CVPR 2019), that of pytorch-metric-learning: cross entropy over s cos, with cos(theta + m).
+class ArcFace(_ProxyLoss):
+    """ArcFace (Deng et al., CVPR 2019), computed by pytorch-metric-learning: cross entropy over s cos(theta).
 
-    The own class has cos(theta + m) up to theta = pi - m, cos(theta) - m sin(m) beyond. s is the scale, m in radians.
+    For the true class cos(theta + m) replaces cos(theta), and beyond theta = pi - m it is cos(theta) - m sin(m). s is
+    the scale, m is in radians.
     """
 
     def __init__(
@@ -144,15 +147,15 @@ class ArcFace(_Proxies):
             scale=self.s,
             reducer=DoNothingReducer(),
         )
-        del library.W  # ours instead, which need not be a parameter of the library's object
+        del library.W  # a parameter there; ours may be any tensor
         library.W = weight.T
         values: Tensor = library(embeddings, target)["loss"]["losses"]
         return values
 
 
 @strict
-class ProxyNCA(_Proxies):
-    """ProxyNCA++ (Teh et al., ECCV 2020), that of pytorch-metric-learning: CE over -|scale (e/|e| - p/|p|)|^2.
+class ProxyNCA(_ProxyLoss):
+    """ProxyNCA++ (Teh et al., ECCV 2020), by pytorch-metric-learning: CE over -|scale (e/|e| - p/|p|)|^2.
 
     The published temperature 1/9 is scale 3.
     """
@@ -178,13 +181,13 @@ class ProxyNCA(_Proxies):
         )
         del library.proxies
         library.proxies = weight
-        found = library(embeddings, target)["loss"]
-        # The library leaves out a query whose probability rounds to 0; here it keeps its place, with a loss of 0.
-        return embeddings.new_zeros(len(target)).index_add(0, found["indices"], found["losses"])
+        unreduced = library(embeddings, target)["loss"]
+        # The library omits a query whose probability rounds to 0; here it stays, with a loss of 0.
+        return embeddings.new_zeros(len(target)).index_add(0, unreduced["indices"], unreduced["losses"])
 
 
 def csl_margins(levels: int) -> tuple[float, ...]:
-    """Published margins, finest level first: .25/.45, .25/.35/.45, .15 to .75 for 2, 3, 7 levels; else .15, .25, ...
+    """Published margins for 2, 3 and 7 levels, finest level first; for other numbers .15, .25, ...
 
     >>> csl_margins(3), csl_margins(4)
     ((0.25, 0.35, 0.45), (0.15, 0.25, 0.35, 0.45))
@@ -194,13 +197,13 @@ def csl_margins(levels: int) -> tuple[float, ...]:
 
 
 @strict
-class CSL(_Proxies):
-    """Cluster loss with a margin a level (DyML, Sun et al., CVPR 2021): one proxy a class, compared at every level l.
+class CSL(_ProxyLoss):
+    """CSL (DyML, Sun et al., CVPR 2021): one proxy per class, compared at every level l with that level's margin.
 
     sum_l mean softplus(LSE_{proxies that differ at l}(scale s) + LSE_{own proxy}(-scale s) + margins_l scale), s the
-    cosine to the normalised proxies, the embeddings as they are. `num_classes` is the table of the classes' labels,
-    (C, L) integers; sorted and without doubles it is the order of `weight`. A level at which no proxy differs adds
-    nothing. margins=None takes those for the number of levels, finest first.
+    cosine to the normalised proxies; the embeddings are used as they are. `num_classes` is the label table of the
+    classes, (C, L) integers; its unique rows, sorted, are the order of `weight`. A level at which no proxy differs adds
+    nothing. margins: finest level first, by default `csl_margins`.
     """
 
     table: Tensor
@@ -222,7 +225,7 @@ class CSL(_Proxies):
         self.margins = csl_margins(table.shape[1]) if margins is None else tuple(margins)
         if len(self.margins) != table.shape[1]:
             raise HgldError(
-                f"CSL: {len(self.margins)} margins for {table.shape[1]} levels; give one a level, finest first"
+                f"CSL: {len(self.margins)} margins for {table.shape[1]} levels; give one per level, finest first"
             )
         self.scale = scale
         self.register_buffer("table", table)
@@ -247,6 +250,7 @@ class CSL(_Proxies):
 
 
 def masked_logsumexp(values: Tensor, keep: Tensor) -> Tensor:
-    """Log of the sum of exp over the kept columns, (B, N) -> (B,); 0 where none is kept, always a finite gradient."""
-    some = keep.any(1, keepdim=True)
-    return values.masked_fill(~keep & some, -torch.inf).logsumexp(1).where(some[:, 0], values.new_zeros(()))
+    """Logsumexp over the kept columns, (B, N) -> (B,); 0 where none is kept, and always a finite gradient."""
+    nonempty = keep.any(1, keepdim=True)
+    masked = values.masked_fill(~keep & nonempty, -torch.inf)
+    return masked.logsumexp(1).where(nonempty[:, 0], values.new_zeros(()))

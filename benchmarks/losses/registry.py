@@ -4,13 +4,13 @@
     value = loss(embeddings, labels)                                the batch against itself
     value = loss(embeddings, labels, ref_embeddings, ref_labels)    the batch against a gallery
 
-(B, d) L2-normalised, (B, L) integers with column 0 the finest, (N, d), (N, L) -> scalar.
+embeddings (B, d) L2-normalised, labels (B, L) integers with column 0 the finest, gallery (N, d), (N, L) -> scalar.
 
-Single-level losses take level=0; losses with proxies take num_classes (csl: the table of the classes' labels) and dim;
-every loss takes reduction="mean" | "none" (per query; NaN where undefined, and the mean leaves those out). A query
-without positives is undefined for every loss that ranks or compares with a positive; the losses whose unit is a pair
-(calibration, contrastive, xbm_pair) count its negatives, and those with proxies need no positive. No loss is ever NaN
-for it. Settings and formulas stand with each class.
+Single-level losses take level=0; losses with proxies take num_classes (csl: the label table of the classes) and dim;
+every loss takes reduction="mean" | "none" ("none": per query, NaN where undefined; the mean leaves those out). A query
+without positives is undefined for every loss that ranks or compares with a positive; the losses whose unit is the pair
+(calibration, contrastive, xbm_pair) count its negatives, and those with proxies need no positive. The mean is never NaN
+because of such a query. Formula, source and settings are in the docstring of each class.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hgld.foundation.errors import HgldError, suggest
 
 
 class Loss(Protocol):
-    """What every loss is: embeddings and labels in, a value out."""
+    """A loss: embeddings and labels in, a value out."""
 
     def __call__(
         self,

@@ -1,8 +1,8 @@
-"""Settings that refuse what they do not know.
+"""Strict constructors: keyword-only settings, checked by name and type.
 
-A mistyped setting that is swallowed trains another model than the one asked for, and nobody notices. The losses are
-therefore built from keywords only, an unknown one is an error that names the nearest known setting, and so is a value
-of another kind than the default: YAML reads 1e-2 as text, and NaN passes every comparison.
+A mistyped setting that is silently ignored trains another model than the one asked for. The losses therefore take
+keywords only; an unknown one is an error that names the nearest setting, and so is a value of another type than the
+default: YAML reads 1e-2 as text, and NaN passes every comparison.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from hgld.foundation.errors import HgldError, suggest
 
 T = TypeVar("T")
 
-# kind of default, what may replace it, its name
-KINDS: tuple[tuple[type, Any, str], ...] = (
+# type of the default, type that a value must have, its name in messages
+ACCEPTED: tuple[tuple[type, Any, str], ...] = (
     (bool, bool, "true or false"),
     (int, Integral, "a whole number"),
     (float, Real, "a number"),
@@ -28,7 +28,7 @@ KINDS: tuple[tuple[type, Any, str], ...] = (
 
 
 def strict(cls: type[T]) -> type[T]:
-    """Make `cls(...)` keyword-only; an unknown or missing setting raises HgldError with a suggestion.
+    """Class decorator: `cls(...)` is keyword-only; an unknown, missing or ill-typed setting raises HgldError.
 
     >>> @strict
     ... class Point:
@@ -54,31 +54,32 @@ def strict(cls: type[T]) -> type[T]:
         if missing := sorted(required - settings.keys()):
             raise HgldError(f"{cls.__name__}: setting {missing[0]!r} is needed and has no default")
         for name, value in settings.items():
-            if kind := _misfit(parameters[name].default, value):
-                raise HgldError(f"{cls.__name__}: {name} must be {kind}, got {value!r}")
+            if expected := _type_error(parameters[name].default, value):
+                raise HgldError(f"{cls.__name__}: {name} must be {expected}, got {value!r}")
         original(self, **settings)
 
     initialise.__doc__ = original.__doc__
-    # help() and inspect still show the settings
+    # keeps the settings visible to help() and inspect
     initialise.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
     cls.__init__ = initialise  # type: ignore[method-assign]
     return cls
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a finite number, and no truth value."""
+    """Whether a value is a finite number and not a bool."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _misfit(default: object, value: object) -> str:
-    """What a value would have to be to stand in for a default of its kind; nothing where it can.
+def _type_error(default: object, value: object) -> str:
+    """What a setting with this default must be, or "" if the value has a suitable type.
 
-    >>> _misfit(0.01, "1e-2"), _misfit(0.01, 1), _misfit(0, 0.5), _misfit((1, 2), 5)
+    >>> _type_error(0.01, "1e-2"), _type_error(0.01, 1), _type_error(0, 0.5), _type_error((1, 2), 5)
     ('a number', '', 'a whole number', 'a list')
     """
-    for of, wanted, kind in KINDS:
-        if isinstance(default, of):
-            # bool is a number and str a sequence, to Python
-            strange = isinstance(value, bool) != (of is bool) or isinstance(value, str) != (of is str)
-            return kind if strange or not isinstance(value, wanted) or value != value else ""
-    return ""  # required, or None by default: the class itself knows
+    for default_type, value_type, name in ACCEPTED:
+        if isinstance(default, default_type):
+            # In Python a bool is a number, and a str a sequence.
+            mismatch = isinstance(value, bool) != (default_type is bool)
+            mismatch |= isinstance(value, str) != (default_type is str)
+            return name if mismatch or not isinstance(value, value_type) or value != value else ""
+    return ""  # required or None by default: checked by the class itself

@@ -1,4 +1,4 @@
-"""The metrics: `evaluate(embeddings, labels)` gives one row per query. Scoring a checkpoint is in `evaluation`."""
+"""The metrics of embeddings, `evaluate(embeddings, labels)`; but not the scoring of a checkpoint (`evaluation`)."""
 
 from hgld.benchmarks.metrics.per_query import METRICS, evaluate, parse
 

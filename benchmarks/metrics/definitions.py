@@ -1,7 +1,9 @@
-"""What a ranking is worth: every metric as a sum over the places of its relevant items.
+"""The metrics, each computed from the positions of the relevant items of a ranking.
 
-Input of each: a `Ranking` of Q queries, and an agreement t, a level or a cut where the metric has one.
-Output (Q,) float64 in [0, 1]; NaN where undefined, that is, where nothing is relevant.
+Input of each: a `Ranking` of Q queries, and where the metric has one an agreement t (positives agree at t or deeper)
+and a cut k. Output (Q,) float64 in [0, 1]; NaN where undefined, that is, where nothing is relevant. In the formulas n
+is the rank from 1, b_n is 1 for a positive at n, P(n) the precision at n, R the number of positives of the query.
+docs/metrics.md explains the metrics and names their sources.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hgld.benchmarks.metrics.ranked_hits import Ranking, before
+from hgld.benchmarks.metrics.ranked_hits import Ranking, count_up_to, prefix_sums
 from hgld.benchmarks.ranking.levels import at_least, equal, pop_relevance
 
 
@@ -19,55 +21,55 @@ def _or_nan(total: Tensor) -> Tensor:
 
 
 def average_precision(ranking: Ranking, t: int) -> Tensor:
-    """1/R sum_n P(n) b_n over the whole ranking; positives agree at t or deeper.
+    """AP: 1/R sum_n P(n) b_n over the whole ranking.
 
     >>> average_precision(Ranking.of(torch.tensor([[1, 0, 1]]), levels=1), t=1)
     tensor([0.8333], dtype=torch.float64)
     """
     hits = ranking.reaching(t)
-    return hits.total(hits.precision) / _or_nan(hits.counts)
+    return hits.sum(hits.precision) / _or_nan(hits.counts)
 
 
 def average_precision_at_r(ranking: Ranking, t: int) -> Tensor:
-    """1/R sum_{n <= R} P(n) b_n, R the number of positives of the query (Musgrave et al., ECCV 2020)."""
+    """mAP@R: 1/R sum_{n <= R} P(n) b_n (Musgrave et al., ECCV 2020)."""
     hits = ranking.reaching(t)
-    inside = hits.places < hits.spread(hits.counts)
-    return hits.total(hits.precision * inside) / _or_nan(hits.counts)
+    within = hits.positions < hits.repeat(hits.counts)
+    return hits.sum(hits.precision * within) / _or_nan(hits.counts)
 
 
 def average_precision_at(ranking: Ranking, t: int, k: int) -> Tensor:
-    """1/min(R, k) sum_{n <= k} P(n) b_n: GLDv2's measure for k = 100."""
+    """mAP@k: 1/min(R, k) sum_{n <= k} P(n) b_n; GLDv2's measure for k = 100 (Weyand et al., CVPR 2020)."""
     head = ranking.depth[:, :k] >= t
     precision = head.cumsum(1) * ranking.scales.inverse[:k]
     return (precision * head).sum(1) / _or_nan(ranking.reaching(t).counts).clamp(max=k)
 
 
 def precision_at(ranking: Ranking, t: int, k: int) -> Tensor:
-    """Share of positives among the first k; a list shorter than k counts as filled up with negatives."""
-    found = (ranking.depth[:, :k] >= t).sum(1).double()
-    return torch.where(ranking.reaching(t).counts > 0, found / k, torch.nan)
+    """P@k: the fraction of positives among the first k; a list shorter than k counts as padded with negatives."""
+    hits = (ranking.depth[:, :k] >= t).sum(1).double()
+    return torch.where(ranking.reaching(t).counts > 0, hits / k, torch.nan)
 
 
 def any_at(ranking: Ranking, t: int, k: int) -> Tensor:
-    """R@k of the retrieval papers: 1 where the first k hold a positive."""
-    found = (ranking.depth[:, :k] >= t).any(1).double()
-    return torch.where(ranking.reaching(t).counts > 0, found, torch.nan)
+    """R@k of the retrieval papers: 1 if a positive is among the first k, else 0."""
+    hit = (ranking.depth[:, :k] >= t).any(1).double()
+    return torch.where(ranking.reaching(t).counts > 0, hit, torch.nan)
 
 
 def recall_at(ranking: Ranking, t: int, k: int) -> Tensor:
-    """Positives among the first k over min(R, k)."""
+    """recall@k: positives among the first k over min(R, k)."""
     return (ranking.depth[:, :k] >= t).sum(1) / _or_nan(ranking.reaching(t).counts).clamp(max=k)
 
 
 def exact_level_ap(ranking: Ranking, t: int) -> Tensor:
-    """AP#t: the positives agree exactly at t, and the items that agree further are taken out of the ranking."""
+    """AP#t: AP where the positives agree exactly at t, with deeper items removed from the ranking."""
     hits, deeper = ranking.exactly(t), at_least(ranking.depth, t + 1)
-    out = before(deeper, hits) - hits.spread(_earlier_rows(deeper))
-    return hits.total(hits.nth / (hits.places + 1 - out)) / _or_nan(hits.counts)
+    removed = count_up_to(deeper, hits) - hits.repeat(_in_earlier_queries(deeper))
+    return hits.sum(hits.hit_number / (hits.positions + 1 - removed)) / _or_nan(hits.counts)
 
 
-def _earlier_rows(chosen: Tensor) -> Tensor:
-    """How many chosen items all rows before a row hold, (Q,)."""
+def _in_earlier_queries(chosen: Tensor) -> Tensor:
+    """Number of chosen items of all earlier queries: (Q, N) bool -> (Q,)."""
     if len(chosen) == 1:
         return torch.zeros(1, dtype=torch.int64, device=chosen.device)
     counts = chosen.sum(1)
@@ -75,96 +77,96 @@ def _earlier_rows(chosen: Tensor) -> Tensor:
 
 
 def ndcg(ranking: Ranking, k: int | None = None) -> Tensor:
-    """Gains 2^t - 1 discounted by log2(1 + n), over the best order of the *whole* list, both cut at k.
+    """NDCG, NDCG@k: sum_n (2^t_n - 1) / log2(1 + n) over that sum for the ideal order of the *whole* list, cut at k.
 
     >>> ndcg(Ranking.of(torch.tensor([[0, 2]]), levels=2))
     tensor([0.6309], dtype=torch.float64)
     """
-    discount, discounted = ranking.scales.discount, ranking.scales.discounted
+    discount, discount_sums = ranking.scales.discount, ranking.scales.discount_sums
     if k is None:
-        gained = sum(
-            (2.0**t - 1.0) * hits.total(discount.index_select(0, hits.places))
+        dcg = sum(
+            (2.0**t - 1.0) * hits.sum(discount.index_select(0, hits.positions))
             for t in range(1, ranking.levels + 1)
             for hits in [ranking.exactly(t)]
         )
     else:
-        gained = ((torch.exp2(ranking.depth[:, :k].double()) - 1.0) * discount[:k]).sum(1)
-    # In the ideal order the items of one agreement stand together: its part is a difference of summed discounts.
+        dcg = ((torch.exp2(ranking.depth[:, :k].double()) - 1.0) * discount[:k]).sum(1)
+    # In the ideal order the items of one agreement are adjacent: their discounts sum to a difference of prefix sums.
     ends = ranking.counts.flip(1).cumsum(1).clamp(max=ranking.depth.shape[1] if k is None else k)
-    part = torch.diff(discounted[ends], dim=1, prepend=torch.zeros_like(discounted[ends[:, :1]]))
-    gains = torch.exp2(torch.arange(ranking.levels, -1, -1, dtype=torch.float64, device=part.device)) - 1.0
-    return gained / _or_nan((part * gains).sum(1))
+    of_level = torch.diff(discount_sums[ends], dim=1, prepend=torch.zeros_like(discount_sums[ends[:, :1]]))
+    gains = torch.exp2(torch.arange(ranking.levels, -1, -1, dtype=torch.float64, device=ends.device)) - 1.0
+    return dcg / _or_nan((of_level * gains).sum(1))
 
 
 def h_ap(ranking: Ranking, alpha: float = 1.0) -> Tensor:
-    """H-AP with 'pop' relevances over the ranked list: sum_k Hrank(k)/k / sum rel.
+    """H-AP with 'pop' relevances over the ranked list: sum_n Hrank(n)/n / sum rel (HAPPIER, Ramzi et al., ECCV 2022).
 
-    Hrank(k) = sum_{j<=k} min(rel_k, rel_j). As a relevance depends on the agreement alone, it is
-    sum_{a, b} min(rel_a, rel_b) M_ab / sum rel with M as in `meetings`; two agreements of equal relevance count once
-    each (HAPPIER). The ranking must not count the query itself as an item.
+    Hrank(n) = sum_{m <= n} min(rel_n, rel_m). A relevance depends on the agreement alone, so the sum is
+    sum_{a, b} min(rel_a, rel_b) M_ab with M from `precision_matrix`; two agreements of equal relevance count once each.
+    The ranking must not contain the query itself.
 
     >>> h_ap(Ranking.of(torch.tensor([[0, 1]]), levels=1)), h_ap(Ranking.of(torch.tensor([[2, 1, 0]]), levels=2))
     (tensor([0.5000], dtype=torch.float64), tensor([1.], dtype=torch.float64))
     """
     relevance = pop_relevance(ranking.counts, alpha)
     lower = torch.minimum(relevance[:, 1:, None], relevance[:, None, 1:])
-    total = (lower * meetings(ranking)).sum((1, 2))
+    total = (lower * precision_matrix(ranking)).sum((1, 2))
     return total / _or_nan((relevance * ranking.counts).sum(1))
 
 
-def meetings(ranking: Ranking) -> Tensor:
-    """M_ab = sum over the items k of agreement a of (number of items of agreement b down to k) / k; (Q, L, L) float64.
+def precision_matrix(ranking: Ranking) -> Tensor:
+    """M_ab = sum over the items of agreement a of (items of agreement b up to its rank n) / n; (Q, L, L) float64.
 
-    Where the items j of b are deeper than a, they are the rarer ones, and the sum is taken over them instead: each
-    meets every later item k of a, and brings the sum of their 1 / k.
+    Items of a deeper agreement b are rarer than those of a, and the sum is then taken over them: each counts at every
+    later item of a, and adds the sum of their 1 / n.
 
-    >>> meetings(Ranking.of(torch.tensor([[2, 1, 1]]), levels=2))[0]
+    >>> precision_matrix(Ranking.of(torch.tensor([[2, 1, 1]]), levels=2))[0]
     tensor([[1.1667, 0.8333],
             [0.0000, 1.0000]], dtype=torch.float64)
     """
     levels = range(1, ranking.levels + 1)
-    lists = [ranking.exactly(t) for t in levels]
+    by_level = [ranking.exactly(t) for t in levels]
     table = torch.zeros(
-        len(ranking.depth), len(lists), len(lists), dtype=torch.float64, device=ranking.depth.device
+        len(ranking.depth), len(by_level), len(by_level), dtype=torch.float64, device=ranking.depth.device
     )
-    for a, shallow in enumerate(lists):
-        table[:, a, a] = shallow.total(shallow.precision)
-        if a + 1 == len(lists):
+    for a, shallow in enumerate(by_level):
+        table[:, a, a] = shallow.sum(shallow.precision)
+        if a + 1 == len(by_level):
             break
-        chosen = equal(ranking.depth, levels[a])
-        summed = torch.cat([shallow.inverse.new_zeros(1), shallow.inverse.cumsum(0)])
-        ends = summed[shallow.bounds[1:]]
-        for b in range(a + 1, len(lists)):
-            deep = lists[b]
-            earlier = before(chosen, deep)
-            table[:, a, b] = deep.total(deep.spread(ends) - summed.index_select(0, earlier))
-            table[:, b, a] = deep.total((earlier - deep.spread(shallow.bounds[:-1])) * deep.inverse)
+        is_shallow = equal(ranking.depth, levels[a])
+        sums = prefix_sums(shallow.inverse)
+        ends = sums[shallow.bounds[1:]]
+        for b in range(a + 1, len(by_level)):
+            deep = by_level[b]
+            earlier = count_up_to(is_shallow, deep)
+            table[:, a, b] = deep.sum(deep.repeat(ends) - sums.index_select(0, earlier))
+            table[:, b, a] = deep.sum((earlier - deep.repeat(shallow.bounds[:-1])) * deep.inverse)
     return table
 
 
 def asi(ranking: Ranking) -> Tensor:
-    """Average set intersection: mean over n <= |positives| of |S_n and S*_n| / n, by level counts.
+    """ASI, average set intersection: mean over n <= R of |S_n and S*_n| / n, by agreement counts (HAPPIER).
 
-    S_n are the first n items and S*_n those of the ideal order. The i-th item of an agreement is in both from
-    n = max(its place, the i-th place of that agreement in the ideal order) on, and brings the sum of 1 / n from there.
+    S_n are the first n items, S*_n those of the ideal order, R the number of items with t > 0. The i-th item of an
+    agreement is in both from n = max(its rank, the rank of the i-th item of that agreement in the ideal order) on, and
+    adds the sum of 1 / n from there.
     """
     total = ranking.counts[:, 1:].sum(1)
     ideal = torch.zeros_like(total)
     value = torch.zeros(len(total), dtype=torch.float64, device=total.device)
     for t in range(ranking.levels, 0, -1):
         hits = ranking.exactly(t)
-        # both from 0, so that this is also the number of places before the item counts
-        since = torch.maximum(hits.places, hits.nth.long() - 1 + hits.spread(ideal))
-        end = hits.spread(total)
-        value += hits.total(
-            ranking.scales.harmonic[end] - ranking.scales.harmonic.index_select(0, since.minimum(end))
-        )
+        # Both positions count from 0, and are thus the number of ranks before the item counts.
+        since = torch.maximum(hits.positions, hits.hit_number.long() - 1 + hits.repeat(ideal))
+        end = hits.repeat(total)
+        sums = ranking.scales.inverse_sums
+        value += hits.sum(sums[end] - sums.index_select(0, since.minimum(end)))
         ideal = ideal + ranking.counts[:, t]
     return value / _or_nan(total)
 
 
 def boundary_tie(ranking: Ranking) -> Tensor:
-    """1 where two neighbours have one score and different agreements: there the order by index decides the metric."""
+    """ties: 1 if two neighbours have equal scores and different agreements, so that the order by index matters."""
     depth, scores = ranking.depth, ranking.scores
-    equal = scores[:, 1:] == scores[:, :-1]
-    return (equal & (depth[:, 1:] != depth[:, :-1])).any(1).double()
+    tied = scores[:, 1:] == scores[:, :-1]
+    return (tied & (depth[:, 1:] != depth[:, :-1])).any(1).double()

@@ -1,19 +1,19 @@
-"""Evaluation of embeddings: one row a query, one column a metric, by names that parse.
+"""Evaluation of embeddings: one row per query, one column per metric, by names that parse.
 
     H-AP  NDCG  NDCG@10  ASI  AP_l0  mAP@R_l0  mAP@100_l0  P@1_l0  R@1_l0  recall@10_l0  AP#1  ties
 
-`_l0` names the level whose agreement (and that of every coarser one) makes a positive, 0 the finest; `#1` the exact
-agreement; `@10` the cut. `R@k` is 1 where any positive stands in the first k, `recall@k` counts hits over min(R, k).
-`ties` is 1 for a query that has a tie at a level boundary, where the order by index decides.
-Definitions stand in hgld.benchmarks.metrics.definitions; a value is NaN where it is undefined.
+`_l0` is the level at which (and at every coarser one) a positive must agree, 0 the finest; `#1` the exact agreement;
+`@10` the cut. `R@k` is 1 if a positive is in the first k; `recall@k` counts hits over min(R, k). `ties` is 1 for a
+query with a tie at a level boundary, where the order by index matters. The definitions are in
+hgld.benchmarks.metrics.definitions; undefined values are NaN.
 
-Order: score descending, then gallery index ascending. The query itself is removed by id and by nothing else.
+Order: score descending, then gallery index ascending. The query itself is removed by id, and nothing else is.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,20 +25,20 @@ from hgld.benchmarks.metrics import definitions
 from hgld.benchmarks.metrics.gallery import Gallery, check_side, narrowed, own_items
 from hgld.benchmarks.metrics.ranked_hits import Ranking
 from hgld.benchmarks.ranking.levels import UNKNOWN
-from hgld.benchmarks.ranking.threads import side_by_side
+from hgld.benchmarks.ranking.threads import single_core_threads
 from hgld.foundation.errors import HgldError, suggest
 
 METRICS = (
     *("H-AP", "NDCG", "NDCG@10", "ASI", "AP_l0", "mAP@R_l0", "mAP@100_l0", "P@1_l0", "R@1_l0"),
     *("recall@10_l0", "AP#1"),
 )
-# Scores held at once. A block costs a pass over the gallery: with 88 rows of 761,757 (2^26 float32, 256 MiB) the
-# product of the two is bound by arithmetic, with 8 rows by memory, four times slower.
+# Scores per matrix product. Each product reads the whole gallery: with 88 rows of 761,757 (2^26 float32, 256 MiB) it is
+# bound by arithmetic, with 8 rows by memory and four times slower.
 BLOCK = 1 << 26
-# Scores worked on by one thread at once, about 50 bytes each: enough that Python's part does not count (with 2^16,
-# a row of 60,000, the two threads waited for each other's).
+# Scores per thread at a time, about 50 bytes each: enough that the interpreter's time does not matter (with 2^16, one
+# row of 60,000, two threads were waiting for its lock).
 PART = 1 << 19
-# A GPU has no use for small parts, and forming them would wait for it.
+# A GPU does not profit from small parts.
 GPU_PART = 1 << 26
 
 Measure = Callable[[Ranking], Tensor]  # -> (Q,)
@@ -74,11 +74,11 @@ def evaluate(
     """Score every query against a gallery.
 
     query (Q, d) and gallery (N, d) float embeddings, labels (Q, L), (N, L) integers, column 0 the finest.
-    gallery=None: the queries themselves. A gallery item with the query's id is not ranked; without ids, queries that
-    are their own gallery are numbered, and a separate gallery removes nothing. alpha is H-AP's.
-    -> DataFrame, one row a query in order, one float64 column a metric, NaN where undefined (means leave NaN out).
-    Raises HgldError for an unknown metric (with a suggestion), a level that is not there, shapes that do not fit, and
-    embeddings that are not finite.
+    gallery=None: the queries are the gallery. Gallery items with the query's id are not ranked; without ids, queries
+    that are their own gallery are numbered, and a separate gallery is ranked whole. alpha is the exponent of H-AP.
+    -> DataFrame, one row per query in order, one float64 column per metric, NaN where undefined (`mean` omits NaN).
+    Raises HgldError for an unknown metric (with a suggestion), a level that does not exist, shapes that do not match,
+    and embeddings that are not finite.
 
     >>> e = torch.eye(3)[[0, 0, 1]]
     >>> evaluate(e, torch.tensor([[5], [5], [6]]), metrics=["AP_l0"])["AP_l0"].tolist()
@@ -102,44 +102,44 @@ def evaluate(
             f"query labels have {query_labels.shape[1]} levels and gallery labels {gallery_labels.shape[1]}: "
             "use the same label columns for both"
         )
-    wanted = {name: parse(name, query_labels.shape[1], alpha) for name in metrics}
+    measures = {name: parse(name, query_labels.shape[1], alpha) for name in metrics}
     own = own_items(len(query), query_ids, gallery_ids)
-    values = _measured(query, query_labels, Gallery.of(gallery, gallery_labels), own, list(wanted.values()))
-    return pd.DataFrame(dict(zip(wanted, values, strict=True)), index=pd.RangeIndex(len(query)))
+    values = _measure_all(query, query_labels, Gallery.of(gallery, gallery_labels), own, measures.values())
+    return pd.DataFrame(dict(zip(measures, values, strict=True)), index=pd.RangeIndex(len(query)))
 
 
-def _measured(
-    query: Tensor, labels: Tensor, gallery: Gallery, own: list[list[int]], wanted: list[Measure]
-) -> list[Values]:
-    """Every measure for every query, one array (Q,) a measure."""
+def _measure_all(
+    query: Tensor, labels: Tensor, gallery: Gallery, own: list[list[int]], measures: Collection[Measure]
+) -> Values:
+    """Every measure of every query, (measures, Q); own: the gallery rows of each query that are not ranked."""
     width, labels = max(1, len(gallery.labels)), narrowed(labels)
     ragged = bool((labels == UNKNOWN).any())
     on_cpu = query.device.type == "cpu"
-    step, block = max(1, (PART if on_cpu else GPU_PART) // width), max(1, BLOCK // width)
-    table = np.full((len(wanted), len(query)), np.nan)
+    part_rows, block_rows = max(1, (PART if on_cpu else GPU_PART) // width), max(1, BLOCK // width)
+    table = np.full((len(measures), len(query)), np.nan)
 
-    def measure(part: tuple[Tensor, int]) -> None:
-        scores, at = part
-        rows = slice(at, at + len(scores))
+    def measure_part(part: tuple[int, Tensor]) -> None:
+        start, scores = part
+        rows = slice(start, start + len(scores))
         ranking = gallery.ranking(scores, labels[rows], own[rows], ragged)
-        for line, one in zip(table, wanted, strict=True):
-            line[rows] = one(ranking).cpu().numpy()
+        for values, measure in zip(table, measures, strict=True):
+            values[rows] = measure(ranking).cpu().numpy()
 
     threads = torch.get_num_threads() if on_cpu and len(query) * width > 4 * PART else 1
-    with side_by_side(threads) as each:
-        for at in range(0, len(query), block):
-            scores = gallery.scores(query[at : at + block])
-            each(measure, [(part, at + n * step) for n, part in enumerate(torch.split(scores, step))])
-    return list(table)
+    with single_core_threads(threads) as parallel_map:
+        for start in range(0, len(query), block_rows):
+            parts = torch.split(gallery.scores(query[start : start + block_rows]), part_rows)
+            parallel_map(measure_part, zip(range(start, len(query), part_rows), parts, strict=False))
+    return table
 
 
 def parse(name: str, levels: int, alpha: float = 1.0) -> Measure:
-    """The measure that a metric name means for labels of so many levels; raises HgldError for any other name."""
-    found = {form: match for form, pattern in FORMS.items() if (match := pattern.fullmatch(name))}
-    if not found:
+    """The measure with this name, for labels with `levels` levels; raises HgldError for any other name."""
+    matches = {form: match for form, pattern in FORMS.items() if (match := pattern.fullmatch(name))}
+    if not matches:
         known = (*METRICS, "ties")
         raise HgldError(f"unknown metric {name!r}{suggest(name, known)} (the forms: {', '.join(known)})")
-    form, match = found.popitem()
+    form, match = matches.popitem()
     groups = match.groups()
     if form in ("level", "cut"):
         level, k = int(groups[-1]), int(groups[1]) if form == "cut" else None
@@ -167,8 +167,8 @@ def parse(name: str, levels: int, alpha: float = 1.0) -> Measure:
 
 
 def _level_measure(kind: str, t: int, k: int | None) -> Measure:
-    """A measure on the positives of one level: those that agree at t or deeper."""
+    """A measure of the positives of one level: those that agree at t or deeper."""
     if k is not None:
         return lambda ranking: AT_K[kind](ranking, t, k)
-    of_hits = definitions.average_precision if kind == "AP" else definitions.average_precision_at_r
-    return lambda ranking: of_hits(ranking, t)
+    uncut = definitions.average_precision if kind == "AP" else definitions.average_precision_at_r
+    return lambda ranking: uncut(ranking, t)

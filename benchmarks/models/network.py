@@ -1,16 +1,16 @@
 """The retrieval network, and the checkpoint that `hgld benchmark` accepts.
 
-A timm backbone, GeM or average pooling, LayerNorm without affine, a linear layer to `dim`, L2 norm.
+A timm backbone, GeM or average pooling, LayerNorm without affine, a linear layer to `dim`, L2 normalisation.
 
-The checkpoint is what `torch.save` writes of
+The checkpoint is a dictionary written by `torch.save`:
 
     {"format": "hgld-model/1",
-     "model": {"backbone", "dim", "pooling", "image_size", "mean", "std"},    # enough to build the network
+     "model": {"backbone", "dim", "pooling", "image_size", "mean", "std"},    # the fields of Architecture
      "state_dict": {...},                                                     # of the whole network, keys as in Network
      "config": {...}}                                                         # effective training settings, free form
 
-with tensors, numbers, strings, lists and dictionaries only: it is read with `weights_only=True`, which executes
-nothing, and a file that holds anything else is refused. Equal contents give equal bytes. See docs/checkpoint.md.
+It holds tensors, numbers, strings, lists and dictionaries only, and is read with `weights_only=True`, which runs no
+code; anything else is refused. Equal contents give equal bytes. See docs/checkpoint.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import io
 import warnings
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import timm
 import torch
@@ -33,8 +33,8 @@ FORMAT = "hgld-model/1"
 CONTRACT = f"expected a checkpoint of format {FORMAT} (see docs/checkpoint.md)"
 
 
-class Shape(BaseModel):
-    """What a network is built from; mean and std are those of the pixels in 0..1, per channel."""
+class Architecture(BaseModel):
+    """What a network is built from; mean and std normalise the pixels, in 0..1, per channel."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -47,7 +47,7 @@ class Shape(BaseModel):
 
 
 class GeM(nn.Module):
-    """Generalised mean over the positions with a learned power: 1 is the average, infinity the maximum."""
+    """Generalised-mean pooling with a learned power p: p = 1 is the average, p → ∞ the maximum (Radenović 2018)."""
 
     def __init__(self, power: float = 3.0) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class GeM(nn.Module):
 
 
 class Average(nn.Module):
-    """Mean over the positions."""
+    """Average pooling."""
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, P) -> (B, C)."""
@@ -72,26 +72,24 @@ class Network(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, shape: Shape, *, pretrained: bool = False) -> None:
+    def __init__(self, architecture: Architecture, *, pretrained: bool = False) -> None:
         super().__init__()
-        if not timm.is_model(shape.backbone):
-            hint = suggest(shape.backbone, timm.list_models())
+        name = architecture.backbone
+        if not timm.is_model(name):
             raise HgldError(
-                f"unknown backbone {shape.backbone!r}{hint}; it must be a name of timm's own models"
+                f"unknown backbone {name!r}{suggest(name, timm.list_models())}; use a name of timm.list_models()"
             )
-        self.shape = shape
-        self.backbone: Any = timm.create_model(
-            shape.backbone, pretrained=pretrained, num_classes=0, global_pool=""
-        )
-        self.pool = GeM() if shape.pooling == "gem" else Average()
+        self.architecture = architecture
+        self.backbone: Any = timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="")
+        self.pool = GeM() if architecture.pooling == "gem" else Average()
         channels = self._channels()
         self.norm = nn.LayerNorm(channels, elementwise_affine=False)
-        self.head = nn.Linear(channels, shape.dim)
-        self.register_buffer("mean", torch.tensor(shape.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(shape.std).view(1, 3, 1, 1), persistent=False)
+        self.head = nn.Linear(channels, architecture.dim)
+        self.register_buffer("mean", torch.tensor(architecture.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(architecture.std).view(1, 3, 1, 1), persistent=False)
 
     def _features(self, pixels: Tensor) -> Tensor:
-        """(B, C, positions) of a convolutional map or of a transformer's patch tokens."""
+        """(B, C, P): the positions of a convolutional feature map, or a transformer's patch tokens."""
         features: Tensor = self.backbone.forward_features(pixels)
         if features.dim() == 3:
             return features[:, getattr(self.backbone, "num_prefix_tokens", 0) :].transpose(1, 2)
@@ -100,77 +98,87 @@ class Network(nn.Module):
         if features.dim() == 4:
             return features.flatten(1, 2).transpose(1, 2)
         raise HgldError(
-            f"backbone {self.shape.backbone!r} gives features {tuple(features.shape)}, no map and no tokens"
+            f"backbone {self.architecture.backbone!r} returns features of shape {tuple(features.shape)}; "
+            "expected a feature map (B, C, H, W) or (B, H, W, C), or tokens (B, P, C)"
         )
 
     def _channels(self) -> int:
-        """Width of the features, seen on one empty image. Raises HgldError when the backbone does not take its size."""
+        """Number of feature channels C, by a forward pass. Raises HgldError when the image size does not fit."""
         self.backbone.eval()
-        size = self.shape.image_size
+        size = self.architecture.image_size
         try:
             with torch.no_grad():
-                width = self._features(torch.zeros(1, 3, size, size)).shape[1]
+                channels = self._features(torch.zeros(1, 3, size, size)).shape[1]
         except (AssertionError, RuntimeError, ValueError, TypeError, IndexError) as error:
             reason = " ".join(str(error).split())[:160]
             raise HgldError(
-                f"backbone {self.shape.backbone!r} does not take images of {size} px ({reason}); "
+                f"backbone {self.architecture.backbone!r} does not take images of {size} px ({reason}); "
                 "choose another image_size or backbone"
             ) from None
         self.backbone.train()
-        return int(width)
+        return int(channels)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Embed images of any real dtype in 0..255."""
+        """Embed images of any real dtype, in 0..255."""
         pixels = (images.float() / 255.0 - self.mean) / self.std
         return nn.functional.normalize(self.head(self.norm(self.pool(self._features(pixels)))), dim=1)
 
 
-def build(shape: Shape, *, seed: int, pretrained: bool = False) -> Network:
-    """A network with the first weights that `seed` gives; the global random state is left as it was."""
+class Checkpoint(NamedTuple):
+    """A trained network in eval mode, and the settings it was trained with (free form)."""
+
+    network: Network
+    config: dict[str, Any]
+
+
+def build_network(architecture: Architecture, *, seed: int, pretrained: bool = False) -> Network:
+    """A network initialised from `seed`; the global random state is not changed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Network(shape, pretrained=pretrained)
+        return Network(architecture, pretrained=pretrained)
 
 
-def save(network: Network, config: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint atomically; the same weights and config give the same bytes."""
+def save_checkpoint(network: Network, config: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint atomically; equal weights and config give equal bytes."""
     document = {
         "format": FORMAT,
-        "model": network.shape.model_dump(mode="json"),
+        "model": network.architecture.model_dump(mode="json"),
         "state_dict": {name: value.detach().cpu() for name, value in network.state_dict().items()},
         "config": config,
     }
-    # torch.save names the archive's root folder after the file it writes to; through a buffer it is always the same.
+    torch_save(document, path)
+
+
+def torch_save(document: dict[str, Any], path: Path) -> None:
+    """`torch.save`, atomically, with bytes that do not depend on the name of the file."""
+    # torch.save names the archive's root folder after the file it writes to; for a buffer it is always the same.
     buffer = io.BytesIO()
     torch.save(document, buffer)
     with replacing(path) as part:
         part.write_bytes(buffer.getvalue())
 
 
-def load(path: Path) -> tuple[Network, dict[str, Any]]:
-    """The network of a checkpoint, in eval mode, and its config. Raises HgldError, one line, for anything else."""
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint. Raises a one-line HgldError for any other file."""
     document = _read(path)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise HgldError(f"{path}: {CONTRACT}; found {_kind(document)}")
-    if missing := [
-        key for key in ("model", "state_dict", "config") if not isinstance(document.get(key), dict)
-    ]:
-        raise HgldError(f"{path}: {missing[0]!r} is missing or no dictionary; {CONTRACT}")
+        raise HgldError(f"{path}: {CONTRACT}; found {_describe(document)}")
+    for key in ("model", "state_dict", "config"):
+        if not isinstance(document.get(key), dict):
+            raise HgldError(f"{path}: {key!r} is missing or not a dictionary; {CONTRACT}")
     try:
-        shape = Shape.model_validate(document["model"])
+        network = build_network(Architecture.model_validate(document["model"]), seed=0)
     except ValidationError as error:
         first = error.errors()[0]
         raise HgldError(f"{path}: model.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    try:
-        network = build(shape, seed=0)
     except HgldError as error:
         raise HgldError(f"{path}: {error}") from None
-    _fill(network, document["state_dict"], path)
-    return network.eval(), document["config"]
+    _load_weights(network, document["state_dict"], path)
+    return Checkpoint(network.eval(), document["config"])
 
 
-def _kind(document: object) -> str:
-    """What a file holds that is no checkpoint of this format."""
+def _describe(document: object) -> str:
+    """The contents of a file that is not a checkpoint of this format."""
     if not isinstance(document, dict):
         return type(document).__name__
     if isinstance(document.get("format"), str):
@@ -179,7 +187,7 @@ def _kind(document: object) -> str:
 
 
 def _read(path: Path) -> object:
-    """The unpickled contents, without executing anything."""
+    """The unpickled contents; no code in the file is run."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -190,19 +198,16 @@ def _read(path: Path) -> object:
         raise HgldError(f"{path}: is a folder; {CONTRACT}") from None
     except UnpicklingError:
         raise HgldError(
-            f"{path}: holds objects that would run code when loaded, or no pickle at all; {CONTRACT}"
+            f"{path}: not a pickle, or one with objects that would run code when loaded; {CONTRACT}"
         ) from None
-    except Exception as error:  # torch.load raises whatever the bytes lead it to
-        kind = (
-            "a TorchScript archive"
-            if "TorchScript" in str(error)
-            else "not a file that torch.save wrote, or damaged"
-        )
+    except Exception as error:  # a damaged file can raise anything
+        script = "TorchScript" in str(error)
+        kind = "a TorchScript archive" if script else "damaged, or not written by torch.save"
         raise HgldError(f"{path}: {kind}; {CONTRACT}") from None
 
 
-def _fill(network: Network, state: dict[str, Any], path: Path) -> None:
-    """Load the weights; raise HgldError that names the first key that is missing, unknown or of another shape."""
+def _load_weights(network: Network, state: dict[str, Any], path: Path) -> None:
+    """Load the state_dict. Raises HgldError with the first key that is missing, unknown or of the wrong shape."""
     own = network.state_dict()
     if missing := [key for key in own if key not in state]:
         raise HgldError(
@@ -212,15 +217,15 @@ def _fill(network: Network, state: dict[str, Any], path: Path) -> None:
         raise HgldError(f"{path}: state_dict has unknown {extra[0]!r} ({len(extra)} keys); {CONTRACT}")
     for key, value in state.items():
         if isinstance(value, Tensor) and not _is_plain(value, own[key]):
-            kind = f"{value.dtype}, {value.layout}, on {value.device}"
+            kind = f"{value.dtype}, {value.layout} on {value.device}"
             raise HgldError(f"{path}: {key} is {kind}; the network needs a plain {own[key].dtype} tensor")
         if not isinstance(value, Tensor) or value.shape != own[key].shape:
-            found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise HgldError(f"{path}: {key} is {found}, the network needs {tuple(own[key].shape)}")
+            shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise HgldError(f"{path}: {key} is {shape}, the network needs {tuple(own[key].shape)}")
     network.load_state_dict(state)
 
 
 def _is_plain(value: Tensor, own: Tensor) -> bool:
-    """Whether a tensor holds its values one by one, here, as the same kind of number as the network's own."""
+    """Whether `value` is a dense CPU tensor of the same kind of number (floating or integer) as `own`."""
     same_kind = value.is_floating_point() == own.is_floating_point() and not value.is_complex()
     return same_kind and value.layout == torch.strided and value.device.type == "cpu" and not value.is_nested

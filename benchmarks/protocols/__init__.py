@@ -1,1 +1,1 @@
-"""TODO."""
+"""Published benchmark protocols for predictions in files; no network is run here, see `evaluation` for checkpoints."""

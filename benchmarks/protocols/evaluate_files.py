@@ -1,10 +1,10 @@
-"""`hgld evaluate`: anybody's answers, in files, against the ground truth of a published benchmark.
+"""`hgld evaluate`: predictions in files, of any system, against the ground truth of a published benchmark.
 
     revisited      ranks or scores as .npy, or embeddings as .npz    Revisited Oxford and Paris
-    retrieval      id,images as the Kaggle challenge wants it        GLDv2 retrieval, mAP@100
+    retrieval      id,images, the Kaggle challenge's format          GLDv2 retrieval, mAP@100
     recognition    id,landmarks                                      GLDv2 recognition, GAP
 
-The measures are those of `revisited` and `gldv2`; this module reads the files and lays out the result.
+The measures are defined in `revisited` and `gldv2`; this module reads the files and formats the result.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hgld.benchmarks.protocols.gldv2 import recognition, recognition_summary, retrieval, retrieval_summary
+from hgld.benchmarks.protocols.gldv2 import (
+    Summary,
+    recognition,
+    recognition_summary,
+    retrieval,
+    retrieval_summary,
+)
 from hgld.benchmarks.protocols.revisited import (
     DIFFICULTIES,
     GroundTruth,
@@ -27,14 +33,14 @@ from hgld.benchmarks.protocols.revisited import (
     summary,
 )
 from hgld.benchmarks.protocols.submissions import (
-    USAGES,
     read_solution,
     recognition_submission,
     retrieval_submission,
 )
 from hgld.foundation.errors import HgldError
+from hgld.foundation.files import without_nan
 from hgld.foundation.tables import read_csv, write_csv
-from hgld.hierarchy.comparison.proportions import without_nan
+from hgld.foundation.text_table import TextTable
 
 Array = npt.NDArray[Any]
 
@@ -43,47 +49,46 @@ SIDES = ("query", "index")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found: `rows`, one a difficulty or a usage with its figures, and every query apart."""
+    """The inputs in one line, the measures by difficulty or usage, and one row per query."""
 
-    about: str
-    rows: dict[str, dict[str, float]]
+    inputs: str
+    summary: Summary
     per_query: pd.DataFrame
 
-    def to_dict(self) -> dict[str, object]:
-        """Plain values for JSON; NaN becomes None."""
-        plain = without_nan(self.rows)
-        assert isinstance(plain, dict)
-        return plain
+    def to_dict(self) -> Summary:
+        """The summary for JSON; NaN becomes None."""
+        values: Summary = without_nan(self.summary)
+        return values
 
     def text(self) -> str:
-        """A table for the terminal: one line a row, what was read above it."""
-        names = list(next(iter(self.rows.values())))
-        lines = [self.about, "", f"{'':<10}" + "".join(f"{name:>12}" for name in names)]
-        for row, figures in self.rows.items():
-            lines.append(f"{row:<10}" + "".join(f"{_figure(name, figures[name]):>12}" for name in names))
-        return "\n".join(lines)
+        """The inputs, and a table with one row per difficulty or usage."""
+        names = list(next(iter(self.summary.values())))
+        rows = [
+            [row, *(_format(name, measures[name]) for name in names)]
+            for row, measures in self.summary.items()
+        ]
+        return f"{self.inputs}\n\n{TextTable(['', *names], rows, text=[''])}"
 
     def write(self, path: Path) -> None:
-        """Every query as a row of CSV, atomically; an undefined measure is empty."""
+        """Write one CSV row per query, atomically; an undefined measure is empty."""
         write_csv(self.per_query, path)
 
 
 def evaluate_revisited(truth_path: Path, ranking_path: Path, *, distractors: int = 0) -> Evaluation:
     """Easy, Medium and Hard: mAP and mP@k of ranks, scores or embeddings.
 
-    ranking_path: .npy with ranks (Q, K), whole numbers, image indices from best to worst, or with scores (Q, N),
-    floating; .npz with the embeddings `query` (Q, D) and `index` (N, D), which are compared by their cosine. N counts
-    the images of the ground truth, in its order, and behind them the distractors.
+    ranking_path: .npy with ranks (Q, K), integers, image indices from best to worst, or with scores (Q, N), floating;
+    or .npz with embeddings `query` (Q, D) and `index` (N, D), compared by cosine similarity. N is the number of images
+    of the ground truth, in its order, followed by the distractors.
 
-    Raises HgldError for files that are not that.
+    Raises HgldError for files of another format.
     """
     truth = read_ground_truth(truth_path)
-    given = _load(Path(ranking_path))
-    kind = "ranks" if isinstance(given, np.ndarray) and given.dtype.kind != "f" else "scores"
-    if isinstance(given, dict):
-        kind, ranking = "embeddings", _cosine(Path(ranking_path), given, truth, distractors)
+    ranking = _load(ranking_path)
+    if isinstance(ranking, dict):
+        kind, ranking = "embeddings", _cosine(ranking_path, ranking, truth, distractors)
     else:
-        ranking = given
+        kind = "scores" if ranking.dtype.kind == "f" else "ranks"
     frames = {}
     for name in DIFFICULTIES:
         try:
@@ -91,51 +96,36 @@ def evaluate_revisited(truth_path: Path, ranking_path: Path, *, distractors: int
         except HgldError as error:
             raise HgldError(f"{ranking_path}: {error}") from None
     images = f"{len(truth.images)} images" + (f" and {distractors} distractors" if distractors else "")
-    about = f"{truth_path}: {len(truth.queries)} queries, {images}; {ranking_path}: {kind}"
+    inputs = f"{truth_path}: {len(truth.queries)} queries, {images}; {ranking_path}: {kind}"
     table = pd.concat([frame.assign(difficulty=name) for name, frame in frames.items()], ignore_index=True)
     columns = ["difficulty", *(name for name in table.columns if name != "difficulty")]
-    return Evaluation(about, {name: summary(frame) for name, frame in frames.items()}, table[columns])
+    return Evaluation(inputs, {name: summary(frame) for name, frame in frames.items()}, table[columns])
 
 
 def evaluate_retrieval(
     submission: Path, solution: Path, *, k: int = 100, index: Path | None = None
 ) -> Evaluation:
-    """GLDv2 retrieval: mAP@k on the Public and the Private queries apart.
+    """GLDv2 retrieval: mAP@k of the Public and the Private queries.
 
-    index: a CSV whose column `id` lists the index images that there are (GLDv2's index.csv).
+    index: a CSV whose column `id` lists all index images (GLDv2's index.csv).
 
     Raises HgldError for malformed files, missing and unknown queries, and unknown index images.
     """
     truth = read_solution(solution, "images")
-    answers = retrieval_submission(submission, truth, _ids(index, "id"))
-    frame = retrieval(answers, truth, k)
-    return _by_usage(f"{submission} against {solution}", retrieval_summary(frame), frame)
+    frame = retrieval(retrieval_submission(submission, truth, _ids(index, "id")), truth, k)
+    return Evaluation(f"{submission} against {solution}", retrieval_summary(frame), frame)
 
 
 def evaluate_recognition(submission: Path, solution: Path, *, landmarks: Path | None = None) -> Evaluation:
-    """GLDv2 recognition: GAP (micro-AP) on the Public and the Private queries apart.
+    """GLDv2 recognition: GAP (micro-AP) of the Public and the Private queries.
 
-    landmarks: a CSV whose column `landmark_id` lists the train landmarks (GLDv2's train_label_to_category.csv).
+    landmarks: a CSV whose column `landmark_id` lists all train landmarks (GLDv2's train_label_to_category.csv).
 
     Raises HgldError for malformed files, missing and unknown queries, and unknown landmarks.
     """
     truth = read_solution(solution, "landmarks")
-    answers = recognition_submission(submission, truth, _ids(landmarks, "landmark_id"))
-    frame = recognition(answers, truth)
-    return _by_usage(f"{submission} against {solution}", recognition_summary(frame), frame)
-
-
-def _by_usage(about: str, flat: dict[str, float], frame: pd.DataFrame) -> Evaluation:
-    """One row a usage from figures that are named "figure usage"."""
-    rows = {
-        usage: {
-            name.removesuffix(f" {usage}"): value
-            for name, value in flat.items()
-            if name.endswith(f" {usage}")
-        }
-        for usage in USAGES
-    }
-    return Evaluation(about, rows, frame)
+    frame = recognition(recognition_submission(submission, truth, _ids(landmarks, "landmark_id")), truth)
+    return Evaluation(f"{submission} against {solution}", recognition_summary(frame), frame)
 
 
 def _ids(path: Path | None, column: str) -> set[str] | None:
@@ -143,9 +133,11 @@ def _ids(path: Path | None, column: str) -> set[str] | None:
 
 
 def _load(path: Path) -> Array | dict[str, Array]:
-    """The array of a .npy, as whole numbers or floating; the arrays of a .npz by name."""
+    """The array of a .npy, or those of a .npz by name; integer or floating."""
     if path.is_dir():
-        raise HgldError(f"{path} is a folder; expected a .npy of ranks or scores, or a .npz of embeddings")
+        raise HgldError(
+            f"{path} is a folder; expected a .npy with ranks or scores, or a .npz with embeddings"
+        )
     try:
         with path.open("rb") as handle:
             return _arrays(path, np.load(handle, allow_pickle=False))
@@ -158,37 +150,37 @@ def _load(path: Path) -> Array | dict[str, Array]:
         ) from None
 
 
-def _arrays(path: Path, found: Any) -> Array | dict[str, Array]:
-    """What np.load gives, checked: an array, or an open archive of them."""
-    if isinstance(found, np.ndarray):
-        return _numbers(path, "the array", found)
-    missing = [name for name in SIDES if name not in found]
+def _arrays(path: Path, loaded: Any) -> Array | dict[str, Array]:
+    """The checked contents of np.load's result: an array, or an open .npz archive."""
+    if isinstance(loaded, np.ndarray):
+        return _numbers(path, "the array", loaded)
+    missing = [name for name in SIDES if name not in loaded]
     if missing:
-        names = ", ".join(found.files) or "nothing"
+        names = ", ".join(loaded.files) or "nothing"
         raise HgldError(f"{path}: no array '{missing[0]}'; expected query and index, found {names}")
-    return {name: _numbers(path, name, found[name]) for name in SIDES}
+    return {name: _numbers(path, name, loaded[name]) for name in SIDES}
 
 
 def _numbers(path: Path, name: str, array: Array) -> Array:
-    """The array in a type that torch takes, whatever its width and byte order."""
+    """The array as int64, float64 or float32, which torch accepts, from any width and byte order."""
     if array.dtype.kind in "iu":
         return array.astype(np.int64)
     if array.dtype.kind != "f":
         raise HgldError(
-            f"{path}: {name} holds {array.dtype}; expected whole numbers (ranks) or floating ones"
+            f"{path}: {name} has dtype {array.dtype}; expected integers (ranks) or floating-point numbers"
         )
     return array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32)
 
 
 def _cosine(path: Path, sides: dict[str, Array], truth: GroundTruth, distractors: int) -> Array:
-    """Scores (Q, N) of embeddings whose numbers fit the ground truth."""
+    """Cosine similarities (Q, N). Raises HgldError when shapes do not match the ground truth, or a row is zero."""
     rows = {"query": len(truth.queries), "index": len(truth.images) + distractors}
     shapes = {name: sides[name].shape for name in SIDES}
     fits = all(sides[name].ndim == 2 and len(sides[name]) == rows[name] for name in SIDES)
     if not fits or sides["query"].shape[1] != sides["index"].shape[1]:
-        wanted = f"query ({rows['query']}, D) and index ({rows['index']}, D)"
+        expected = f"query ({rows['query']}, D) and index ({rows['index']}, D)"
         raise HgldError(
-            f"{path}: expected {wanted}; found query {shapes['query']} and index {shapes['index']}"
+            f"{path}: expected {expected}; found query {shapes['query']} and index {shapes['index']}"
         )
     unit = {}
     for name in SIDES:
@@ -197,14 +189,14 @@ def _cosine(path: Path, sides: dict[str, Array], truth: GroundTruth, distractors
         bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
         if len(bad):
             raise HgldError(
-                f"{path}: row {bad[0]} of {name} is no direction (zero or not finite), and {len(bad) - 1} more"
+                f"{path}: row {bad[0]} of {name} is zero or not finite ({len(bad)} such rows); remove or repair them"
             )
         unit[name] = vectors / lengths[:, None]
     return np.asarray(unit["query"] @ unit["index"].T)
 
 
-def _figure(name: str, value: float) -> str:
-    """Four decimals of a measure, a count as it is, a dash for NaN."""
+def _format(name: str, value: float) -> str:
+    """Four decimals for a measure, none for a count, a dash for NaN."""
     if np.isnan(value):
         return "–"
     return f"{value:.4f}" if name.startswith(("mAP", "mP", "GAP")) else f"{value:.0f}"

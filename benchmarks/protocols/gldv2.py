@@ -1,17 +1,17 @@
-"""Google Landmarks v2's own two measures (Weyand et al., CVPR 2020), Public and Private apart.
+"""The two measures of Google Landmarks v2 (Weyand et al., CVPR 2020), Public and Private apart.
 
-Retrieval, a mean over the queries, k = 100, R relevant index images:
+Retrieval, a mean over the queries, k = 100, with R relevant index images:
 
     mAP@k = mean of AP@k,    AP@k = 1 / min(R, k) sum_{n <= k} P(n) b_n
 
-Recognition, one ranking of the guesses for all queries together, most confident first:
+Recognition, one ranking of the predictions for all queries by descending confidence:
 
-    GAP = 1/M sum_i P(i) rel(i),    M the queries that show a landmark at all
+    GAP = 1/M sum_i P(i) rel(i),    M the number of queries that show any landmark
 
-P is the share of hits up to that place. A guess is a hit when it is any of the query's landmarks; one for a query that
-shows none is a miss. Ignored test images take no part, whatever is predicted for them.
+P(n) is the precision at n. A prediction is a hit when it is one of the query's landmarks; a prediction for a query
+that shows none is a miss. Ignored test images are not scored, whatever is predicted for them.
 
-Ties: a retrieval list is an order and has none. Guesses of equal confidence are ordered by query id ascending.
+Ties: a retrieval list is ordered and has none. Predictions of equal confidence are ordered by query id, ascending.
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from hgld.benchmarks.protocols.submissions import USAGES, Guess, Solution, check_complete
+from hgld.benchmarks.protocols.submissions import USAGES, Prediction, Solution, check_complete
 from hgld.foundation.errors import HgldError
+
+Summary = dict[str, dict[str, float]]
+"""Measures and counts by name, for each usage or difficulty."""
 
 
 def retrieval(predictions: Mapping[str, Sequence[str]], truth: Solution, k: int = 100) -> pd.DataFrame:
-    """Score ranked lists of index image ids; what stands below place k is not looked at.
+    """Score ranked lists of index image ids; ids after the first k are ignored.
 
-    -> DataFrame, one row a Public or Private query by id: id, usage, relevant (how many), mAP@k (float64, NaN where
-    nothing is relevant). A list shorter than k, or empty, just finds less.
-    Raises HgldError for an unknown query, a missing one, and an id that comes twice in a list.
+    -> DataFrame, one row per Public or Private query, by id: id, usage, relevant (count), mAP@k (float64 in [0, 1],
+    NaN where nothing is relevant). A list may be shorter than k, or empty.
+    Raises HgldError for unknown and missing queries, and an id listed twice.
 
     >>> truth = Solution({"q": frozenset({"a", "b"})}, {"q": "Public"})
     >>> float(retrieval({"q": ["a", "c", "b"]}, truth)["mAP@100"].iloc[0].round(4))
@@ -39,81 +42,96 @@ def retrieval(predictions: Mapping[str, Sequence[str]], truth: Solution, k: int 
     if k < 1:
         raise HgldError(f"k must be at least 1, not {k}")
     _check_queries(predictions, truth)
-    check_complete(predictions, truth, "predictions")
     rows = [
-        (query, truth.usage[query], len(truth.true[query]), _ap(query, predictions[query], truth, k))
-        for query in truth.counted()
+        (query, truth.usage[query], len(truth.correct[query]), _ap(query, predictions[query], truth, k))
+        for query in truth.scored_queries()
     ]
     return pd.DataFrame(rows, columns=["id", "usage", "relevant", f"mAP@{k}"])
 
 
-def retrieval_summary(frame: pd.DataFrame) -> dict[str, float]:
-    """From `retrieval`: the mean of each part, its number of queries, and how many of those are undefined."""
+def retrieval_summary(frame: pd.DataFrame) -> Summary:
+    """From `retrieval`, by usage: the mean, the number of queries it is over, and the number of undefined ones."""
     measure = frame.columns[-1]
-    found: dict[str, float] = {}
-    for usage in USAGES:
-        values = frame.loc[frame["usage"] == usage, measure]
-        found[f"{measure} {usage}"] = float(values.mean())
-        found[f"queries {usage}"] = int(values.notna().sum())
-        found[f"undefined {usage}"] = int(values.isna().sum())
-    return found
+    return {
+        usage: {
+            measure: float(values.mean()),
+            "queries": int(values.notna().sum()),
+            "undefined": int(values.isna().sum()),
+        }
+        for usage in USAGES
+        for values in [frame.loc[frame["usage"] == usage, measure]]
+    }
 
 
-def recognition(guesses: Mapping[str, Guess | None], truth: Solution) -> pd.DataFrame:
-    """Rank the guesses of each part and mark the hits; None is no guess.
+def recognition(predictions: Mapping[str, Prediction | None], truth: Solution) -> pd.DataFrame:
+    """Rank the predictions of each usage and mark the hits; None is no prediction.
 
-    -> DataFrame, one row a Public or Private query, in rank order, those without a guess last: id, usage, landmarks
-    (how many are true), landmark, confidence, rank (1 .. within the usage, 0 without a guess), hit (bool), part
-    (P(i) rel(i); GAP is their sum over M), ties (1 where a guess of equal confidence differs in `hit`).
-    Raises HgldError for an unknown query, a missing one, and a confidence that is not finite.
+    -> DataFrame, one row per Public or Private query, in rank order, queries without a prediction last: id, usage,
+    landmarks (count of correct ones), landmark, confidence, rank (from 1 within the usage, 0 without a prediction),
+    hit (bool), part (P(i) rel(i); GAP is their sum over M), ties (1 where predictions of equal confidence differ in
+    `hit`). Raises HgldError for unknown and missing queries, and a confidence that is not finite.
     """
-    _check_queries(guesses, truth)
-    check_complete(guesses, truth, "guesses")
+    _check_queries(predictions, truth)
     rows = []
-    for query in truth.counted():
-        guess, true = guesses[query], truth.true[query]
-        name, confidence = ("", np.nan) if guess is None else (guess.landmark, guess.confidence)
-        if guess is not None and not np.isfinite(confidence):
+    for query in truth.scored_queries():
+        prediction, correct = predictions[query], truth.correct[query]
+        name, confidence = (
+            ("", np.nan) if prediction is None else (prediction.landmark, prediction.confidence)
+        )
+        if prediction is not None and not np.isfinite(confidence):
             raise HgldError(f"query {query}: the confidence {confidence} is not a finite number")
-        rows.append((query, truth.usage[query], len(true), name, confidence, guess is not None, name in true))
-    columns = ["id", "usage", "landmarks", "landmark", "confidence", "guessed", "hit"]
-    frame = pd.DataFrame(rows, columns=columns).astype({"guessed": "bool", "hit": "bool"})
-    # ids ascend already, and a stable sort keeps them so within equal confidences
+        rows.append(
+            (
+                query,
+                truth.usage[query],
+                len(correct),
+                name,
+                confidence,
+                prediction is not None,
+                name in correct,
+            )
+        )
+    columns = ["id", "usage", "landmarks", "landmark", "confidence", "predicted", "hit"]
+    frame = pd.DataFrame(rows, columns=columns).astype({"predicted": "bool", "hit": "bool"})
+    # ids are in ascending order, and a stable sort keeps it within equal confidences
     frame = frame.sort_values("confidence", ascending=False, kind="stable", ignore_index=True)
     frame = pd.concat([frame[frame["usage"] == usage] for usage in USAGES], ignore_index=True)
     groups = frame.groupby("usage", sort=False)
-    frame["rank"] = groups["guessed"].cumsum() * frame["guessed"]
+    frame["rank"] = groups["predicted"].cumsum() * frame["predicted"]
     frame["part"] = (groups["hit"].cumsum() / frame["rank"].clip(lower=1)).where(frame["hit"], 0.0)
     frame["ties"] = frame.groupby(["usage", "confidence"])["hit"].transform("nunique").gt(1).astype("float64")
     return frame[[*columns[:5], "rank", "hit", "part", "ties"]]
 
 
-def recognition_summary(frame: pd.DataFrame) -> dict[str, float]:
-    """From `recognition`: GAP of each part (NaN where no query shows a landmark), M, the guesses, those in a tie."""
-    found: dict[str, float] = {}
+def recognition_summary(frame: pd.DataFrame) -> Summary:
+    """From `recognition`, by usage: GAP (NaN where no query shows a landmark), M, predictions, and those in a tie."""
+    summary: Summary = {}
     for usage in USAGES:
         rows = frame[frame["usage"] == usage]
-        shown = int((rows["landmarks"] > 0).sum())
-        found[f"GAP {usage}"] = float(rows["part"].sum() / shown) if shown else np.nan
-        found[f"queries {usage}"] = shown
-        found[f"guesses {usage}"] = int((rows["rank"] > 0).sum())
-        found[f"tied {usage}"] = int(rows["ties"].sum())
-    return found
+        queries = int((rows["landmarks"] > 0).sum())
+        summary[usage] = {
+            "GAP": float(rows["part"].sum() / queries) if queries else np.nan,
+            "queries": queries,
+            "guesses": int((rows["rank"] > 0).sum()),
+            "tied": int(rows["ties"].sum()),
+        }
+    return summary
 
 
-def _ap(query: str, listed: Sequence[str], truth: Solution, k: int) -> float:
+def _ap(query: str, ranked: Sequence[str], truth: Solution, k: int) -> float:
     """AP@k of one list; NaN where nothing is relevant."""
-    true = truth.true[query]
-    if len(set(listed)) < len(listed):
+    relevant = truth.correct[query]
+    if len(set(ranked)) < len(ranked):
         raise HgldError(f"query {query}: an index image is listed twice; list each once, best first")
-    if not true:
+    if not relevant:
         return float("nan")
-    hits = np.array([name in true for name in listed[:k]], dtype=np.float64)
+    hits = np.array([name in relevant for name in ranked[:k]], dtype=np.float64)
     precision = hits.cumsum() / np.arange(1, len(hits) + 1)
-    return float((precision * hits).sum() / min(len(true), k))
+    return float((precision * hits).sum() / min(len(relevant), k))
 
 
-def _check_queries(answers: Mapping[str, object], truth: Solution) -> None:
-    stranger = next((query for query in answers if query not in truth.usage), None)
-    if stranger is not None:
-        raise HgldError(f"unknown query {stranger!r}: the solution has no such test image")
+def _check_queries(predictions: Mapping[str, object], truth: Solution) -> None:
+    unknown = next((query for query in predictions if query not in truth.usage), None)
+    if unknown is not None:
+        raise HgldError(f"unknown query {unknown!r}: the solution has no such test image")
+    check_complete(predictions, truth, "predictions")

@@ -1,20 +1,20 @@
 """Revisited Oxford and Paris: the Easy, Medium and Hard protocol (Radenović et al., CVPR 2018).
 
-The ground truth sorts the images that matter to a query into easy, hard and junk. A difficulty says which of them are
-positives and which are taken out of the ranking before anything is measured:
+The ground truth of a query lists easy, hard and junk images. A difficulty defines which of them are positives and which
+are removed from the ranking before it is scored:
 
-    easy      positives easy            out: junk, hard
-    medium    positives easy and hard   out: junk
-    hard      positives hard            out: junk, easy
+    easy      positives easy            removed: junk, hard
+    medium    positives easy and hard   removed: junk
+    hard      positives hard            removed: junk, easy
 
-AP is trapezoidal: with R positives, of which the i-th (i = 0, 1, ..) stands at place n (from 0) of what is left,
+AP is trapezoidal: with R positives, of which the i-th (i = 0, 1, ..) is at position n (from 0) of the ranking,
 
     AP = 1/R sum_i (i / n + (i + 1) / (n + 1)) / 2,        i / n = 1 for n = 0.
 
-P@k divides by k, or by the place of the last positive where that is smaller, as the protocol does. A query without
-positives is NaN. Order: score descending, then image index ascending.
+As in the protocol, P@k divides by k, or by the position of the last positive (from 1) where that is smaller. A query
+without positives is NaN. Order: score descending, then image index ascending.
 
-The image of a query is cropped to its box before it is embedded: `image.crop(query.box)`.
+Query images are cropped to their box before they are embedded: `image.crop(query.box)`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,19 +34,28 @@ from torch import Tensor
 from hgld.benchmarks.protocols.plain_pickle import Array, load_plain
 from hgld.foundation.errors import HgldError, suggest
 
-AT = (1, 5, 10)
-# difficulty: (positives, taken out of the ranking)
-DIFFICULTIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "easy": (("easy",), ("junk", "hard")),
-    "medium": (("easy", "hard"), ("junk",)),
-    "hard": (("hard",), ("junk", "easy")),
+CUTOFFS = (1, 5, 10)
+KINDS = ("easy", "hard", "junk")
+Mask = npt.NDArray[np.bool_]
+
+
+class Difficulty(NamedTuple):
+    """Kinds of images that are positives, and kinds that are removed from the ranking."""
+
+    positives: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+DIFFICULTIES = {
+    "easy": Difficulty(("easy",), removed=("junk", "hard")),
+    "medium": Difficulty(("easy", "hard"), removed=("junk",)),
+    "hard": Difficulty(("hard",), removed=("junk", "easy")),
 }
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Query:
-    """A query: its image, its box (left, upper, right, lower; pixels), and image indices by kind, ascending."""
+    """A query: image name, box (left, upper, right, lower; pixels), and image indices by kind, ascending."""
 
     name: str
     box: tuple[float, float, float, float]
@@ -55,23 +64,23 @@ class Query:
     junk: tuple[int, ...]
 
     def of(self, kinds: Sequence[str]) -> list[int]:
-        """Image indices of several kinds."""
+        """Image indices of the given kinds."""
         return [image for kind in kinds for image in getattr(self, kind)]
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Names of the N images in the order in which they are scored, and the Q queries."""
+    """Names of the N images, in the order of the scores, and the Q queries."""
 
     images: tuple[str, ...]
     queries: tuple[Query, ...]
 
 
 def read_ground_truth(path: Path) -> GroundTruth:
-    """Read gnd_roxford5k.pkl or gnd_rparis6k.pkl; the pickle is not run, see `load_plain`.
+    """Read gnd_roxford5k.pkl or gnd_rparis6k.pkl without running code in it (see `load_plain`).
 
-    Raises HgldError for a file of another make, an index outside the list of images, an image named twice for one
-    query, and a box that is none.
+    Raises HgldError for a file of another format, an index outside the list of images, an image listed twice for a
+    query, and an empty box.
     """
     content = load_plain(path)
     try:
@@ -80,14 +89,14 @@ def read_ground_truth(path: Path) -> GroundTruth:
             Query(
                 str(name),
                 _box(entry["bbx"]),
-                *(tuple(sorted(map(int, _list(entry[kind])))) for kind in ("easy", "hard", "junk")),
+                *(tuple(sorted(map(int, _list(entry[kind])))) for kind in KINDS),
             )
             for name, entry in zip(names, _list(content["gnd"]), strict=True)
         )
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise HgldError(
             f"{path}: not a Revisited ground truth ({type(error).__name__}: {error}); expected "
-            "imlist, qimlist and gnd with bbx, easy, hard and junk for every query"
+            "imlist, qimlist and gnd with bbx, easy, hard and junk per query"
         ) from None
     for query in queries:
         _check_query(path, query, len(images))
@@ -103,13 +112,12 @@ def revisited(
 ) -> pd.DataFrame:
     """Score every query under one difficulty.
 
-    ranking: scores (Q, N), floating, higher is nearer; or ranks (Q, K), integers, image indices from best to worst.
-    Where K < N, a positive that is not listed counts as never found. distractors: how many images (R1M: 1,001,001)
-    follow those of the ground truth in N; they are negatives of every query.
-    -> DataFrame, one row a query in order: query, AP, P@1, P@5, P@10 (float64, NaN without positives), positives,
-    ties (1 where equal scores stand on both sides of a positive's border, NaN for ranks).
-    Raises HgldError for an unknown difficulty, a wrong shape, scores that are NaN, and indices that repeat or are no
-    image.
+    ranking: scores (Q, N), floating, higher is more similar; or ranks (Q, K), integers, image indices from best to
+    worst. Where K < N, positives that are not listed are never retrieved. distractors: the number of images (R1M:
+    1,001,001) that follow those of the ground truth in N; they are negatives of every query.
+    -> DataFrame, one row per query, in order: query, AP, P@1, P@5, P@10 (float64 in [0, 1], NaN without positives),
+    positives, ties (1 where a positive and another image have equal scores, NaN for ranks).
+    Raises HgldError for an unknown difficulty, a wrong shape, NaN scores, and indices that repeat or are out of range.
 
     >>> truth = GroundTruth(("a", "b", "c", "d"), (Query("q", (0, 0, 9, 9), easy=(1,), hard=(2,), junk=(0,)),))
     >>> revisited(np.array([[0.9, 0.8, 0.1, 0.5]]), truth).round(3).to_dict("records")[0]["AP"]
@@ -119,51 +127,50 @@ def revisited(
         raise HgldError(
             f"unknown difficulty {difficulty!r}{suggest(difficulty, DIFFICULTIES)}; known: {', '.join(DIFFICULTIES)}"
         )
-    given = torch.as_tensor(ranking).detach().cpu()
+    tensor = torch.as_tensor(ranking).detach().cpu()
     images = len(truth.images) + distractors
-    _check_shape(given, len(truth.queries), images)
-    wanted, removed = DIFFICULTIES[difficulty]
+    _check_shape(tensor, len(truth.queries), images)
     rows = []
-    for query, row in zip(truth.queries, given, strict=True):
+    for query, row in zip(truth.queries, tensor, strict=True):
         order, scores = _order(row, query, images)
-        left = _flags(query.of(removed), images, wanted=False)[order]
-        positives = query.of(wanted)
-        hits = _flags(positives, images)[order][left]
-        tied = np.nan if scores is None else _tied(hits, scores[left])
-        rows.append({"query": query.name, **_measures(hits, len(positives)), "positives": len(positives)})
-        rows[-1]["ties"] = tied if positives else np.nan
-    columns = ["query", "AP", *(f"P@{k}" for k in AT), "positives", "ties"]
+        remaining = ~_mask(query.of(DIFFICULTIES[difficulty].removed), images)[order]
+        positives = query.of(DIFFICULTIES[difficulty].positives)
+        hits = _mask(positives, images)[order][remaining]
+        ties = np.nan if scores is None or not positives else _tied(hits, scores[remaining])
+        measures = _measures(hits, len(positives))
+        rows.append({"query": query.name, **measures, "positives": len(positives), "ties": ties})
+    columns = ["query", "AP", *(f"P@{k}" for k in CUTOFFS), "positives", "ties"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def summary(frame: pd.DataFrame) -> dict[str, float]:
-    """Means over the queries that have positives, and how many have (queries), have not (undefined), are tied.
+    """From `revisited`: means over the queries with positives, and the numbers of queries, undefined and tied ones.
 
-    `tied` is NaN where ranks were given: they do not show ties.
+    queries counts those with positives, undefined those without. `tied` is NaN for ranks, which do not show ties.
     """
-    means = {f"m{name}": float(frame[name].mean()) for name in ("AP", *(f"P@{k}" for k in AT))}
+    means = {f"m{name}": float(frame[name].mean()) for name in ("AP", *(f"P@{k}" for k in CUTOFFS))}
     undefined = int(frame["AP"].isna().sum())
     tied = float(frame["ties"].sum(min_count=1))
     return {**means, "queries": len(frame) - undefined, "undefined": undefined, "tied": tied}
 
 
-def _measures(hits: Flags, total: int) -> dict[str, Any]:
-    """AP and P@k of one ranking without junk. hits (n,), total the number of positives, listed or not."""
+def _measures(hits: Mask, total: int) -> dict[str, Any]:
+    """AP and P@k of one ranking. hits (n,); total: the number of positives, listed or not."""
     if total == 0:
-        return {"AP": np.nan} | {f"P@{k}": np.nan for k in AT}
-    at = np.flatnonzero(hits)
-    found = np.arange(len(at))
-    before = np.where(at > 0, found / np.maximum(at, 1), 1.0)
-    ap = float(((before + (found + 1) / (at + 1)) / 2).sum() / total)
-    last = int(at[-1]) + 1 if len(at) else max(AT)
-    return {"AP": ap} | {f"P@{k}": float(hits[:k].sum() / min(k, last)) for k in AT}
+        return {"AP": np.nan} | {f"P@{k}": np.nan for k in CUTOFFS}
+    positions = np.flatnonzero(hits)
+    count = np.arange(len(positions))
+    before = np.where(positions > 0, count / np.maximum(positions, 1), 1.0)
+    ap = float(((before + (count + 1) / (positions + 1)) / 2).sum() / total)
+    last = int(positions[-1]) + 1 if len(positions) else max(CUTOFFS)
+    return {"AP": ap} | {f"P@{k}": float(hits[:k].sum() / min(k, last)) for k in CUTOFFS}
 
 
 def _order(row: Tensor, query: Query, images: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any] | None]:
-    """Image indices from best to worst, and their scores where scores were given."""
+    """Image indices from best to worst, and their scores (None for ranks)."""
     if row.is_floating_point():
         if bool(row.isnan().any()):
-            raise HgldError(f"query {query.name}: a score is NaN; the model has diverged or an image is bad")
+            raise HgldError(f"query {query.name}: a score is NaN; check the model and the image")
         scores, order = row.sort(descending=True, stable=True)
         return order.numpy(), scores.double().numpy()
     order = row.long()
@@ -171,38 +178,38 @@ def _order(row: Tensor, query: Query, images: int) -> tuple[npt.NDArray[np.int64
         raise HgldError(f"query {query.name}: ranks must be image indices from 0 to {images - 1}")
     if len(np.unique(order.numpy())) < len(order):
         raise HgldError(
-            f"query {query.name}: an image is ranked twice (are these whole-number scores? make them float)"
+            f"query {query.name}: an image is ranked twice; if these are scores, convert them to float"
         )
     return order.numpy(), None
 
 
-def _tied(hits: Flags, scores: npt.NDArray[Any]) -> float:
-    """1 where a positive and another image have one score: there the order by index decides."""
+def _tied(hits: Mask, scores: npt.NDArray[Any]) -> float:
+    """1 where a positive and another image have equal scores, so that the order by index decides; else 0."""
     return float(((scores[1:] == scores[:-1]) & (hits[1:] != hits[:-1])).any())
 
 
-def _flags(members: list[int], length: int, wanted: bool = True) -> Flags:
-    flags = np.full(length, not wanted)
-    flags[members] = wanted
-    return flags
+def _mask(members: list[int], length: int) -> Mask:
+    mask = np.zeros(length, dtype=bool)
+    mask[members] = True
+    return mask
 
 
-def _check_shape(given: Tensor, queries: int, images: int) -> None:
-    if given.dtype == torch.bool or given.is_complex():
-        raise HgldError(f"scores must be floating and ranks integers; got {given.dtype}")
-    fits = given.dim() == 2 and len(given) == queries
-    if not fits or (given.is_floating_point() and given.shape[1] != images):
-        turned = given.dim() == 2 and given.shape[1] == queries
+def _check_shape(ranking: Tensor, queries: int, images: int) -> None:
+    if ranking.dtype == torch.bool or ranking.is_complex():
+        raise HgldError(f"scores must be floating-point and ranks integers; got {ranking.dtype}")
+    fits = ranking.dim() == 2 and len(ranking) == queries
+    if not fits or (ranking.is_floating_point() and ranking.shape[1] != images):
+        transposed = ranking.dim() == 2 and ranking.shape[1] == queries
         raise HgldError(
-            f"expected one row a query: scores ({queries}, {images}) or ranks ({queries}, up to {images}); "
-            f"got {tuple(given.shape)}" + ("; transpose it" if turned else "")
+            f"expected one row per query: scores ({queries}, {images}) or ranks ({queries}, up to {images}); "
+            f"got {tuple(ranking.shape)}" + ("; transpose it" if transposed else "")
         )
 
 
 def _check_query(path: Path, query: Query, images: int) -> None:
-    listed = query.of(("easy", "hard", "junk"))
+    listed = query.of(KINDS)
     if listed and not 0 <= min(listed) <= max(listed) < images:
-        raise HgldError(f"{path}: query {query.name} lists image {max(listed)}; imlist has {images}")
+        raise HgldError(f"{path}: query {query.name} lists image {max(listed)}; imlist has only {images}")
     if len(set(listed)) < len(listed):
         raise HgldError(f"{path}: query {query.name} lists an image twice among easy, hard and junk")
     left, upper, right, lower = query.box
@@ -211,11 +218,11 @@ def _check_query(path: Path, query: Query, images: int) -> None:
 
 
 def _list(value: Any) -> list[Any]:
-    """A list, a tuple or an array of the pickle as a list."""
+    """A list, tuple or array of the pickle as a list."""
     if isinstance(value, Array):
         return value.tolist()
     if not isinstance(value, (list, tuple)):
-        raise TypeError(f"a list was expected, not {type(value).__name__}")
+        raise TypeError(f"expected a list, not {type(value).__name__}")
     return list(value)
 
 

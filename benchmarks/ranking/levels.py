@@ -1,18 +1,18 @@
-"""Labels as levels: how far two items agree, and what that agreement is worth.
+"""Hierarchical labels: the agreement of two items, and the relevance of an agreement.
 
 Labels are integers of shape (N, L) with **column 0 the finest** (landmark) and the last column the coarsest
 (natural or human-made). The agreement t(q, k) of two rows is the depth of their common ancestor: the number of
 consecutive equal columns counted from the coarsest, 0 (nothing in common) to L (same landmark).
 
-A hierarchy is ragged where a label is missing. UNKNOWN (-1) in a column says so, and equals nothing, itself included.
-A pair of which one or both lack a label agrees at that column exactly where it agrees at the next finer one: who shares
-the landmark shares the class, known or not, and nobody else does. Without a finest label an item agrees with nothing
-there. So a missing label never parts two images of one landmark, and never joins two landmarks.
+A hierarchy is ragged where a label is missing. UNKNOWN (-1) marks it, and equals nothing, not even itself. If one or
+both items of a pair lack a label, the pair agrees at that column exactly if it agrees at the next finer one: images of
+one landmark share its class, known or not, and no others do. Without a finest label an item agrees with nothing at
+level 0. So a missing label never separates two images of one landmark, and never joins two landmarks.
 
-A relevance turns the agreement into a weight that depends on the query. As it depends on the item only through its
-agreement, it is kept as a table (Q, L + 1) with one column an agreement; column 0 is always 0.
+A relevance turns the agreement into a weight that depends on the query. It depends on the item only through its
+agreement, and is therefore a table (Q, L + 1) with one column per agreement; column 0 is always 0.
 
-    pop   rel(l) = (l / L)^alpha / |{k : t_k = l}|            HAPPIER: a level weighs as one, whatever its size
+    pop   rel(l) = (l / L)^alpha / |{k : t_k = l}|            HAPPIER: a level has one total weight, whatever its size
     map   rel(l) = sum_{p <= l} w_p / |{k : t_k >= p}|        for which H-AP = sum_p w_p AP_p
 """
 
@@ -32,8 +32,8 @@ UNKNOWN = -1
 def agreement(labels: Tensor, ref_labels: Tensor, *, ragged: bool | None = None) -> Tensor:
     """Depth of the common ancestor of every pair.
 
-    labels (Q, L), ref_labels (N, L) integers -> (Q, N) uint8 in 0..L. ragged says whether a label may be UNKNOWN;
-    None: look. Raises HgldError when the shapes do not fit.
+    labels (Q, L), ref_labels (N, L) integers -> (Q, N) uint8 in 0..L. ragged: whether a label may be UNKNOWN; by
+    default this is looked up. Raises HgldError for labels that are not integer matrices with the same levels.
 
     >>> agreement(torch.tensor([[7, 1]]), torch.tensor([[7, 1], [8, 1], [7, 2]]))
     tensor([[2, 1, 0]], dtype=torch.uint8)
@@ -49,9 +49,9 @@ def agreement(labels: Tensor, ref_labels: Tensor, *, ragged: bool | None = None)
         )
     labels, ref_labels = signed(labels), signed(ref_labels)
     if ragged is None:
-        # On a GPU to look would be to wait for it: there missing labels are always reckoned with.
+        # A lookup would force a GPU to synchronise: there, missing labels are always allowed for.
         ragged = labels.device.type != "cpu" or _any_unknown(labels) or _any_unknown(ref_labels)
-    agree = _with_missing(labels, ref_labels) if ragged else _equal(labels, ref_labels)
+    agree = _agree_when_ragged(labels, ref_labels) if ragged else _equal_columns(labels, ref_labels)
     depth = agree[-1].to(torch.uint8)
     for column in reversed(range(labels.shape[1] - 1)):
         agree[column] &= agree[column + 1]
@@ -59,29 +59,26 @@ def agreement(labels: Tensor, ref_labels: Tensor, *, ragged: bool | None = None)
     return depth
 
 
-def _equal(labels: Tensor, ref_labels: Tensor) -> list[Tensor]:
-    """Which pairs have equal labels, column by column: L times (Q, N) bool."""
+def _equal_columns(labels: Tensor, ref_labels: Tensor) -> list[Tensor]:
+    """Which pairs have equal labels, by column: L tensors (Q, N) bool."""
     return [equal(labels[:, column, None], ref_labels[None, :, column]) for column in range(labels.shape[1])]
 
 
 def equal(a: Tensor, b: Tensor | int) -> Tensor:
-    """Where two tensors of integers, broadcast, are equal.
-
-    On a CPU by numpy, which takes 0.03 to 0.06 ns an item where torch takes 0.5.
-    """
+    """Whether integers are equal, broadcast; on a CPU by numpy: 0.03 to 0.06 ns an item, against 0.5 for torch."""
     if a.device.type != "cpu":
         return a == b
     return torch.from_numpy(np.equal(a.numpy(), b.numpy() if isinstance(b, Tensor) else b))
 
 
-def _with_missing(labels: Tensor, ref_labels: Tensor) -> list[Tensor]:
-    """Which pairs agree at each column when a missing label follows the next finer one: L times (Q, N) bool."""
+def _agree_when_ragged(labels: Tensor, ref_labels: Tensor) -> list[Tensor]:
+    """Which pairs agree, by column, where a missing label follows the next finer one: L tensors (Q, N) bool."""
     missing, ref_missing = labels == UNKNOWN, ref_labels == UNKNOWN
     agree: list[Tensor] = []
-    for column, equal in enumerate(_equal(labels, ref_labels)):
+    for column, same in enumerate(_equal_columns(labels, ref_labels)):
         unknown = missing[:, column, None] | ref_missing[None, :, column]
-        equal &= ~unknown
-        agree.append(equal | (unknown & agree[-1]) if agree else equal)
+        same &= ~unknown
+        agree.append(same | (unknown & agree[-1]) if agree else same)
     return agree
 
 
@@ -90,12 +87,12 @@ def _any_unknown(labels: Tensor) -> bool:
 
 
 def signed(labels: Tensor) -> Tensor:
-    """Labels in a type that can hold UNKNOWN: in an unsigned one, 255 would equal -1."""
+    """Labels in a signed dtype, which can hold UNKNOWN: in uint8, 255 would equal -1."""
     return labels if labels.dtype.is_signed else labels.long()
 
 
 def at_least(depth: Tensor, t: int) -> Tensor:
-    """Where the agreement is t or deeper, likewise."""
+    """Whether the agreement is t or deeper; on a CPU by numpy, as `equal`."""
     return torch.from_numpy(depth.numpy() >= t) if depth.device.type == "cpu" else depth >= t
 
 
@@ -122,12 +119,12 @@ def reaches(depth: Tensor, level: int, levels: int) -> Tensor:
 
 
 def level_counts(depth: Tensor, levels: int) -> Tensor:
-    """How many items stand at each agreement. depth (Q, N) -> (Q, levels + 1) int64."""
+    """Number of items with each agreement. depth (Q, N) -> (Q, levels + 1) int64."""
     return torch.stack([(depth == level).sum(1) for level in range(levels + 1)], dim=1)
 
 
 def pop_relevance(counts: Tensor, alpha: float = 1.0) -> Tensor:
-    """Relevance table 'pop': (l / L)^alpha shared out among the items of that agreement.
+    """Relevance table 'pop': (l / L)^alpha divided evenly among the items of that agreement.
 
     counts (Q, L + 1) -> (Q, L + 1) float64; 0 for agreement 0 and for empty levels.
 
@@ -135,15 +132,16 @@ def pop_relevance(counts: Tensor, alpha: float = 1.0) -> Tensor:
     tensor([[0.0000, 0.2500, 1.0000]], dtype=torch.float64)
     """
     levels = counts.shape[1] - 1
-    share = (torch.arange(levels + 1, dtype=torch.float64, device=counts.device) / levels) ** alpha
-    share[0] = 0.0
-    return torch.where(counts > 0, share / counts.clamp(min=1), 0.0)
+    weight = (torch.arange(levels + 1, dtype=torch.float64, device=counts.device) / levels) ** alpha
+    weight[0] = 0.0
+    return torch.where(counts > 0, weight / counts.clamp(min=1), 0.0)
 
 
 def map_relevance(counts: Tensor, weights: Sequence[float]) -> Tensor:
     """Relevance table 'map', for which H-AP is the weighted sum of the levels' APs.
 
-    counts (Q, L + 1), weights (w_1 .. w_L), w_1 for the coarsest level -> (Q, L + 1) float64.
+    counts (Q, L + 1), weights (w_1 .. w_L), w_1 for the coarsest level -> (Q, L + 1) float64. Raises HgldError for
+    another number of weights.
 
     >>> map_relevance(torch.tensor([[5, 2, 1]]), weights=(0.3, 0.6))
     tensor([[0.0000, 0.1000, 0.7000]], dtype=torch.float64)
@@ -151,9 +149,9 @@ def map_relevance(counts: Tensor, weights: Sequence[float]) -> Tensor:
     levels = counts.shape[1] - 1
     if len(weights) != levels:
         raise HgldError(
-            f"weights has {len(weights)} values and the labels {levels} levels: give one weight a level"
+            f"weights has {len(weights)} values and the labels {levels} levels: give one weight per level"
         )
-    at_least = counts.flip(1).cumsum(1).flip(1)[:, 1:]
+    reaching = counts.flip(1).cumsum(1).flip(1)[:, 1:]
     w = torch.tensor(weights, dtype=torch.float64, device=counts.device)
-    table = torch.where(at_least > 0, w / at_least.clamp(min=1), 0.0).cumsum(1)
+    table = torch.where(reaching > 0, w / reaching.clamp(min=1), 0.0).cumsum(1)
     return torch.cat([torch.zeros_like(table[:, :1]), table], dim=1)

@@ -1,16 +1,15 @@
-"""Rank losses whose gradient is found together with their value, and of which only O(B N) numbers are kept.
+"""Sums over ranked positives, whose gradient is computed in the forward pass and takes O(B N) memory.
 
-Every score here is a sum over the positives i of a query, of a *share* that depends on the positive's own ranks:
+Every rank loss is a sum over the positives i of a query, of a *term* that depends on the positive's own ranks:
 
-    score = sum_{i in P} share(rank_i, Hrank_i)          AP: Hrank_i / rank_i / |P|
+    score = sum_{i in P} term(rank_i, Hrank_i)          AP: Hrank_i / rank_i / |P|
 
-so the positives can be worked off a few at a time: rank them, let autograd differentiate their shares, (M,) numbers, in
-the ranks, and pull that back through the ranks by hand. What the backward pass needs is then one number a pair, the
-gradient itself, and nothing is computed twice.
+so the positives can be processed block by block: compute their ranks, let autograd differentiate the terms, (M,)
+numbers, in the ranks, and pull that back through the ranks by hand. The backward pass then needs one number per pair,
+the gradient itself, and nothing is computed twice.
 
-Ranks come pair by pair (surrogates.py; exact to the dtype's rounding), or for long rows from the near-linear
-sums (near_linear.py). `LEAST` and `POSITIVES` say from where on; `force` overrides them, for tests and
-benchmarks.
+Ranks are computed pair by pair (surrogates.py; exact up to rounding), or for long rows by the near-linear sums
+(near_linear.py). `MIN_PAIRS` and `PAIRS_PER_ITEM` decide which; `force` overrides them, for tests and benchmarks.
 """
 
 from __future__ import annotations
@@ -20,36 +19,42 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from hgld.benchmarks.ranking import surrogates as ranks
-from hgld.benchmarks.ranking.near_linear import Rows, applies, precision_of, ranked
-from hgld.benchmarks.ranking.sorting import LAST, descending_keys
-from hgld.benchmarks.ranking.surrogates import PairRanks, Pairs, Surrogate, pair_ranks, pairs_of
-from hgld.benchmarks.ranking.threads import side_by_side
+from hgld.benchmarks.ranking.near_linear import Rows, applies, precision_of, target_ranks
+from hgld.benchmarks.ranking.sorting import descending_keys, with_row_number
+from hgld.benchmarks.ranking.surrogates import (
+    PairRanks,
+    Pairs,
+    Surrogate,
+    block_size,
+    pair_ranks,
+    pairs_of,
+)
+from hgld.benchmarks.ranking.threads import single_core_threads
 
-# Up to LEAST pairs a query, and up to POSITIVES of them an item, pairs are cheaper than sums (measured: 7 ns a pair,
-# 200 ns an item and 100 us a row). Float64 is chosen for exactness, and gets it for as long as it can be waited for.
-LEAST = {torch.float32: 14_000, torch.float64: 1_000_000}
-POSITIVES = 30
-# Of the rows that the near-linear sums hold at once, some hundred bytes each; as with pairs, more on a GPU.
+# Up to MIN_PAIRS + PAIRS_PER_ITEM * N pairs per query, pairs are cheaper than sums (measured: 7 ns per pair, 200 ns per
+# item, 100 us per row). Float64 is chosen for exactness, and keeps the exact pairs for as long as that is bearable.
+MIN_PAIRS = {torch.float32: 14_000, torch.float64: 1_000_000}
+PAIRS_PER_ITEM = 30
+# Items per block of the near-linear sums, some hundred bytes each; as with pairs, more on a GPU.
 ITEMS, GPU_ITEMS = 1 << 16, 1 << 23
 
-_forced: ContextVar[str] = ContextVar("_forced", default="")
+Method = Literal["", "pairs", "near_linear"]
+_forced: ContextVar[Method] = ContextVar("_forced", default="")
 
-Share = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""share(query, t, rank, hrank), all (M,) -> (M,): what a positive of agreement t adds to the score of its query."""
+Term = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""term(query, t, rank, hrank), all (M,) -> (M,): what positives of agreement t add to the scores of their queries."""
 
 
 @contextmanager
-def force(way: str) -> Iterator[None]:
-    """Inside, ranks come by `way`: "pairs" or "near_linear" (where that applies)."""
-    token = _forced.set(way)
+def force(method: Method) -> Iterator[None]:
+    """Inside, ranks are computed by "pairs" or by "near_linear" (where that applies); "" leaves the choice."""
+    token = _forced.set(method)
     try:
         yield
     finally:
@@ -57,54 +62,43 @@ def force(way: str) -> Iterator[None]:
 
 
 def rank_score(
-    scores: Tensor, depth: Tensor, surrogate: Surrogate, table: Tensor | None, share: Share
+    scores: Tensor, depth: Tensor, surrogate: Surrogate, table: Tensor | None, term: Term
 ) -> Tensor:
-    """Sum of the positives' shares per query, differentiable once in `scores`.
+    """Sum of the positives' terms per query, differentiable once in `scores`.
 
     scores (B, N) float32 or float64; depth (B, N) uint8 agreement; table (B, L + 1) the relevance of each agreement, or
     None where no Hrank is needed (it is then 0) -> (B,); 0 for a query without positives.
     """
-    found: Tensor = _RankScore.apply(scores, depth, surrogate, table, share)
-    return found
-
-
-@cache
-def keep_freed_memory() -> None:
-    """Let the C library keep up to 64 MB that tensors have given back, instead of fetching it anew for each.
-
-    glibc learns from the largest mapped piece that it has seen freed, up to 32 MB; this one is never touched. Without
-    it the page faults of the temporaries cost as much as the sums themselves (20 ms for 10 at 384 x 384).
-    """
-    torch.empty(31 << 18, dtype=torch.float32)
+    per_query: Tensor = _RankScore.apply(scores, depth, surrogate, table, term)
+    return per_query
 
 
 class _RankScore(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, scores: Tensor, depth: Tensor, surrogate: Surrogate, table: Tensor | None, share: Share
+        ctx: Any, scores: Tensor, depth: Tensor, surrogate: Surrogate, table: Tensor | None, term: Term
     ) -> Tensor:
-        keep_freed_memory()
         gradient = torch.zeros_like(scores) if ctx.needs_input_grad[0] else None
         per_query = float(depth.count_nonzero()) / max(1, len(scores)) * scores.shape[1]
-        sums = _long_rows(scores, per_query, surrogate)
-        way = _by_sums if sums else _by_pairs
+        near_linear = _use_near_linear(scores, per_query, surrogate)
+        score = _score_by_sums if near_linear else _score_by_pairs
         items = ITEMS if scores.device.type == "cpu" else GPU_ITEMS
-        size = items / scores.shape[1] if sums else ranks.block_of(scores) / max(1.0, per_query)
+        size = items / scores.shape[1] if near_linear else block_size(scores) / max(1.0, per_query)
 
         def work(rows: slice) -> Tensor:
-            def shifted(query: Tensor, t: Tensor, rank: Tensor, hrank: Tensor) -> Tensor:
-                return share(query + rows.start, t, rank, hrank)
+            def term_of_block(query: Tensor, t: Tensor, rank: Tensor, hrank: Tensor) -> Tensor:
+                return term(query + rows.start, t, rank, hrank)
 
-            part = Part(
+            block = Block(
                 scores=scores[rows],
                 depth=depth[rows],
                 table=None if table is None else table[rows],
                 gradient=None if gradient is None else gradient[rows],
             )
-            with torch.no_grad():  # a thread of its own starts without it
-                return way(part, surrogate, shifted)
+            with torch.no_grad():  # the setting is per thread
+                return score(block, surrogate, term_of_block)
 
-        value = _in_blocks(work, scores, int(size), side=sums)
+        value = _in_blocks(work, scores, int(size), parallel=near_linear)
         if gradient is not None:
             ctx.save_for_backward(gradient)
         return value
@@ -116,23 +110,23 @@ class _RankScore(torch.autograd.Function):
         return gradient * grad[:, None], None, None, None, None
 
 
-def _in_blocks(work: Callable[[slice], Tensor], scores: Tensor, size: int, *, side: bool) -> Tensor:
-    """`work` on blocks of at most `size` rows (at least one) -> (B,); with `side` on as many threads as torch has.
+def _in_blocks(work: Callable[[slice], Tensor], scores: Tensor, size: int, *, parallel: bool) -> Tensor:
+    """`work` on blocks of at most `size` rows (at least one) -> (B,); `parallel`: on as many threads as torch has.
 
-    The sums are many operations of which torch splits few; pairs are few operations, which torch splits well itself.
+    The near-linear sums are many operations that torch hardly splits; pairs are few, which torch splits well itself.
     """
     queries = len(scores)
-    threads = torch.get_num_threads() if side and scores.device.type == "cpu" else 1
-    count = threads * math.ceil(queries / max(1, size) / threads)  # every thread the same number
+    threads = torch.get_num_threads() if parallel and scores.device.type == "cpu" else 1
+    count = threads * math.ceil(queries / max(1, size) / threads)  # the same number for every thread
     size = max(1, math.ceil(queries / max(1, count)))
-    blocks = [slice(at, at + size) for at in range(0, queries, size)]
-    with side_by_side(min(threads, len(blocks))) as each:
-        return torch.cat([scores.new_zeros(0), *each(work, blocks)])
+    blocks = [slice(start, start + size) for start in range(0, queries, size)]
+    with single_core_threads(min(threads, len(blocks))) as parallel_map:
+        return torch.cat([scores.new_zeros(0), *parallel_map(work, blocks)])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """Some queries: scores and depth (R, N), table (R, L + 1) or None, gradient (R, N) to write, None if not wanted."""
+class Block:
+    """Some queries: scores and depth (R, N), table (R, L + 1) or None, gradient (R, N) to fill, None if not needed."""
 
     scores: Tensor
     depth: Tensor
@@ -140,77 +134,88 @@ class Part:
     gradient: Tensor | None
 
 
-def _long_rows(scores: Tensor, per_query: float, surrogate: Surrogate) -> bool:
-    """Whether to use the near-linear sums, for so many pairs a query."""
+def _use_near_linear(scores: Tensor, per_query: float, surrogate: Surrogate) -> bool:
+    """Whether the near-linear sums apply and are worthwhile, for this mean number of pairs per query."""
     if not scores.numel() or _forced.get() == "pairs":
         return False
-    if per_query <= LEAST[scores.dtype] + POSITIVES * scores.shape[1] and _forced.get() != "near_linear":
+    threshold = MIN_PAIRS[scores.dtype] + PAIRS_PER_ITEM * scores.shape[1]
+    if per_query <= threshold and _forced.get() != "near_linear":
         return False
     low, high = scores.aminmax()
     return applies(surrogate, float(high - low), precision_of(scores))
 
 
-def _shares(
-    share: Share, query: Tensor, t: Tensor, rank: Tensor, hrank: Tensor, want: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The shares and, where wanted, their derivatives in rank and hrank -> (M,), (M,), (M,)."""
-    if not want:
-        return share(query, t, rank, hrank), rank, hrank
+class _Terms(NamedTuple):
+    """The terms of M positives and, where a gradient is needed, their derivatives in rank and Hrank; all (M,)."""
+
+    value: Tensor
+    by_rank: Tensor
+    by_hrank: Tensor
+
+
+def _differentiate(
+    term: Term, query: Tensor, t: Tensor, rank: Tensor, hrank: Tensor, *, needed: bool
+) -> _Terms:
+    """The terms, and their derivatives where these are needed (otherwise the derivatives have no meaning)."""
+    if not needed:
+        return _Terms(term(query, t, rank, hrank), rank, hrank)
     with torch.enable_grad():
         leaves = rank.detach().requires_grad_(), hrank.detach().requires_grad_()
-        found = share(query, t, *leaves)
-        a, b = torch.autograd.grad(found.sum(), leaves, allow_unused=True, materialize_grads=True)
-    return found.detach(), a, b
+        value = term(query, t, *leaves)
+        slopes = torch.autograd.grad(value.sum(), leaves, allow_unused=True, materialize_grads=True)
+    return _Terms(value.detach(), *slopes)
 
 
-def _by_pairs(part: Part, surrogate: Surrogate, share: Share) -> Tensor:
+def _score_by_pairs(block: Block, surrogate: Surrogate, term: Term) -> Tensor:
     """Scores (R,) from whole rows of pairs, some positives at a time."""
-    scores, gradient = part.scores, part.gradient
-    value = scores.new_zeros(len(scores))
-    queries, items = part.depth.nonzero(as_tuple=True)
-    size = max(1, ranks.block_of(scores) // max(1, scores.shape[1]))
-    for at in range(0, len(queries), size):
-        query, item = queries[at : at + size], items[at : at + size]
-        pairs = pairs_of(scores, part.depth, part.table, query, item)
-        found = pair_ranks(pairs, surrogate)
-        shares, a, b = _shares(share, query, pairs.t[:, 0], found.rank, found.hrank, gradient is not None)
-        value.index_add_(0, query, shares)
+    scores, gradient = block.scores, block.gradient
+    total = scores.new_zeros(len(scores))
+    queries, items = block.depth.nonzero(as_tuple=True)
+    size = max(1, block_size(scores) // max(1, scores.shape[1]))
+    for start in range(0, len(queries), size):
+        query, item = queries[start : start + size], items[start : start + size]
+        pairs = pairs_of(scores, block.depth, block.table, query, item)
+        ranks = pair_ranks(pairs, surrogate)
+        terms = _differentiate(
+            term, query, pairs.t[:, 0], ranks.rank, ranks.hrank, needed=gradient is not None
+        )
+        total.index_add_(0, query, terms.value)
         if gradient is not None:
-            gradient.index_add_(0, query, _pulled_back(pairs, found, a, b))
-    return value
+            gradient.index_add_(0, query, _pull_back(pairs, ranks, terms))
+    return total
 
 
-def _pulled_back(pairs: Pairs, found: PairRanks, a: Tensor, b: Tensor) -> Tensor:
-    """What the gradients of rank and Hrank (M,), (M,) come to for the scores of each positive's row -> (M, N)."""
-    back = torch.zeros_like(pairs.x) if found.slope is None else found.slope.mul_(a[:, None])
-    if found.gain_slope is not None:
-        back.addcmul_(found.gain_slope, b[:, None])
+def _pull_back(pairs: Pairs, ranks: PairRanks, terms: _Terms) -> Tensor:
+    """The gradient of the terms in the scores of each positive's row -> (M, N)."""
+    back = torch.zeros_like(pairs.x) if ranks.slope is None else ranks.slope.mul_(terms.by_rank[:, None])
+    if ranks.gain_slope is not None:
+        back.addcmul_(ranks.gain_slope, terms.by_hrank[:, None])
     back.scatter_(1, pairs.itself, 0.0)
     return back.scatter_(1, pairs.itself, -back.sum(1, keepdim=True))
 
 
-def best_first(scores: Tensor) -> Tensor:
-    """The order of each row's scores, descending: (R, N) -> (R, N) int64.
+def descending_order(scores: Tensor) -> Tensor:
+    """Indices that sort each row by descending score: (R, N) -> (R, N) int64.
 
-    On a processor float32 goes by radix, as one list with the row above the bits of the score: 10 ns an item for 40.
+    On a CPU float32 is sorted by radix, all rows as one list: 10 ns an item instead of 40.
     """
     if scores.dtype != torch.float32 or scores.device.type != "cpu":
         return scores.argsort(dim=1, descending=True)
-    row = torch.arange(len(scores))[:, None]
-    keys = (descending_keys(scores.clone()) + ((row << 32) + (LAST + 1))).view(-1)
-    return keys.sort(stable=True).indices.view(scores.shape) - row * scores.shape[1]
+    order = with_row_number(descending_keys(scores.clone())).sort(stable=True).indices.view(scores.shape)
+    return order - torch.arange(len(scores))[:, None] * scores.shape[1]
 
 
-def _by_sums(part: Part, surrogate: Surrogate, share: Share) -> Tensor:
+def _score_by_sums(block: Block, surrogate: Surrogate, term: Term) -> Tensor:
     """Scores (R,) from the near-linear sums."""
-    order = best_first(part.scores)
-    y = part.scores.gather(1, order).neg_()
-    group = part.depth.gather(1, order).long()
+    order = descending_order(block.scores)
+    y = block.scores.gather(1, order).neg_()
+    group = block.depth.gather(1, order).long()
     rows = Rows(y.double(), group, max(1, int(group.amax())))
-    table = None if part.table is None else part.table.double()
-    found = ranked(rows, table, surrogate, precision_of(part.scores))
-    want = part.gradient is not None
-    shares, a, b = _shares(share, rows.row, rows.level, found.rank, found.hrank, want)
-    if part.gradient is not None:
-        part.gradient.scatter_(1, order, found.pullback(a.double(), b.double()).to(y.dtype))
-    return shares.new_zeros(len(y)).index_add_(0, rows.row, shares).to(y.dtype)
+    table = None if block.table is None else block.table.double()
+    ranks = target_ranks(rows, table, surrogate, precision_of(block.scores))
+    needed = block.gradient is not None
+    terms = _differentiate(term, rows.row, rows.target_group, ranks.rank, ranks.hrank, needed=needed)
+    if block.gradient is not None:
+        back = ranks.pullback(terms.by_rank.double(), terms.by_hrank.double())
+        block.gradient.scatter_(1, order, back.to(y.dtype))
+    return terms.value.new_zeros(len(y)).index_add_(0, rows.row, terms.value).to(y.dtype)

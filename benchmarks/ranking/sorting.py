@@ -1,40 +1,57 @@
-"""Scores to order: score descending, then gallery index ascending, by integer keys.
+"""Rankings by integer keys: score descending, then gallery index ascending.
 
-A float's bits read as an integer have the order of the floats once the negative ones are turned round. Integer keys
-are worth the trouble because torch sorts them by radix: 60,000 items take 7 ns each and stay in the order of their
-index where they are equal, against 90 ns for a stable sort of floats (float32, one core; 9 against 105 at 761,757).
+The bits of a float, read as an integer, sort like the floats once negative numbers are inverted. Integer keys pay off
+because torch sorts them by radix, which is stable: 7 ns an item at 60,000 items, against 90 ns for a stable sort of
+floats (float32, one core; 9 against 105 at 761,757 items).
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-# Fewer items torch sorts by comparison.
-LONG = 1 << 15
+# torch sorts shorter lists by comparison.
+RADIX_LENGTH = 1 << 15
 LAST = torch.iinfo(torch.int32).max
 
 
-def descending_keys(scores: Tensor) -> Tensor:
-    """int32 keys that ascend where float32 scores descend, equal where they are equal (0.0 and -0.0 too).
+class Hidden(NamedTuple):
+    """Items excluded from rankings: item `items[n]` from the ranking of row `rows[n]`; both (K,) int64."""
 
-    Writes over `scores`: the keys are the same memory. No finite score has the key LAST.
+    rows: Tensor
+    items: Tensor
+
+
+def descending_keys(scores: Tensor) -> Tensor:
+    """int32 keys that ascend where float32 scores descend, equal where the scores are equal (0.0 and -0.0 too).
+
+    Overwrites `scores`, whose memory the keys share. No finite score has the key LAST.
 
     >>> descending_keys(torch.tensor([2.0, 0.0, -0.0, -1.0])).argsort(stable=True)
     tensor([0, 1, 2, 3])
     """
     keys = scores.add_(0.0).view(torch.int32)
-    turned = keys >> 31
-    keys ^= turned.bitwise_and_(LAST)
+    negative = keys >> 31
+    keys ^= negative.bitwise_and_(LAST)
     return keys.bitwise_not_()
 
 
-def ordered(scores: Tensor, depth: Tensor, hidden: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+def with_row_number(keys: Tensor) -> Tensor:
+    """Keys (Q, N) int32 -> (Q * N,) int64, non-negative, with the row number in the upper bits.
+
+    One radix sort of the list then sorts every row; only the bits in use cost a pass.
+    """
+    row = torch.arange(len(keys), device=keys.device)[:, None] << 32
+    return (keys + (row + (LAST + 1))).view(-1)
+
+
+def rank_items(scores: Tensor, depth: Tensor, hidden: Hidden | None) -> tuple[Tensor, Tensor]:
     """Agreements and scores in ranked order.
 
-    scores (Q, N) float32 or float64 and depth (Q, N) uint8, both written over; hidden (rows, items) are no part of
-    their row's ranking: they go to its end with agreement 0. -> depth (Q, N) and something (Q, N) that is equal where
-    the scores are, both best first.
+    scores (Q, N) float32 or float64 and depth (Q, N) uint8 are overwritten; hidden items move to the end of their row
+    with agreement 0. -> depth (Q, N), and values (Q, N) that are equal where the scores are, both best first.
     """
     if hidden is not None:
         depth[hidden] = 0
@@ -46,19 +63,12 @@ def ordered(scores: Tensor, depth: Tensor, hidden: tuple[Tensor, Tensor] | None)
     keys = descending_keys(scores)
     if hidden is not None:
         keys[hidden] = LAST
-    # The radix sort takes one dimension: long rows one after the other, short ones as one list with the row above the
-    # bits of the score.
-    if keys.shape[1] < LONG:
-        values, order = _with_rows(keys).sort(stable=True)
+    # The radix sort takes one dimension: long rows are sorted one by one, short ones as a single list.
+    if keys.shape[1] < RADIX_LENGTH:
+        values, order = with_row_number(keys).sort(stable=True)
         return depth.view(-1).index_select(0, order).view(depth.shape), values.view(depth.shape)
-    for key, of in zip(keys, depth, strict=True):
-        values, order = key.sort(stable=True)
-        key.copy_(values)
-        of.copy_(of.index_select(0, order))
+    for row_keys, row_depth in zip(keys, depth, strict=True):
+        values, order = row_keys.sort(stable=True)
+        row_keys.copy_(values)
+        row_depth.copy_(row_depth.index_select(0, order))
     return depth, keys
-
-
-def _with_rows(keys: Tensor) -> Tensor:
-    """One int64 list of the keys of all rows, non-negative, so that only the bits in use cost a pass."""
-    row = torch.arange(len(keys), device=keys.device)[:, None] << 32
-    return (keys + (row + (LAST + 1))).view(-1)

@@ -1,7 +1,7 @@
-"""Rows worked on side by side: threads that each run torch on one core.
+"""Thread pools for independent rows, each thread running torch on one core.
 
-Torch's own threads split one operation; a list that is sorted by radix or summed up from the left is one piece to them.
-Rows are independent, so each thread takes its own.
+torch's own threads split a single operation; a radix sort or a prefix sum is one piece to them. Rows are independent,
+so here every thread takes rows of its own.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Each(Protocol):
-    """`each(function, parts)`: function(part) for every part, in order."""
+class Map(Protocol):
+    """`parallel_map(function, parts)`: the list of function(part), in order."""
 
     def __call__(self, function: Callable[[T], R], parts: Iterable[T], /) -> list[R]:
         """Apply the function to every part."""
 
 
 @contextmanager
-def side_by_side(threads: int) -> Iterator[Each]:
-    """Gives an `Each` on so many threads of one core; the calling thread keeps torch's number of threads.
+def single_core_threads(count: int) -> Iterator[Map]:
+    """A `Map` over `count` threads of one core each; the calling thread keeps torch's number of threads.
 
-    >>> with side_by_side(2) as each:
-    ...     each(lambda n: n * n, range(4))
+    >>> with single_core_threads(2) as parallel_map:
+    ...     parallel_map(lambda n: n * n, range(4))
     [0, 1, 4, 9]
     """
-    if threads <= 1:
-        yield _one_by_one
+    if count <= 1:
+        yield _serial_map
         return
-    before, started = torch.get_num_threads(), Barrier(threads)
+    before, started = torch.get_num_threads(), Barrier(count)
 
-    def alone(_: int) -> None:
-        torch.get_num_threads()  # a thread's first look gives it the process's number, and would undo the next line
+    def use_one_core(_: int) -> None:
+        torch.get_num_threads()  # the first call in a thread resets its number to the process's
         torch.set_num_threads(1)
-        started.wait()  # no thread may take the place of another that has not started yet
+        started.wait()  # so that each of the `count` threads runs this once
 
-    with ThreadPoolExecutor(threads, thread_name_prefix="rows") as pool:
+    with ThreadPoolExecutor(count, thread_name_prefix="rows") as pool:
         try:
-            list(pool.map(alone, range(threads)))
-            # OpenMP counts for each thread, MKL for the process: the caller's matrix products get theirs back.
+            list(pool.map(use_one_core, range(count)))
+            # OpenMP's setting is per thread, MKL's per process: restore it for the caller's matrix products.
             torch.set_num_threads(before)
             yield lambda function, parts: list(pool.map(function, parts))
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _one_by_one(function: Callable[[T], R], parts: Iterable[T], /) -> list[R]:
+def _serial_map(function: Callable[[T], R], parts: Iterable[T], /) -> list[R]:
     return [function(part) for part in parts]

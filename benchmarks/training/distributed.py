@@ -1,18 +1,15 @@
 """The batch of all processes: embeddings and labels gathered over torch.distributed, with gradients.
 
-    embeddings = network(images)                                     (n_r, d) on process r of W, n_r may differ
-    value = loss(*gather(embeddings, labels))                        every process ranks the whole batch, or
-    value = own_queries(loss, embeddings, labels)                    each its own queries against the whole batch
+    embeddings = network(images)                     (n_r, d) on process r of W; n_r may differ
+    value = loss(*gather(embeddings, labels))        every process ranks the whole batch
 
-**Scale.** The gradient that comes out of `gather` is the *sum* over the processes of the gradients that went in. With
-L_r the value that process r runs backward from, and gradients averaged as DistributedDataParallel does,
+**Scale.** The backward pass of `gather` *sums* the gradients of all processes. Every process computes the same loss L
+of the whole batch, and DistributedDataParallel averages the gradients of the parameters:
 
-    average over r of  J_r^T  sum_s dL_s/de_r   =   d/dtheta  (1/W) sum_s L_s
+    average over r of  J_r^T  sum_s dL/de_r   =   dL/dtheta
 
-that is, training descends the mean of the processes' values. Where all compute the same L (both ways above), that is L
-itself: gradients are those of one process with the whole batch, whatever the shards, and no learning rate is to be
-scaled. Parameters of the loss (proxies) see the whole batch in `loss(*gather(...))`: their gradients are the same on
-every process and are right with or without averaging; with `own_queries` they must be averaged.
+The gradients are those of one process with the whole batch, whatever the shards, so the learning rate needs no scaling.
+Parameters of the loss itself (proxies) get the same gradient on every process, with or without averaging.
 
 Without torch.distributed, or with one process, all of this is the identity. Every process must take part in the forward
 and the backward pass.
@@ -21,7 +18,7 @@ and the backward pass.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,19 +31,19 @@ from hgld.benchmarks.ranking.levels import check_labels
 from hgld.foundation.errors import HgldError
 
 
-def world_size(group: dist.ProcessGroup | None = None) -> int:
-    """How many processes share the batch; 1 without torch.distributed."""
-    return dist.get_world_size(group) if dist.is_available() and dist.is_initialized() else 1
+def world_size() -> int:
+    """The number of processes that share the batch; 1 without torch.distributed."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def rank(group: dist.ProcessGroup | None = None) -> int:
+def rank() -> int:
     """The number of this process; 0 without torch.distributed."""
-    return dist.get_rank(group) if world_size(group) > 1 else 0
+    return dist.get_rank() if world_size() > 1 else 0
 
 
 @contextmanager
-def joined() -> Iterator[None]:
-    """Inside, the processes that torchrun started are one group (nccl with a GPU each, else gloo).
+def process_group() -> Iterator[None]:
+    """Inside the block, the processes started by torchrun form a group (nccl with one GPU each, otherwise gloo).
 
     Without torchrun, or where a group exists already, nothing happens.
     """
@@ -63,14 +60,12 @@ def joined() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def gather(
-    embeddings: Tensor, labels: Tensor, group: dist.ProcessGroup | None = None
-) -> tuple[Tensor, Tensor]:
-    """Rows of all processes, in the order of their ranks; the gradient is summed over the processes.
+def gather(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows of all processes, in rank order; the backward pass sums the gradients over the processes.
 
-    (n_r, d), (n_r, L) -> (N, d), (N, L) with N = sum of n_r; n_r = 0 is allowed. With two processes or more the
-    embeddings come as float32 (float64 stays) and the labels as int64. Raises HgldError, on every process, when their
-    widths or levels differ; and for rows without a label each.
+    (n_r, d), (n_r, L) -> (N, d), (N, L) with N = sum of n_r; n_r = 0 is allowed. With two or more processes the
+    embeddings become float32 (float64 stays) and the labels int64. Raises HgldError, on every process, when widths or
+    levels differ between processes; and when the numbers of embeddings and labels differ.
 
     >>> gather(torch.ones(2, 3), torch.zeros(2, 1, dtype=torch.int64))[0].shape
     torch.Size([2, 3])
@@ -81,78 +76,49 @@ def gather(
             f"embeddings must be (n, d) with one row of labels each; "
             f"got {tuple(embeddings.shape)} and {tuple(labels.shape)}"
         )
-    if world_size(group) == 1:
+    if world_size() == 1:
         return embeddings, labels
-    sizes = _sizes(embeddings, labels, group)
+    sizes = _shard_sizes(embeddings, labels)
     wide = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
-    rows: Tensor = _Gather.apply(wide, sizes, group)
-    return rows, _gathered(labels.long(), sizes, group)
-
-
-def own_queries(
-    loss: Callable[..., Tensor], embeddings: Tensor, labels: Tensor, group: dist.ProcessGroup | None = None
-) -> Tensor:
-    """Mean loss of all queries, of which each process computes its own against the gathered batch: 1/W of the work.
-
-    loss: called as `loss(embeddings, labels, ref_embeddings, ref_labels)` -> (n_r,) with reduction="none", NaN where
-    undefined; its mean must be the mean over queries (all rank losses; not Calibration, whose mean runs over pairs).
-    -> scalar, the same on every process: the loss of the whole batch. Raises HgldError for another reduction.
-
-    >>> own_queries(lambda e, l, r, s: (e @ r.T).sum(1), torch.eye(2), torch.tensor([[0], [1]]))
-    tensor(1.)
-    """
-    gallery, gallery_labels = gather(embeddings, labels, group)
-    values = loss(embeddings, labels, gallery, gallery_labels)
-    if values.shape != embeddings.shape[:1]:
-        raise HgldError(
-            f'own_queries needs a loss with reduction="none": {len(embeddings)} values, got {tuple(values.shape)}'
-        )
-    undefined = values.isnan()
-    own = torch.where(undefined, 0.0, values).sum()
-    totals = torch.stack([own.detach(), (~undefined).sum().to(own)])
-    world = world_size(group)
-    if world > 1:
-        dist.all_reduce(totals, group=group)
-    total, count = totals[0], totals[1].clamp(min=1)
-    # A process without a defined query must still take part in the backward pass of `gather`, or the others wait.
-    share = own * (world / count) + 0.0 * gallery.sum()
-    return share + (total / count - share).detach()
+    rows: Tensor = _Gather.apply(wide, sizes)
+    return rows, _all_gather(labels.long(), sizes)
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of all processes; backward, the sum of the processes' gradients for the own rows."""
+    """Rows of all processes; backward: the gradients of this process's rows, summed over the processes."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, sizes: list[int], group: dist.ProcessGroup | None) -> Tensor:
-        ctx.sizes, ctx.group = sizes, group
-        return _gathered(rows, sizes, group)
+    def forward(ctx: Any, rows: Tensor, sizes: list[int]) -> Tensor:
+        ctx.sizes = sizes
+        return _all_gather(rows, sizes)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         total = gradient.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total, group=ctx.group)
-        return torch.split(total, ctx.sizes)[dist.get_rank(ctx.group)], None, None
+        dist.all_reduce(total)
+        return torch.split(total, ctx.sizes)[rank()], None
 
 
-def _sizes(embeddings: Tensor, labels: Tensor, group: dist.ProcessGroup | None) -> list[int]:
-    """Rows of every process; raises HgldError on all of them when widths or levels differ."""
+def _shard_sizes(embeddings: Tensor, labels: Tensor) -> list[int]:
+    """The number of rows on every process. Raises HgldError on all of them when widths or levels differ."""
     own = torch.tensor([*embeddings.shape, labels.shape[1]], device=embeddings.device)
-    every = [torch.empty_like(own) for _ in range(world_size(group))]
-    dist.all_gather(every, own, group=group)
-    shapes = torch.stack(every).tolist()
+    gathered = [torch.empty_like(own) for _ in range(world_size())]
+    dist.all_gather(gathered, own)
+    shapes = torch.stack(gathered).tolist()
     if len({tuple(shape[1:]) for shape in shapes}) > 1:
-        found = ", ".join(f"{width} and {levels}" for _, width, levels in shapes)
+        pairs = ", ".join(f"{width} and {levels}" for _, width, levels in shapes)
         raise HgldError(
-            f"the processes disagree on width and levels ({found}): start all with the same settings"
+            f"embedding width and number of levels differ between processes ({pairs}); "
+            "start all of them with the same settings"
         )
-    return [int(shape[0]) for shape in shapes]
+    return [int(size) for size, _, _ in shapes]
 
 
-def _gathered(rows: Tensor, sizes: list[int], group: dist.ProcessGroup | None) -> Tensor:
-    """(n_r, k) -> (N, k). Shards are filled up to the largest, since all_gather wants equal ones, and cut again."""
-    filled = rows.new_zeros(max(sizes), rows.shape[1])
-    filled[: len(rows)] = rows
-    every = [torch.empty_like(filled) for _ in sizes]
-    dist.all_gather(every, filled, group=group)
-    return torch.cat([part[:size] for part, size in zip(every, sizes, strict=True)])
+def _all_gather(rows: Tensor, sizes: list[int]) -> Tensor:
+    """(n_r, k) -> (N, k). Shards are padded to the largest, as all_gather requires equal ones, and trimmed again."""
+    padded = rows.new_zeros(max(sizes), rows.shape[1])
+    padded[: len(rows)] = rows
+    gathered = [torch.empty_like(padded) for _ in sizes]
+    dist.all_gather(gathered, padded)
+    return torch.cat([shard[:size] for shard, size in zip(gathered, sizes, strict=True)])

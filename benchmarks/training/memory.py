@@ -1,18 +1,18 @@
-"""Cross-batch memory (XBM): the embeddings of the last batches, as a gallery larger than the batch.
+"""Cross-batch memory (XBM, Wang et al., CVPR 2020): embeddings of the last batches, a gallery larger than the batch.
 
-    memory = Memory(60_000, dim=512, levels=3).to(device)
+    memory = CrossBatchMemory(60_000, dim=512, levels=3).to(device)
     memory.add(embeddings, labels)
-    value = loss(embeddings, labels, memory.embeddings, memory.labels)       gallery = memory with the batch in it
+    value = loss(embeddings, labels, memory.embeddings, memory.labels)       gallery = memory, batch included
 
-or, with gradients on the gallery's side too, before the batch is added:
+or, with gradients through the gallery as well, before the batch is added:
 
-    value = loss(embeddings, labels, *memory.after(embeddings, labels))      gallery = batch, then memory
+    value = loss(embeddings, labels, *memory.appended_to(embeddings, labels))      gallery = batch, then memory
     value.backward()
     memory.add(embeddings, labels)
 
-A loss never guesses what its gallery is: it is the batch where none is given, and what is given otherwise. A memory
-that happens to hold as many rows as the batch is therefore a gallery like any other (the published code took it for
-the batch), and an `add` that wraps overwrites the oldest rows only (the published code overwrote the newest).
+The gallery of a loss is what it is given, and the batch only where nothing is given. A memory with as many rows as the
+batch is therefore a gallery like any other (the published code takes it for the batch), and an `add` that wraps
+overwrites only the oldest rows (the published code overwrites the newest).
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from hgld.foundation.errors import HgldError
 STATE = ("size", "seen", "embeddings", "labels")
 
 
-class Memory:
-    """The newest `size` rows of all that was added: a ring of embeddings (size, dim) and labels (size, levels).
+class CrossBatchMemory:
+    """A ring buffer of the newest `size` rows: embeddings (size, dim) and labels (size, levels).
 
-    Embeddings are kept in float32 whatever they come as (autocast gives bfloat16, and float64 is rounded), labels in
-    int64, both without a graph. Row i ever added, counted from 0, lies in slot i % size. Under torch.distributed let
-    every process add the gathered batch; then all hold the same memory.
+    Embeddings are stored as float32 (from bfloat16 under autocast, or rounded from float64) and labels as int64, both
+    detached. The i-th row added, counted from 0, is in slot i % size. Under torch.distributed every process must add
+    the gathered batch; then all hold the same memory. Raises HgldError for a size, dim or levels below 1.
 
-    >>> memory = Memory(3, dim=1, levels=1)
+    >>> memory = CrossBatchMemory(3, dim=1, levels=1)
     >>> memory.add(torch.tensor([[1.0], [2.0]]), torch.tensor([[1], [2]]))
     >>> memory.add(torch.tensor([[3.0], [4.0]]), torch.tensor([[3], [4]]))
-    >>> memory.labels.flatten().tolist(), memory.oldest_first()[1].flatten().tolist()
-    ([4, 2, 3], [2, 3, 4])
+    >>> memory.labels.flatten().tolist()
+    [4, 2, 3]
     """
 
     def __init__(self, size: int, dim: int, levels: int) -> None:
         for name, value in {"size": size, "dim": dim, "levels": levels}.items():
             if value < 1:
-                raise HgldError(f"Memory: {name} must be 1 or more, got {value}")
+                raise HgldError(f"CrossBatchMemory: {name} must be 1 or more, got {value}")
         self.size, self.dim, self.levels = size, dim, levels
         self.seen = 0
         self._embeddings = torch.zeros(size, dim, dtype=torch.float32)
@@ -56,54 +56,50 @@ class Memory:
 
     @property
     def embeddings(self) -> Tensor:
-        """What is filled, (len, dim) float32 in slot order: a view, nothing is copied.
+        """The filled slots, (len, dim) float32: a view, not a copy.
 
-        Slot order is insertion order until the ring wraps. The next `add` changes the view: where a loss was computed
-        on it, run its backward pass first; autograd refuses it afterwards.
+        Slot order is insertion order until the buffer wraps. The next `add` modifies the view in place: run the
+        backward pass of a loss computed on it first; afterwards autograd raises.
         """
         return self._embeddings[: len(self)]
 
     @property
     def labels(self) -> Tensor:
-        """Labels of `embeddings`, row by row: (len, levels) int64, a view."""
+        """The labels of `embeddings`, (len, levels) int64: a view."""
         return self._labels[: len(self)]
 
-    def oldest_first(self) -> tuple[Tensor, Tensor]:
-        """Copies of embeddings and labels in insertion order."""
-        turn = -(self.seen % self.size) if self.seen > self.size else 0
-        return self.embeddings.roll(turn, 0), self.labels.roll(turn, 0)
-
-    def after(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def appended_to(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """A batch followed by the memory: a gallery in which the batch keeps its gradient.
 
-        (B, dim), (B, levels) -> (B + len, dim), (B + len, levels). Call it before `add`, or the batch is in it twice.
+        (B, dim), (B, levels) -> (B + len, dim), (B + len, levels). Call it before `add`, which would duplicate the
+        batch.
         """
         self._check(embeddings, labels)
         return torch.cat([embeddings, self.embeddings]), torch.cat([labels, self.labels])
 
     @torch.no_grad()
     def add(self, embeddings: Tensor, labels: Tensor) -> None:
-        """Put a batch (B, dim), (B, levels) in the place of the oldest rows; of more than `size` rows, the last ones.
+        """Overwrite the oldest rows with a batch (B, dim), (B, levels); of more than `size` rows, with the last ones.
 
-        Raises HgldError for another width, other levels, or rows without a label each.
+        Raises HgldError when width or levels differ, or the numbers of embeddings and labels.
         """
         self._check(embeddings, labels)
-        kept = min(len(embeddings), self.size)
-        start = (self.seen + len(embeddings) - kept) % self.size
-        before_end = min(kept, self.size - start)
+        count = min(len(embeddings), self.size)
+        start = (self.seen + len(embeddings) - count) % self.size
+        before_end = min(count, self.size - start)
         for ring, rows in ((self._embeddings, embeddings.detach()), (self._labels, labels)):
-            newest = rows[len(rows) - kept :].to(ring)
+            newest = rows[len(rows) - count :].to(ring)
             ring[start : start + before_end] = newest[:before_end]
-            ring[: kept - before_end] = newest[before_end:]
+            ring[: count - before_end] = newest[before_end:]
         self.seen += len(embeddings)
 
-    def to(self, device: torch.device | str) -> Memory:
-        """Move to a device, in place; -> itself."""
+    def to(self, device: torch.device | str) -> CrossBatchMemory:
+        """Move to a device, in place; returns itself."""
         self._embeddings, self._labels = self._embeddings.to(device), self._labels.to(device)
         return self
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of all that a checkpoint needs, on the CPU: numbers and tensors, slots that are empty left out."""
+        """What a checkpoint needs, copied to the CPU: integers and tensors of the filled slots."""
         return {
             "size": self.size,
             "seen": self.seen,
@@ -113,17 +109,17 @@ class Memory:
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the memory that was saved, bit for bit; HgldError, and no change, when it is of another shape."""
+        """Restore a saved memory exactly. Raises HgldError, and changes nothing, when keys or shapes do not match."""
         if missing := [key for key in STATE if key not in state]:
-            raise HgldError(f"the saved memory lacks {missing[0]!r}; it must hold {', '.join(STATE)}")
+            raise HgldError(f"the saved memory lacks {missing[0]!r}; expected {', '.join(STATE)}")
         size, seen, embeddings, labels = (state[key] for key in STATE)
         filled = min(seen, size)
         own = {"size": self.size, "embeddings": (filled, self.dim), "labels": (filled, self.levels)}
         for name, expected in own.items():
-            found = tuple(state[name].shape) if isinstance(state[name], Tensor) else state[name]
-            if found != expected:
+            value = tuple(state[name].shape) if isinstance(state[name], Tensor) else state[name]
+            if value != expected:
                 raise HgldError(
-                    f"the saved memory has {name} {found}, this one needs {expected}: use the same settings"
+                    f"the saved memory has {name} {value}, this one needs {expected}; use the same settings"
                 )
         self.seen = seen
         self._embeddings.zero_()[:filled] = embeddings
@@ -132,8 +128,12 @@ class Memory:
     def _check(self, embeddings: Tensor, labels: Tensor) -> None:
         check_labels(labels, "labels")
         if embeddings.dim() != 2 or embeddings.shape[1] != self.dim:
-            raise HgldError(f"this memory holds embeddings (n, {self.dim}); got {tuple(embeddings.shape)}")
+            raise HgldError(
+                f"expected embeddings (n, {self.dim}) for this memory; got {tuple(embeddings.shape)}"
+            )
         if labels.shape[1] != self.levels:
-            raise HgldError(f"this memory holds labels of {self.levels} levels; got {labels.shape[1]}")
+            raise HgldError(f"expected labels of {self.levels} levels for this memory; got {labels.shape[1]}")
         if len(embeddings) != len(labels):
-            raise HgldError(f"one row of labels an embedding: got {len(embeddings)} and {len(labels)}")
+            raise HgldError(
+                f"expected one row of labels per embedding; got {len(embeddings)} and {len(labels)}"
+            )

@@ -1,4 +1,4 @@
-"""What a training is made of: the shape of the network, the terms of the loss, the schedules, the augmentation."""
+"""What a training is assembled from: architecture, loss terms, optimisers with their schedules, augmentation."""
 
 from __future__ import annotations
 
@@ -13,44 +13,41 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from hgld.benchmarks.losses import LOSSES, PROXY_LOSSES, Loss, make_loss
-from hgld.benchmarks.models.network import Network, Shape
+from hgld.benchmarks.models.network import Architecture, Network
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.settings import Train
 
 
-def shape_of(settings: Train) -> Shape:
-    """The network's shape; a pretrained backbone brings the mean and deviation of its pixels."""
-    stated: dict[str, Any] = {}
-    if settings.pretrained and timm.is_model(settings.backbone):
-        defaults = timm.get_pretrained_cfg(settings.backbone)
-        stated = {"mean": tuple(defaults.mean), "std": tuple(defaults.std)} if defaults else {}
-    return Shape(
-        backbone=settings.backbone,
-        dim=settings.dim,
-        pooling=settings.pooling,
-        image_size=settings.image_size,
-        **stated,
-    )
-
-
 @dataclass(frozen=True)
-class Term:
-    """One weighted loss of the sum."""
+class WeightedLoss:
+    """One weighted term of the training loss."""
 
     name: str
     weight: float
     loss: Loss
 
 
-def check_recipe(settings: Train) -> None:
-    """Raise HgldError for settings that do not fit each other, or losses and levels that are not there.
+def architecture_of(settings: Train) -> Architecture:
+    """The architecture of the settings; a pretrained backbone determines mean and std of the pixels."""
+    normalisation: dict[str, Any] = {}
+    if settings.pretrained and timm.is_model(settings.backbone):
+        defaults = timm.get_pretrained_cfg(settings.backbone)
+        normalisation = {"mean": tuple(defaults.mean), "std": tuple(defaults.std)} if defaults else {}
+    return Architecture(
+        backbone=settings.backbone,
+        dim=settings.dim,
+        pooling=settings.pooling,
+        image_size=settings.image_size,
+        **normalisation,
+    )
 
-    Done before anything is read.
-    """
+
+def check_train_settings(settings: Train) -> None:
+    """Raise HgldError for unknown losses or levels, and for settings that exclude each other; reads no data."""
     if settings.chunk >= settings.batch_size:
         raise HgldError(
             f"train.chunk ({settings.chunk}) must be smaller than train.batch_size ({settings.batch_size}); "
-            "0 embeds the batch at once"
+            "0 embeds the whole batch at once"
         )
     for term in settings.loss:
         if term.name not in LOSSES:
@@ -64,55 +61,64 @@ def check_recipe(settings: Train) -> None:
             )
         if (settings.memory or settings.pos_mixup) and term.settings.get("itself") is False:
             raise HgldError(
-                f"train.loss: {term.name}: itself: false has no meaning against a memory or mixtures, "
-                "where the batch is but a part of the gallery; leave one of the two out"
+                f"train.loss: {term.name}: itself: false cannot be combined with memory or pos_mixup, "
+                "where the gallery is more than the batch; remove one of them"
             )
 
 
-def loss_terms(settings: Train, labels: Tensor, device: str) -> list[Term]:
-    """The losses of the settings; those with proxies get the number of classes and the width of the embedding."""
+def contiguous_labels(labels: Tensor) -> Tensor:
+    """Renumber every column from 0 without gaps, as proxies require. (n, L) -> (n, L)."""
+    return torch.stack([torch.unique(column, return_inverse=True)[1] for column in labels.T], dim=1)
+
+
+def loss_terms(settings: Train, labels: Tensor, device: str) -> list[WeightedLoss]:
+    """The losses of the settings; proxy losses get the number of classes in labels (n, L) and the embedding width."""
     terms = []
     for term in settings.loss:
-        stated: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             key: tuple(v) if isinstance(v, list) else v for key, v in term.settings.items()
         }
         if term.name in PROXY_LOSSES:
             level = term.settings.get("level", 0)
             column = labels[:, level if isinstance(level, int) else 0]
             classes = labels if term.name == "csl" else int(column.max()) + 1
-            stated = {"num_classes": classes, "dim": settings.dim, "seed": settings.seed, **stated}
-        loss = make_loss(term.name, **stated)
-        terms.append(Term(term.name, term.weight, loss.to(device) if isinstance(loss, nn.Module) else loss))
+            arguments = {"num_classes": classes, "dim": settings.dim, "seed": settings.seed, **arguments}
+        loss = make_loss(term.name, **arguments)
+        loss = loss.to(device) if isinstance(loss, nn.Module) else loss
+        terms.append(WeightedLoss(term.name, term.weight, loss))
     if len({term.name for term in terms}) < len(terms):
-        raise HgldError("train.loss names a loss twice; the terms of the sum must differ")
+        raise HgldError("train.loss: a loss is named twice; merge the terms into one")
     return terms
 
 
-class Cosine:
-    """An optimiser whose rate falls from `peak` to 0 along half a cosine."""
+class CosineSchedule:
+    """An optimiser whose learning rate falls from `peak` to 0 along half a cosine."""
 
     def __init__(self, optimiser: torch.optim.Optimizer, peak: float) -> None:
         self.optimiser, self.peak, self.lr = optimiser, peak, peak
 
-    def set(self, at: float) -> None:
-        """Set the rate for the share `at` of the training, 0..1."""
-        self.lr = self.peak * 0.5 * (1.0 + math.cos(math.pi * at))
+    def set_progress(self, fraction: float) -> None:
+        """Set the learning rate for this fraction of the training, 0..1."""
+        self.lr = self.peak * 0.5 * (1.0 + math.cos(math.pi * fraction))
         for group in self.optimiser.param_groups:
             group["lr"] = self.lr
 
 
-def schedules(network: Network, terms: Sequence[Term], settings: Train) -> list[Cosine]:
-    """AdamW for the network, and an Adam of its own for the proxies of each loss that has some."""
-    weights = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+def make_schedules(network: Network, terms: Sequence[WeightedLoss], settings: Train) -> list[CosineSchedule]:
+    """AdamW for the network, and a separate Adam for the proxies of each loss that has some."""
+    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     proxies = [list(term.loss.parameters()) for term in terms if isinstance(term.loss, nn.Module)]
     return [
-        Cosine(weights, settings.lr),
-        *(Cosine(torch.optim.Adam(each, lr=settings.proxy_lr), settings.proxy_lr) for each in proxies),
+        CosineSchedule(optimiser, settings.lr),
+        *(
+            CosineSchedule(torch.optim.Adam(weights, lr=settings.proxy_lr), settings.proxy_lr)
+            for weights in proxies
+        ),
     ]
 
 
 def augmentation(size: int) -> v2.Transform:
-    """Light: a crop of most of the image, a mirror, some light. On uint8 tensors (3, H, W)."""
+    """Light augmentation of uint8 tensors (3, H, W): random crop to `size`, horizontal flip, colour jitter."""
     return v2.Compose(
         [
             v2.RandomResizedCrop(size, scale=(0.6, 1.0), ratio=(0.85, 1.18), antialias=True),

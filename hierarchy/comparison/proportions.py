@@ -1,51 +1,62 @@
-"""Shares with their interval, and how a figure is written."""
+"""Proportions with their 95 % confidence interval, and how they are formatted."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
-_Z = 1.959963984540054  # two-sided 95 %
+from scipy.stats import binomtest
+
+# Keys in JSON files that differ from the names of fields.
+_JSON_KEYS = {"hits": "equal", "fraction": "share"}
 
 
 @dataclass(frozen=True)
-class Share:
-    """A share with its Wilson 95 % interval; NaN where `total` is 0."""
+class Proportion:
+    """`hits` of `total` as a fraction with its Wilson 95 % interval; the three are NaN where `total` is 0."""
 
-    equal: int
+    hits: int
     total: int
-    share: float
+    fraction: float
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return percent(self.fraction, self.low, self.high) if self.total else "none"
 
-def wilson(equal: int, total: int) -> Share:
-    """The share `equal` / `total` with its 95 % score interval (Wilson 1927).
+    def cells(self) -> tuple[str, str]:
+        """Fraction and interval for two columns of a table."""
+        return decimal(self.fraction), f"{decimal(self.low)} – {decimal(self.high)}"
 
-    >>> one = wilson(9, 10)
-    >>> round(one.low, 3), round(one.high, 3)
+
+@lru_cache(4096)  # scipy takes 1.5 ms, as it computes a p-value too
+def wilson(hits: int, total: int) -> Proportion:
+    """`hits` / `total` with its 95 % score interval (Wilson 1927).
+
+    >>> result = wilson(9, 10)
+    >>> round(result.low, 3), round(result.high, 3)
     (0.596, 0.982)
     """
     if not total:
-        return Share(equal, total, math.nan, math.nan, math.nan)
-    share, scale = equal / total, 1 + _Z**2 / total
-    middle = (share + _Z**2 / (2 * total)) / scale
-    half = _Z * math.sqrt(share * (1 - share) / total + _Z**2 / (4 * total**2)) / scale
-    return Share(equal, total, share, max(0.0, middle - half), min(1.0, middle + half))
+        return Proportion(hits, total, math.nan, math.nan, math.nan)
+    interval = binomtest(hits, total).proportion_ci(method="wilson")
+    return Proportion(hits, total, hits / total, float(interval.low), float(interval.high))
 
 
-def figure(value: float) -> str:
+def decimal(value: float) -> str:
     """Three decimals, a dash for NaN."""
     return "–" if math.isnan(value) else f"{value:.3f}"
 
 
-def percent(share: Share) -> str:
-    """The share and its interval in percent."""
-    return f"{share.share:.1%} (95 % interval {share.low:.1%} to {share.high:.1%})" if share.total else "none"
+def percent(fraction: float, low: float, high: float) -> str:
+    """A fraction and its interval in percent.
+
+    >>> percent(0.9, 0.596, 0.982)
+    '90.0% (95 % interval 59.6% to 98.2%)'
+    """
+    return f"{fraction:.1%} (95 % interval {low:.1%} to {high:.1%})"
 
 
-def without_nan(value: object) -> object:
-    """Plain values for JSON, which has no NaN: it becomes None."""
-    if isinstance(value, dict):
-        return {key: without_nan(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(one) for one in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+def json_fields(items: Iterable[tuple[str, object]]) -> dict[str, object]:
+    """The `dict_factory` of `dataclasses.asdict` for results that hold a Proportion."""
+    return {_JSON_KEYS.get(key, key): value for key, value in items}

@@ -1,34 +1,31 @@
-"""How often another's labels are wrong: a reviewed sample of them, and what it says of all of them.
+"""How often published labels are wrong, estimated from a reviewed sample.
 
-The sample is stratified by whether our label is the same, and by how sure we are of it: where a sure label of ours
-differs, errors are likely, and such landmarks are few. A verdict weighs the published label against another one that
-it is shown beside.
+The sample is stratified by whether our label is the same, and by how sure we are of ours: errors are likely where a
+sure label of ours differs, and such landmarks are few. The reviewer sees the published label beside another one.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
-from hgld.foundation.errors import HgldError
-from hgld.foundation.tables import check_unique, read_numbered
-from hgld.hierarchy.comparison.stratified_sampling import Estimate, Stratum, estimate
+from hgld.foundation.errors import HgldError, shortened
+from hgld.foundation.tables import check_unique, read_csv_with_lines
+from hgld.hierarchy.comparison.stratified_sampling import Estimate, Stratum, estimate_fraction
 
-# theirs: the published label is right; both: it can be defended, and so can another; ours: ours is right and theirs is
-# not; neither: both are wrong; unknown: the reviewer cannot tell.
-VERDICTS = ("theirs", "both", "ours", "neither", "unknown")
+# theirs: the published label is right; both: it is defensible, and so is another; ours: ours is right and the published
+# one is not; neither: both are wrong; unknown: the reviewer cannot tell.
+JUDGEMENTS = ("theirs", "both", "ours", "neither", "unknown")
 WRONG, ARGUABLE = ("ours", "neither"), ("ours", "neither", "both")
-
-# how many faults a message lists
-_SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Case:
-    """A landmark: its published label, ours, and the label that the published one is shown beside.
+class SampledLandmark:
+    """A landmark with its published label, ours, and the label beside which the published one is shown.
 
-    score: of our label, in [0, 1], as text; empty where Wikidata decides. beside: ours, or, where that is the
-    published one, the label that the name model holds for the next likely.
+    score: of our label, in [0, 1], as text; empty where Wikidata decides. beside: our label, or, where that equals the
+    published one, the second most likely label of the name model.
     """
 
     landmark_id: str
@@ -40,28 +37,28 @@ class Case:
 
     @property
     def stratum(self) -> str:
-        """Is our label the same, and how sure are we of it?
+        """Whether our label is the same, and how sure we are of it.
 
-        >>> Case("1", "Abbey", "church", "monastery", "0.7000", "monastery").stratum
+        >>> SampledLandmark("1", "Abbey", "church", "monastery", "0.7000", "monastery").stratum
         'name differs, 0.5 to 0.9'
         """
-        how = "agrees" if self.ours == self.published else "differs"
+        relation = "agrees" if self.ours == self.published else "differs"
         if not self.score:
-            return f"Wikidata {how}"
+            return f"Wikidata {relation}"
         if float(self.score) >= 0.9:
-            return f"name {how}, from 0.9"
-        if how == "agrees":
+            return f"name {relation}, from 0.9"
+        if relation == "agrees":
             return "name agrees, below 0.9"
         return "name differs, 0.5 to 0.9" if float(self.score) >= 0.5 else "name differs, below 0.5"
 
 
 @dataclass(frozen=True)
-class Judged(Case):
-    """A reviewed case.
+class ReviewedLandmark(SampledLandmark):
+    """A sampled landmark with its review.
 
-    blind: the verdict that was given without knowing which label is published, nor whether ours is the same; verdict:
-    the one after a second look at every case in which the published label did not win. right: the label that is right
-    where neither of the two is, if there is one.
+    blind: the judgement made without knowing which label is published, nor whether ours is the same; verdict: the
+    judgement after a second look, which every landmark had whose published label did not win. right: the correct label
+    where neither is, if there is one.
     """
 
     blind: str
@@ -71,75 +68,87 @@ class Judged(Case):
     decided_by: str
 
     @property
-    def order(self) -> tuple[str, int]:
-        """How the rows of a file are sorted."""
+    def sort_key(self) -> tuple[str, int]:
+        """The order of rows in a file."""
         return self.stratum, int(self.landmark_id)
 
 
-COLUMNS = ["stratum", *(field.name for field in fields(Judged))]
+COLUMNS = ["stratum", *(field.name for field in fields(ReviewedLandmark))]
 
 
-def read_review(path: Path, labels: Collection[str]) -> list[Judged]:
-    """The reviewed rows of a CSV with COLUMNS; labels: those there are, without white space around them.
+def read_review(path: Path, labels: Collection[str]) -> list[ReviewedLandmark]:
+    """Read a review: a CSV with COLUMNS.
 
-    Raises HgldError for a malformed file, and lists the rows that are not sound (file:line).
+    labels: the known labels, without surrounding white space.
+
+    Raises HgldError for a malformed file, and for invalid rows (each with file:line).
     """
-    table, lines = read_numbered(path, COLUMNS)
+    table, lines = read_csv_with_lines(path, COLUMNS)
     check_unique(path, "landmark_id", table["landmark_id"], lines)
-    bad = [f"{path}:{line}: landmark_id '{key}' is no number"
-           for key, line in zip(table["landmark_id"], lines, strict=True) if not key.isdecimal()]  # fmt: skip
-    rows = [Judged(*map(str, values)) for values in table[COLUMNS[1:]].itertuples(index=False, name=None)]
+    problems = [
+        f"{path}:{line}: landmark_id '{key}' is not a number"
+        for key, line in zip(table["landmark_id"], lines, strict=True)
+        if not key.isdecimal()
+    ]
+    rows = [
+        ReviewedLandmark(*map(str, values))
+        for values in table[COLUMNS[1:]].itertuples(index=False, name=None)
+    ]
     for row, stratum, line in zip(rows, table["stratum"], lines, strict=True):
-        bad += [f"{path}:{line}: {what}" for what in _faults(row, str(stratum), set(labels))]
-    if not bad and rows != sorted(rows, key=lambda row: row.order):
-        bad.append(f"{path}: the rows are not sorted by stratum and landmark_id")
-    if bad:
-        more = [f"... and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
-        raise HgldError(f"{len(bad)} fault(s); correct the rows:\n" + "\n".join([*bad[:_SHOWN], *more]))
+        problems += [f"{path}:{line}: {text}" for text in _row_problems(row, str(stratum), set(labels))]
+    if not problems and rows != sorted(rows, key=lambda row: row.sort_key):
+        problems.append(f"{path}: the rows are not sorted by stratum and landmark_id")
+    if problems:
+        raise HgldError(f"{len(problems)} problem(s); correct the rows:\n{shortened(problems)}")
     return rows
 
 
-def _faults(row: Judged, stratum: str, labels: set[str]) -> Iterator[str]:
-    if row.score and not _is_share(row.score):
-        yield f"score '{row.score}' is no number from 0 to 1"
+def _row_problems(row: ReviewedLandmark, stratum: str, labels: set[str]) -> Iterator[str]:
+    if row.score and not _in_unit_interval(row.score):
+        yield f"score '{row.score}' is not a number from 0 to 1"
     elif stratum != row.stratum:
-        yield f"stratum '{stratum}'; its labels and score say '{row.stratum}'"
+        yield f"stratum '{stratum}', but its labels and score give '{row.stratum}'"
     for name in ("published", "ours", "beside"):
         if (label := getattr(row, name)) not in labels:
-            yield f"{name} '{label}' is none of the labels"
+            yield f"{name} '{label}' is not a known label"
     for name in ("blind", "verdict"):
-        if (verdict := getattr(row, name)) not in VERDICTS:
-            yield f"{name} '{verdict}'; expected one of {', '.join(VERDICTS)}"
+        if (judgement := getattr(row, name)) not in JUDGEMENTS:
+            yield f"{name} '{judgement}'; expected one of {', '.join(JUDGEMENTS)}"
     if row.blind == "theirs" != row.verdict:
-        yield f"verdict '{row.verdict}' after 'theirs'; where the published label won there is no second look"
+        yield f"verdict '{row.verdict}' after blind 'theirs'; there is no second look where the published label won"
     if row.ours == row.published and "ours" in (row.blind, row.verdict):
         yield "verdict 'ours' where both have the same label; expected 'theirs' or 'neither'"
     if row.right and (row.verdict != "neither" or row.right not in labels - {row.published, row.ours}):
         yield f"right '{row.right}'; expected a third label, and the verdict 'neither'"
     if not row.reason.strip() or not row.decided_by.strip():
-        yield "a reason and decided_by are needed"
+        yield "reason or decided_by is empty"
 
 
-def _is_share(text: str) -> bool:
+def _in_unit_interval(text: str) -> bool:
     try:
         return 0 <= float(text) <= 1
     except ValueError:
         return False
 
 
-def share(
-    rows: Iterable[Judged], verdicts: Collection[str], sizes: Mapping[str, int], unknown: str = "left out"
+def verdict_fraction(
+    rows: Iterable[ReviewedLandmark],
+    verdicts: Collection[str],
+    sizes: Mapping[str, int],
+    unknown: Literal["left out", "hit", "miss"] = "left out",
 ) -> Estimate:
-    """The share of landmarks whose verdict is one of `verdicts`, in the strata that `rows` are from.
+    """The estimated fraction of landmarks whose verdict is one of `verdicts`, over the strata that occur in `rows`.
 
-    sizes: how many landmarks each stratum has. unknown: what becomes of rows without a verdict: "left out" (as if
-    they were like the others of their stratum), or counted as "hit" or "miss".
+    sizes: stratum → its number of landmarks. unknown: how rows with the verdict "unknown" count; "left out" treats
+    them like the other rows of their stratum.
     """
-    counted = Counter((row.stratum, row.verdict) for row in rows)
-    found = {}
-    for name in sorted({stratum for stratum, _ in counted}):
-        open_rows = counted[name, "unknown"]
-        judged = sum(counted[name, one] for one in VERDICTS) - (open_rows if unknown == "left out" else 0)
-        hits = sum(counted[name, one] for one in verdicts) + (open_rows if unknown == "hit" else 0)
-        found[name] = Stratum(sizes[name], judged, hits)
-    return estimate(found)
+    counts = Counter((row.stratum, row.verdict) for row in rows)
+    strata = {}
+    for name in sorted({stratum for stratum, _ in counts}):
+        undecided = counts[name, "unknown"]
+        judged = sum(counts[name, verdict] for verdict in JUDGEMENTS) - (
+            undecided if unknown == "left out" else 0
+        )
+        hits = sum(counts[name, verdict] for verdict in verdicts) + (undecided if unknown == "hit" else 0)
+        strata[name] = Stratum(sizes[name], judged, hits)
+    return estimate_fraction(strata)

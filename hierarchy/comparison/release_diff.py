@@ -1,7 +1,7 @@
-"""What has changed between two releases: landmarks that came and went, and labels that moved.
+"""What changed between two releases: landmarks added and removed, and labels that changed.
 
-A landmark is named by its split and its id: the ids of train and index name different things. White space around a
-label does not count.
+A landmark is identified by its split and its id, as the ids of train and index are different spaces. White space
+around a label is ignored.
 """
 
 import json
@@ -9,9 +9,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hgld.foundation.errors import HgldError
-from hgld.foundation.tables import check_unique, read_numbered, read_parquet
+from hgld.foundation.tables import check_unique, read_csv_with_lines, read_parquet
+from hgld.foundation.text_table import TextTable
+from hgld.hierarchy.comparison.confusion import EMPTY
 from hgld.hierarchy.taxonomy.commons_category import normalise
 
 SPLITS = ("train", "index")
@@ -28,9 +31,16 @@ KINDS = {
 _COLUMNS = ["landmark_id", "category", "supercategory", "hierarchical_label", "natural_or_human_made"]
 
 
+class LandmarkKey(NamedTuple):
+    """The identity of a landmark."""
+
+    split: str
+    landmark_id: str
+
+
 @dataclass(frozen=True)
-class Label:
-    """What a release says of a landmark; "" is none. source: who decided, where the release tells."""
+class LandmarkLabel:
+    """The label of a landmark in a release, "" for none; source: who decided it, where the release has sources."""
 
     category: str
     supercategory: str
@@ -39,16 +49,16 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Edition:
-    """A release: what it calls itself, and its labels by (split, landmark id)."""
+class ReleaseLabels:
+    """The title of a release, and its labels."""
 
     name: str
-    labels: Mapping[tuple[str, str], Label]
+    labels: Mapping[LandmarkKey, LandmarkLabel]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One landmark that the two releases do not say the same of; `kind` is one of KINDS."""
+    """A landmark that differs between the releases; `kind` is a key of KINDS."""
 
     split: str
     landmark_id: str
@@ -61,10 +71,25 @@ class Change:
     old_source: str
     new_source: str
 
+    def __str__(self) -> str:
+        """One line.
+
+        >>> print(Change("train", "7", "Hoover Dam", "moved", "lake", "dam", "", "", "clip", "review"))
+        moved          train 7: lake (clip) → dam (review)  Hoover Dam
+        """
+        old, new = self.old_label or EMPTY, self.new_label or EMPTY
+        if self.kind == "supercategory":
+            old += f", {self.old_supercategory or '(no supercategory)'}"
+            new += f", {self.new_supercategory or '(no supercategory)'}"
+        old += f" ({self.old_source})" if self.old_source else ""
+        new += f" ({self.new_source})" if self.new_source else ""
+        text = {"added": new, "removed": old}.get(self.kind, f"{old} → {new}")
+        return f"{self.kind:<15}{self.split} {self.landmark_id}: {text}  {self.category}"
+
 
 @dataclass(frozen=True)
-class LabelDrift:
-    """How many landmarks have a label before and after; of them, how many it won and lost."""
+class LabelChange:
+    """How many landmarks have a label in each release, and how many it won and lost."""
 
     label: str
     old: int
@@ -75,7 +100,7 @@ class LabelDrift:
 
 @dataclass(frozen=True)
 class Move:
-    """From one label to another, and how many landmarks; "" is none."""
+    """How many landmarks changed from one label to another; "" is none."""
 
     old: str
     new: str
@@ -83,7 +108,7 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Drift:
+class ReleaseDiff:
     """The difference of two releases; see the module."""
 
     old: str
@@ -94,7 +119,7 @@ class Drift:
     new_labelled: int
     unchanged: int
     kinds: Mapping[str, int]
-    labels: tuple[LabelDrift, ...]
+    labels: tuple[LabelChange, ...]
     moves: tuple[Move, ...]
     changes: tuple[Change, ...]
 
@@ -102,113 +127,135 @@ class Drift:
         """Plain values for JSON."""
         return asdict(self)
 
-    def text(self, listed: int = 20) -> str:
-        """Tables for the terminal, and the first `listed` changes."""
-        return "\n".join(_lines(self, listed))
+    def text(self, limit: int = 20) -> str:
+        """Tables for the terminal, with the first `limit` moves and changes."""
+        changes = [str(change) for change in self.changes[:limit]]
+        if len(self.changes) > limit:
+            changes.append(f"... and {len(self.changes) - limit} more; --out FOLDER lists all")
+        tables = [self.label_table(changed_only=True), self.move_table(limit)]
+        sections = [_summary(self), *(str(table) for table in tables if table.rows), "\n".join(changes)]
+        return "\n\n".join(section for section in sections if section)
+
+    def label_table(self, *, changed_only: bool = False) -> TextTable:
+        """All labels, or those that a landmark won or lost."""
+        rows = [
+            (row.label, row.old, row.new, f"{row.new - row.old:+}", row.won, row.lost)
+            for row in self.labels
+            if row.won or row.lost or not changed_only
+        ]
+        return TextTable(("label", "old", "new", "change", "won", "lost"), rows, ["label"])
+
+    def move_table(self, limit: int) -> TextTable:
+        """The `limit` most frequent moves."""
+        rows = [(move.old or EMPTY, move.new or EMPTY, move.count) for move in self.moves[:limit]]
+        return TextTable(("from", "to", "landmarks"), rows, ["from", "to"])
 
 
-def read_edition(folder: Path) -> Edition:
-    """A release folder: `train_label_to_hierarchical.csv`, `index_label_to_hierarchical.csv`, or both.
+def read_release_labels(folder: Path) -> ReleaseLabels:
+    """Read a release folder: `train_label_to_hierarchical.csv`, `index_label_to_hierarchical.csv`, or both.
 
-    Its `labels.parquet` and `metadata.json`, where they lie there, tell the sources and its name.
+    The sources come from its `labels.parquet`, its title from `metadata.json`; both files are optional.
 
-    Raises HgldError for a folder without any of these tables, a malformed one, and a landmark that is twice in one.
+    Raises HgldError for a folder without any of the CSV files, a malformed one, and a duplicate landmark in one.
     """
     folder = Path(folder)
-    found: dict[tuple[str, str], Label] = {}
     paths = {split: folder / f"{split}_label_to_hierarchical.csv" for split in SPLITS}
     if not any(path.is_file() for path in paths.values()):
         names = " or ".join(path.name for path in paths.values())
         raise HgldError(f"{folder}: no release; expected {names} in it")
+    labels: dict[LandmarkKey, LandmarkLabel] = {}
     sources = _sources(folder / "labels.parquet")
     for split, path in paths.items():
         if path.is_file():
-            table, lines = read_numbered(path, _COLUMNS, extra=True)
+            table, lines = read_csv_with_lines(path, _COLUMNS, extra=True)
             check_unique(path, "landmark_id", table["landmark_id"], lines)
             for row in table[_COLUMNS].itertuples(index=False, name=None):
                 landmark, category, supercategory, label, _ = map(str, row)
                 source = sources.get(normalise(category), "") if sources else ""
-                found[split, landmark] = Label(category, supercategory.strip(), label.strip(), source)
-    return Edition(_title(folder), found)
+                labels[LandmarkKey(split, landmark)] = LandmarkLabel(
+                    category, supercategory.strip(), label.strip(), source
+                )
+    return ReleaseLabels(_title(folder), labels)
 
 
-def drift(old: Edition, new: Edition) -> Drift:
+def diff_releases(old: ReleaseLabels, new: ReleaseLabels) -> ReleaseDiff:
     """What changed from `old` to `new`; independent of the order of their rows.
 
     Raises HgldError when they have no landmark in common.
     """
-    common = old.labels.keys() & new.labels.keys()
-    if not common:
+    if not old.labels.keys() & new.labels.keys():
         raise HgldError(
             f"{old.name} and {new.name} have no landmark in common: are they releases of one dataset?"
         )
-    changes = [
-        change
-        for key in sorted(old.labels.keys() | new.labels.keys(), key=_order)
-        if (change := _change(key, old.labels.get(key), new.labels.get(key)))
-    ]
-    changes.sort(key=lambda one: list(KINDS).index(one.kind))
+    keys = sorted(old.labels.keys() | new.labels.keys(), key=_order)
+    changes = [change for key in keys if (change := _change(key, old.labels.get(key), new.labels.get(key)))]
+    changes.sort(key=lambda change: list(KINDS).index(change.kind))
     kinds = Counter(change.kind for change in changes)
-    before, after = _counted(old), _counted(new)
-    return Drift(
+    old_counts, new_counts = _label_counts(old), _label_counts(new)
+    return ReleaseDiff(
         old=old.name,
         new=new.name,
         old_landmarks=len(old.labels),
         new_landmarks=len(new.labels),
-        old_labelled=before.total(),
-        new_labelled=after.total(),
-        unchanged=len(old.labels.keys() | new.labels.keys()) - len(changes),
+        old_labelled=old_counts.total(),
+        new_labelled=new_counts.total(),
+        unchanged=len(keys) - len(changes),
         kinds={kind: kinds[kind] for kind in KINDS},
-        labels=_labels(changes, before, after),
+        labels=_label_changes(changes, old_counts, new_counts),
         moves=_moves(changes),
         changes=tuple(changes),
     )
 
 
-def _change(key: tuple[str, str], old: Label | None, new: Label | None) -> Change | None:
-    was, now = old or Label("", "", ""), new or Label("", "", "")
+def _change(key: LandmarkKey, old: LandmarkLabel | None, new: LandmarkLabel | None) -> Change | None:
+    before, after = old or LandmarkLabel("", "", ""), new or LandmarkLabel("", "", "")
     if old is None or new is None:
         kind = "added" if old is None else "removed"
-    elif was.hierarchical_label != now.hierarchical_label:
-        kind = (
-            "labelled" if not was.hierarchical_label else "emptied" if not now.hierarchical_label else "moved"
-        )
-    elif was.supercategory != now.supercategory:
+    elif before.hierarchical_label != after.hierarchical_label:
+        kind = "moved"
+        if not before.hierarchical_label or not after.hierarchical_label:
+            kind = "emptied" if before.hierarchical_label else "labelled"
+    elif before.supercategory != after.supercategory:
         kind = "supercategory"
-    elif was.source and now.source and was.source != now.source:
+    elif before.source and after.source and before.source != after.source:
         kind = "source"
     else:
         return None
-    return Change(*key, now.category or was.category, kind, was.hierarchical_label, now.hierarchical_label,
-                  was.supercategory, now.supercategory, was.source, now.source)  # fmt: skip
+    return Change(
+        *key, after.category or before.category, kind, before.hierarchical_label, after.hierarchical_label,
+        before.supercategory, after.supercategory, before.source, after.source,
+    )  # fmt: skip
 
 
-def _order(key: tuple[str, str]) -> tuple[int, int, str]:
+def _order(key: LandmarkKey) -> tuple[int, int, str]:
     """Train before index, and 9 before 10."""
-    return SPLITS.index(key[0]), len(key[1]), key[1]
+    return SPLITS.index(key.split), len(key.landmark_id), key.landmark_id
 
 
-def _counted(edition: Edition) -> Counter[str]:
-    return Counter(label.hierarchical_label for label in edition.labels.values() if label.hierarchical_label)
+def _label_counts(release: ReleaseLabels) -> Counter[str]:
+    return Counter(label.hierarchical_label for label in release.labels.values() if label.hierarchical_label)
 
 
-def _labels(changes: list[Change], before: Counter[str], after: Counter[str]) -> tuple[LabelDrift, ...]:
-    """Every label of the two, the most moved first."""
-    differ = [change for change in changes if change.old_label != change.new_label]
-    won, lost = Counter(c.new_label for c in differ), Counter(c.old_label for c in differ)
-    rows = [LabelDrift(name, before[name], after[name], won[name], lost[name]) for name in {*before, *after}]
+def _label_changes(changes: list[Change], old: Counter[str], new: Counter[str]) -> tuple[LabelChange, ...]:
+    """Every label of the two releases, those with most changes first."""
+    differing = [change for change in changes if change.old_label != change.new_label]
+    won, lost = Counter(c.new_label for c in differing), Counter(c.old_label for c in differing)
+    rows = [LabelChange(name, old[name], new[name], won[name], lost[name]) for name in {*old, *new}]
     return tuple(sorted(rows, key=lambda row: (-(row.won + row.lost), -row.new, row.label)))
 
 
 def _moves(changes: list[Change]) -> tuple[Move, ...]:
-    pairs = Counter((c.old_label, c.new_label) for c in changes if c.kind in ("moved", "labelled", "emptied"))
-    return tuple(
-        Move(*pair, number) for pair, number in sorted(pairs.items(), key=lambda one: (-one[1], one[0]))
+    counts = Counter(
+        (change.old_label, change.new_label)
+        for change in changes
+        if change.kind in ("moved", "labelled", "emptied")
     )
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(Move(old, new, count) for (old, new), count in ordered)
 
 
 def _sources(path: Path) -> dict[str, str]:
-    """Category → who decided, where the release has its table of categories."""
+    """Category → who decided its label; empty where the release has no such table."""
     if not path.is_file():
         return {}
     table = read_parquet(path, ["category", "source"])
@@ -216,7 +263,7 @@ def _sources(path: Path) -> dict[str, str]:
 
 
 def _title(folder: Path) -> str:
-    """The release's own name and version, and where it lies."""
+    """Name and version of the release with its folder; only the folder when it has no valid metadata.json."""
     try:
         content = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -226,52 +273,12 @@ def _title(folder: Path) -> str:
     return f"{content['name']} {content.get('version', '')}".strip() + f" ({folder})"
 
 
-def _lines(result: Drift, listed: int) -> list[str]:
-    lines = [
-        f"old                   {result.old}: {_size(result.old_labelled, result.old_landmarks)}",
-        f"new                   {result.new}: {_size(result.new_labelled, result.new_landmarks)}",
-        f"unchanged             {result.unchanged} landmarks",
-        *(f"{kind:<22}{result.kinds[kind]} {text}" for kind, text in KINDS.items()),
-    ]
-    touched = [row for row in result.labels if row.won or row.lost]
-    if touched:
-        lines += ["", f"{'label':<26}{'old':>8}{'new':>8}{'change':>8}{'won':>8}{'lost':>8}"]
-        lines += [
-            f"{row.label:<26}{row.old:>8}{row.new:>8}{row.new - row.old:>+8}{row.won:>8}{row.lost:>8}"
-            for row in touched
+def _summary(diff: ReleaseDiff) -> str:
+    return "\n".join(
+        [
+            f"old                   {diff.old}: {diff.old_labelled} of {diff.old_landmarks} landmarks labelled",
+            f"new                   {diff.new}: {diff.new_labelled} of {diff.new_landmarks} landmarks labelled",
+            f"unchanged             {diff.unchanged} landmarks",
+            *(f"{kind:<22}{diff.kinds[kind]} {text}" for kind, text in KINDS.items()),
         ]
-    if result.moves:
-        lines += ["", f"{'from':<26}{'to':<26}{'count':>8}"]
-        lines += [f"{shown(one.old):<26}{shown(one.new):<26}{one.count:>8}" for one in result.moves[:listed]]
-    if result.changes:
-        lines += ["", *(described(one) for one in result.changes[:listed])]
-    if len(result.changes) > listed:
-        lines += [f"... and {len(result.changes) - listed} more; --out FOLDER lists them all"]
-    return lines
-
-
-def described(change: Change) -> str:
-    """One change as a line.
-
-    >>> described(Change("train", "7", "Hoover Dam", "moved", "lake", "dam", "", "", "clip", "review"))
-    'moved          train 7: lake (clip) → dam (review)  Hoover Dam'
-    """
-    old, new = shown(change.old_label), shown(change.new_label)
-    if change.kind == "supercategory":
-        old, new = (
-            f"{label}, {name or '(no supercategory)'}"
-            for label, name in ((old, change.old_supercategory), (new, change.new_supercategory))
-        )
-    who = [f"{label} ({source})" if source else label
-           for label, source in ((old, change.old_source), (new, change.new_source))]  # fmt: skip
-    said = {"added": who[1], "removed": who[0]}.get(change.kind, " → ".join(who))
-    return f"{change.kind:<15}{change.split} {change.landmark_id}: {said}  {change.category}"
-
-
-def shown(label: str) -> str:
-    """A label as people read it, an empty one too."""
-    return label or "(no label)"
-
-
-def _size(labelled: int, landmarks: int) -> str:
-    return f"{labelled} of {landmarks} landmarks labelled"
+    )

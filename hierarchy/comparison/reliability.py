@@ -1,133 +1,136 @@
-"""How far a score can be trusted: calibration, and the precision that is bought by answering less often.
+"""How far a score can be trusted: its calibration, and the precision of the labels at or above a threshold.
 
-Scores are compared as they are written: equal scores stand or fall together, so the order of the rows plays no role.
+Labels with equal scores are never separated, so that results do not depend on the order of the rows.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hgld.hierarchy.comparison.proportions import Share, figure, wilson
+from hgld.foundation.text_table import TextTable
+from hgld.hierarchy.comparison.proportions import Proportion, decimal, wilson
 
 BINS = 10
 
-# A curve is thinned to a point a percent of coverage, and shown in the terminal every ten.
-_STEPS = 100
-_SHOWN = 10
+# The curve has at most one point per percent of coverage; the terminal shows one per ten percent.
+_CURVE_STEPS = 100
+_TABLE_STEPS = 10
 
 
 @dataclass(frozen=True)
-class Bin:
-    """The answers whose score lies in [low, high) (the last bin holds 1 too), and how many of them are right."""
+class ReliabilityBin:
+    """The labels with a score in [low, high) (the last bin includes 1), and how many of them are right."""
 
     low: float
     high: float
     mean_score: float
-    right: Share
+    right: Proportion
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """The reliability table (empty bins left out) and the expected calibration error over `scored` answers."""
+    """The expected calibration error (ECE) of `scored` labels, and its non-empty bins."""
 
     scored: int
     ece: float
     mean_score: float
-    right: Share
-    bins: tuple[Bin, ...]
+    right: Proportion
+    bins: tuple[ReliabilityBin, ...]
+
+    def summary(self) -> str:
+        """The error as a line for the terminal."""
+        return (
+            f"calibration error     {self.ece:.3f} (ECE, {BINS} bins, {self.scored} labels; mean score "
+            f"{self.mean_score:.3f}, fraction right {self.right.fraction:.3f})"
+        )
+
+    def table(self) -> TextTable:
+        """The bins."""
+        rows = [
+            (
+                f"{bin_.low:.1f} – {bin_.high:.1f}",
+                bin_.right.total,
+                decimal(bin_.mean_score),
+                *bin_.right.cells(),
+            )
+            for bin_ in self.bins
+        ]
+        return TextTable(
+            ("score", "labels", "mean score", "fraction right", "95 % interval"), rows, ["score"]
+        )
 
 
 @dataclass(frozen=True)
-class Point:
-    """What answering only at or above `threshold` comes to: the share answered, and the share of those right."""
+class CoveragePoint:
+    """The fraction of labels with a score of at least `threshold`, and how many of these are right."""
 
     threshold: float
     coverage: float
-    precision: Share
+    precision: Proportion
 
 
-def reliability(answers: Iterable[tuple[float, bool]]) -> Reliability | None:
-    """The calibration of (score, is it right), scores in [0, 1]; None when there is no answer or a score is no share.
+def reliability(labels: Iterable[tuple[float, bool]]) -> Reliability | None:
+    """The calibration of pairs (score in [0, 1], is the label right); None without labels or with other scores.
 
-    ECE = sum_b n_b / N |share right in b - mean score in b|, ten bins of equal width (Guo et al., ICML 2017).
+    ECE = sum_b n_b / N |fraction right in b - mean score in b| over BINS bins of equal width (Guo et al., ICML 2017).
 
     >>> reliability([(0.95, True), (0.85, False)]).ece
     0.45
     """
-    rows = list(answers)
-    if not rows or not all(0 <= score <= 1 for score, _ in rows):
+    scored = list(labels)
+    if not scored or not all(0 <= score <= 1 for score, _ in scored):
         return None
-    held: dict[int, list[tuple[float, bool]]] = {}
-    for score, right in rows:
-        held.setdefault(min(int(score * BINS), BINS - 1), []).append((score, right))
+    members: dict[int, list[tuple[float, bool]]] = {}
+    for score, right in scored:
+        members.setdefault(min(int(score * BINS), BINS - 1), []).append((score, right))
     bins = tuple(
-        Bin(place / BINS, (place + 1) / BINS, _mean(held[place]), _right(held[place]))
-        for place in sorted(held)
+        ReliabilityBin(n / BINS, (n + 1) / BINS, _mean_score(members[n]), _right(members[n]))
+        for n in sorted(members)
     )
-    gaps = math.fsum(one.right.total * abs(one.right.share - one.mean_score) for one in bins)
-    return Reliability(len(rows), gaps / len(rows), _mean(rows), _right(rows), bins)
+    gaps = math.fsum(bin_.right.total * abs(bin_.right.fraction - bin_.mean_score) for bin_ in bins)
+    return Reliability(len(scored), gaps / len(scored), _mean_score(scored), _right(scored), bins)
 
 
-def coverage_precision(answers: Iterable[tuple[float, bool]], total: int) -> tuple[Point, ...]:
-    """The curve from the surest answers to all of them: one point a score, thinned to one a percent of coverage.
+def coverage_precision(labels: Iterable[tuple[float, bool]], total: int) -> tuple[CoveragePoint, ...]:
+    """The precision-coverage curve from the highest threshold to the lowest, at most one point per percent.
 
-    answers: (score, is it right) of what was answered; total: how many questions there were, answered or not.
+    labels: (score, is the label right); total: the number of landmarks, labelled or not.
 
-    >>> [(p.coverage, p.precision.share) for p in coverage_precision([(0.9, True), (0.2, False)], 4)]
+    >>> [(p.coverage, p.precision.fraction) for p in coverage_precision([(0.9, True), (0.2, False)], 4)]
     [(0.25, 1.0), (0.5, 0.5)]
     """
     by_score: dict[float, list[bool]] = {}
-    for score, right in answers:
+    for score, right in labels:
         by_score.setdefault(score, []).append(right)
-    points: list[Point] = []
+    points: list[CoveragePoint] = []
     covered = hits = step = 0
     lowest = min(by_score, default=math.nan)
     for score in sorted(by_score, reverse=True):
         covered, hits = covered + len(by_score[score]), hits + sum(by_score[score])
-        if covered * _STEPS >= (step + 1) * total or score == lowest:
-            points.append(Point(score, covered / total, wilson(hits, covered)))
-            step = covered * _STEPS // total
+        if covered * _CURVE_STEPS >= (step + 1) * total or score == lowest:
+            points.append(CoveragePoint(score, covered / total, wilson(hits, covered)))
+            step = covered * _CURVE_STEPS // total
     return tuple(points)
 
 
-def at_coverage(curve: Sequence[Point], coverage: float) -> Point | None:
-    """The first point that answers at least so much; None when even answering all does not."""
+def at_coverage(curve: Sequence[CoveragePoint], coverage: float) -> CoveragePoint | None:
+    """The first point with at least this coverage; None when the whole curve is below it."""
     return next((point for point in curve if point.coverage >= coverage), None)
 
 
-def reliability_lines(found: Reliability) -> list[str]:
-    """The reliability table for the terminal."""
-    lines = [
-        f"calibration error     {found.ece:.3f} (ECE, {BINS} bins, {found.scored} answers; mean score "
-        f"{found.mean_score:.3f}, share right {found.right.share:.3f})",
-        "",
-        f"{'score':<12}{'answers':>9}{'mean score':>12}{'share right':>13}   95 % interval",
+def coverage_table(curve: Sequence[CoveragePoint]) -> TextTable:
+    """The curve at every tenth of coverage that it reaches, and its last point."""
+    steps = [at_coverage(curve, n / _TABLE_STEPS) for n in range(1, _TABLE_STEPS + 1)]
+    rows = [
+        (f"{point.coverage:.1%}", point.precision.total, *point.precision.cells(), f"{point.threshold:.4g}")
+        for point in dict.fromkeys([*(point for point in steps if point), curve[-1]])
     ]
-    for one in found.bins:
-        span = f"{one.low:.1f} – {one.high:.1f}"
-        interval = f"{one.right.low:.3f} – {one.right.high:.3f}"
-        lines.append(
-            f"{span:<12}{one.right.total:>9}{one.mean_score:>12.3f}{one.right.share:>13.3f}   {interval}"
-        )
-    return lines
+    return TextTable(("coverage", "labels", "precision", "95 % interval", "threshold"), rows)
 
 
-def coverage_lines(curve: Sequence[Point]) -> list[str]:
-    """The curve for the terminal, at every tenth of coverage that it reaches."""
-    lines = [f"{'coverage':<12}{'answers':>9}{'precision':>12}   {'95 % interval':<17}score at or above"]
-    shown = [at_coverage(curve, step / _SHOWN) for step in range(1, _SHOWN + 1)]
-    for point in dict.fromkeys([*(one for one in shown if one), curve[-1]]):
-        interval = f"{figure(point.precision.low)} – {figure(point.precision.high)}"
-        lines.append(
-            f"{point.coverage:<12.1%}{point.precision.total:>9}{figure(point.precision.share):>12}   {interval:<17}"
-            f"{point.threshold:.4g}"
-        )
-    return lines
+def _mean_score(labels: Sequence[tuple[float, bool]]) -> float:
+    return math.fsum(score for score, _ in labels) / len(labels)
 
 
-def _mean(rows: Sequence[tuple[float, bool]]) -> float:
-    return math.fsum(score for score, _ in rows) / len(rows)
-
-
-def _right(rows: Sequence[tuple[float, bool]]) -> Share:
-    return wilson(sum(right for _, right in rows), len(rows))
+def _right(labels: Sequence[tuple[float, bool]]) -> Proportion:
+    return wilson(sum(right for _, right in labels), len(labels))

@@ -1,7 +1,7 @@
-"""A random sample drawn stratum by stratum, and what its rows say of the whole population.
+"""Drawing a stratified random sample, and estimating a fraction of the population from it.
 
-A row's place in the draw is the hash of the seed and its id. Whoever has the population can draw the same rows again,
-in any order and with any library; and a row that moves to another stratum moves no other.
+The random number of a row is a hash of the seed and the row's id. The draw can therefore be repeated from the
+population alone, in any order and with any library, and a row that changes its stratum does not affect other rows.
 """
 
 import hashlib
@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from scipy.stats import beta
 
 from hgld.foundation.errors import HgldError
+from hgld.hierarchy.comparison.proportions import percent
 
 _TAIL = 0.025  # on each side of a 95 % interval
 
 
 @dataclass(frozen=True)
 class Stratum:
-    """Rows judged in a stratum of `size` rows, and how many of those are hits."""
+    """A stratum of `size` rows, of which `judged` were reviewed and `hits` counted."""
 
     size: int
     judged: int
@@ -27,29 +28,27 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A share of the population and its 95 % interval."""
+    """An estimated fraction of the population and its 95 % interval."""
 
-    share: float
+    fraction: float
     low: float
     high: float
 
-    @property
-    def text(self) -> str:
-        """In percent, as documents state it."""
-        return f"{self.share:.1%} (95 % interval {self.low:.1%} to {self.high:.1%})"
+    def __str__(self) -> str:
+        return percent(self.fraction, self.low, self.high)
 
 
-def place(seed: str, key: str) -> float:
-    """The random number in [0, 1) that belongs to a row for good."""
+def hash_uniform(seed: str, key: str) -> float:
+    """A pseudo-random number in [0, 1) from the SHA-256 of seed and key."""
     return int(hashlib.sha256(f"{seed}:{key}".encode()).hexdigest()[:12], 16) / 16**12
 
 
-def draw(strata: Mapping[str, str], sizes: Mapping[str, int], seed: str) -> list[str]:
-    """The keys drawn: of each stratum as many as `sizes` says, those of the lowest place.
+def draw_sample(strata: Mapping[str, str], sizes: Mapping[str, int], seed: str) -> list[str]:
+    """A simple random sample of `sizes[stratum]` keys from each stratum: those with the smallest `hash_uniform`.
 
-    strata: key → its stratum. Every sample of that size in a stratum is equally likely, over seeds.
+    strata: key → its stratum.
 
-    Raises HgldError when a stratum has fewer rows than are asked of it.
+    Raises HgldError when a stratum has too few rows.
     """
     members: dict[str, list[str]] = {name: [] for name in sizes}
     for key, name in strata.items():
@@ -58,46 +57,48 @@ def draw(strata: Mapping[str, str], sizes: Mapping[str, int], seed: str) -> list
     drawn = []
     for name, size in sizes.items():
         if len(members[name]) < size:
-            raise HgldError(f"stratum '{name}' has {len(members[name])} rows; {size} are to be drawn from it")
-        drawn += sorted(members[name], key=lambda key: (place(seed, key), key))[:size]
+            raise HgldError(f"stratum '{name}': {len(members[name])} rows, fewer than the {size} to draw")
+        drawn += sorted(members[name], key=lambda key: (hash_uniform(seed, key), key))[:size]
     return drawn
 
 
-def estimate(strata: Mapping[str, Stratum]) -> Estimate:
-    """The share of hits in the population: each stratum's share, weighted by its size (Horvitz and Thompson).
+def estimate_fraction(strata: Mapping[str, Stratum]) -> Estimate:
+    """The fraction of hits in the population: the mean over strata, weighted by size (Horvitz and Thompson 1952).
 
-    The interval joins the strata's exact intervals (Clopper and Pearson 1934): the distances from share to limit,
-    weighted by the stratum's size, add in squares (Zou and Donner 2008). So a stratum without a hit keeps its doubt,
-    which a bootstrap would call certain. The more of a stratum is judged, the less is left to doubt: its rows count as
-    judged * (size - 1) / (size - judged) of an endless one (Korn and Graubard 1998), and one judged whole is certain.
-    Where hits are rare Wilson's intervals begin too high: with them the test of how often the truth is held fails.
+    The interval combines the exact intervals of the strata (Clopper and Pearson 1934) by MOVER: the weighted distances
+    from estimate to limit add in quadrature (Zou and Donner 2008). A stratum without hits therefore keeps its
+    uncertainty, which a bootstrap would lose. The finite population is accounted for by the effective sample size
+    judged * (size - 1) / (size - judged) (Korn and Graubard 1998); a fully judged stratum has no uncertainty. Wilson's
+    intervals start too high where hits are rare: with them the coverage test fails.
 
-    >>> found = estimate({"a": Stratum(900, 100, 0), "b": Stratum(100, 50, 25)})
-    >>> f"{found.share:.3f} {found.low:.3f} {found.high:.3f}"
+    >>> result = estimate_fraction({"a": Stratum(900, 100, 0), "b": Stratum(100, 50, 25)})
+    >>> f"{result.fraction:.3f} {result.low:.3f} {result.high:.3f}"
     '0.050 0.040 0.081'
 
-    Raises HgldError for a stratum of which no row is judged.
+    Raises HgldError for a stratum without judged rows or with impossible counts.
     """
-    total = sum(one.size for one in strata.values())
-    share = below = above = 0.0
-    for name, one in strata.items():
-        if not 0 <= one.hits <= one.judged <= one.size or not one.judged:
+    total = sum(stratum.size for stratum in strata.values())
+    fraction = below = above = 0.0
+    for name, stratum in strata.items():
+        if not 0 <= stratum.hits <= stratum.judged <= stratum.size or not stratum.judged:
             raise HgldError(
-                f"stratum '{name}': {one.hits} hits in {one.judged} judged of {one.size}; judge a row at least"
+                f"stratum '{name}': {stratum.hits} hits in {stratum.judged} judged of {stratum.size} rows; "
+                "judge at least one row"
             )
-        weight, own = one.size / total, one.hits / one.judged
-        low, high = _interval(own, one)
-        share += weight * own
-        below += (weight * (own - low)) ** 2
-        above += (weight * (high - own)) ** 2
-    return Estimate(share, max(0.0, share - math.sqrt(below)), min(1.0, share + math.sqrt(above)))
+        weight, rate = stratum.size / total, stratum.hits / stratum.judged
+        low, high = _exact_interval(rate, stratum)
+        fraction += weight * rate
+        below += (weight * (rate - low)) ** 2
+        above += (weight * (high - rate)) ** 2
+    return Estimate(fraction, max(0.0, fraction - math.sqrt(below)), min(1.0, fraction + math.sqrt(above)))
 
 
-def _interval(share: float, one: Stratum) -> tuple[float, float]:
-    if one.judged == one.size:
-        return share, share
-    rows = one.judged * (one.size - 1) / (one.size - one.judged)
-    hits = share * rows
-    low = float(beta.ppf(_TAIL, hits, rows - hits + 1)) if one.hits else 0.0
-    high = float(beta.ppf(1 - _TAIL, hits + 1, rows - hits)) if one.hits < one.judged else 1.0
+def _exact_interval(rate: float, stratum: Stratum) -> tuple[float, float]:
+    """The Clopper-Pearson interval at the effective sample size."""
+    if stratum.judged == stratum.size:
+        return rate, rate
+    rows = stratum.judged * (stratum.size - 1) / (stratum.size - stratum.judged)
+    hits = rate * rows
+    low = float(beta.ppf(_TAIL, hits, rows - hits + 1)) if stratum.hits else 0.0
+    high = float(beta.ppf(1 - _TAIL, hits + 1, rows - hits)) if stratum.hits < stratum.judged else 1.0
     return low, high

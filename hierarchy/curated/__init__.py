@@ -1,4 +1,4 @@
-"""The CSV files, decided by people, from which labels follow; the code that reads them is elsewhere in hierarchy."""
+"""The hand-edited CSV files from which labels follow, without the code that reads them (taxonomy/, names/)."""
 
 from pathlib import Path
 

@@ -1,8 +1,7 @@
-"""Human verdicts: one row each, in `review/<annotator>.csv`, appended and never overwritten.
+"""Human verdicts: append-only CSV files, `review/<annotator>.csv`, one verdict per line.
 
-A file belongs to one annotator, one row is one line, and within a file the last row of a category counts: that is how
-a verdict is corrected. Git merges such files line by line. Annotators who disagree are a conflict, which is listed and
-not applied.
+A file has the verdicts of one annotator; the last row of a category counts, so a verdict is corrected by a new row.
+Git can merge such files line by line. Disagreement between annotators is a conflict, which is reported, not applied.
 """
 
 import csv
@@ -21,16 +20,17 @@ from typing import Any
 import pandas as pd
 
 from hgld.foundation.errors import HgldError, suggest
-from hgld.foundation.files import replacing
+from hgld.foundation.files import write_text
+from hgld.hierarchy.fusion.evidence_kinds import proposal_sources
 from hgld.hierarchy.taxonomy.commons_category import normalise
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one person decided about one category, and what the machine had suggested to them.
+    """The decision of one annotator about one category, and the suggestion that was displayed.
 
-    hierarchical_label: empty means "leave it empty"; suggested_score: a number in [0, 1] as text, or empty;
-    decided_on: YYYY-MM-DD.
+    hierarchical_label: empty means that the category gets no label; suggested_score: a number in [0, 1] as text, or
+    empty; decided_on: YYYY-MM-DD.
     """
 
     category: str
@@ -45,16 +45,15 @@ class Verdict:
 
 COLUMNS = [field.name for field in fields(Verdict)]
 
-# Where the verdicts of all profiles lie, below the root of the repository.
-VERDICTS = Path("review")
+# The folder of the verdicts of all profiles, in the root of the repository.
+REVIEW_FOLDER = Path("review")
 
 _HEADER = ",".join(COLUMNS) + "\n"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_SOURCES = ("wikidata", "class", "name", "clip", "")
 
 
-def file_of(folder: Path, annotator: str) -> Path:
-    """The file of one annotator. Raises HgldError for a name that is not made of a-z, 0-9 and inner hyphens."""
+def verdict_file(folder: Path, annotator: str) -> Path:
+    """The file of one annotator. Raises HgldError for a name that has more than a-z, 0-9 and inner hyphens."""
     if not _NAME.fullmatch(annotator):
         raise HgldError(
             f"annotator '{annotator}': use lower-case letters, digits and hyphens only, such as ana-lopez"
@@ -62,50 +61,47 @@ def file_of(folder: Path, annotator: str) -> Path:
     return Path(folder) / f"{annotator}.csv"
 
 
-def to_line(verdict: Verdict) -> str:
-    """A verdict as one line of CSV. Raises HgldError when a value holds a line break or another control character."""
+def _csv_line(verdict: Verdict) -> str:
+    """A verdict as one line of CSV. Raises HgldError when a value has a line break or another control character."""
     for name, value in zip(COLUMNS, astuple(verdict), strict=True):
-        if any(unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") for sign in value):
-            what = "a line break or another control character"
-            raise HgldError(f"verdict on {verdict.category!r}: {name} holds {what}: {value!r}")
+        if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value):
+            raise HgldError(
+                f"verdict on {verdict.category!r}: {name} has a line break or another control character: {value!r}; "
+                "remove it"
+            )
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(astuple(verdict))
     return text.getvalue()
 
 
 def append_verdict(folder: Path, verdict: Verdict) -> None:
-    """Add one row to the annotator's file; it is there whole, on disk, when this returns.
+    """Append one row to the annotator's file, durably and atomically.
 
-    Processes that write at once wait for each other: none loses a row. A killed one leaves the file as it was.
+    Concurrent writers wait for each other, so that no row is lost. A killed process leaves the file unchanged.
     """
-    path, line = file_of(folder, verdict.annotator), to_line(verdict)
+    path, line = verdict_file(folder, verdict.annotator), _csv_line(verdict)
     with _locked(folder):
-        text = _text(path) if path.is_file() else ""
+        text = _read_text(path) if path.is_file() else ""
         if text and not text.endswith("\n"):
             text += "\n"
-        _write(path, (text or _HEADER) + line)
+        write_text((text or _HEADER) + line, path)
 
 
 def remove_verdict(folder: Path, verdict: Verdict) -> bool:
-    """Take back the last row that equals `verdict`; False when there is none. Other rows stay as they are."""
-    path, line = file_of(folder, verdict.annotator), to_line(verdict)
+    """Remove the last row that equals `verdict`; False when there is none. Other rows are unchanged."""
+    path, line = verdict_file(folder, verdict.annotator), _csv_line(verdict)
     with _locked(folder):
-        lines = _text(path).splitlines(keepends=True) if path.is_file() else []
-        places = [place for place, one in enumerate(lines) if one == line]
-        if places:
-            del lines[places[-1]]
-            _write(path, "".join(lines))
-    return bool(places)
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8", newline="\n")
+        lines = _read_text(path).splitlines(keepends=True) if path.is_file() else []
+        matches = [index for index, other in enumerate(lines) if other == line]
+        if matches:
+            del lines[matches[-1]]
+            write_text("".join(lines), path)
+    return bool(matches)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """An exclusive lock on the folder itself: the files in it are replaced, so a lock on one of them would be lost."""
+    """An exclusive lock on the folder: its files are replaced when written, so a lock on a file would be lost."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
@@ -119,11 +115,11 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def load_verdicts(folder: Path, labels: Collection[str]) -> pd.DataFrame:
-    """All verdicts below `folder`, in the order of their files and lines (columns COLUMNS).
+    """All verdicts below `folder` (columns COLUMNS), in the order of files and lines.
 
-    labels: the hierarchical labels that exist.
+    labels: the known hierarchical labels.
 
-    Raises HgldError that lists every row that cannot be meant (file:line).
+    Raises HgldError that lists every invalid row (file:line).
     """
     rows, problems = read_verdicts(folder, labels)
     if problems:
@@ -134,12 +130,12 @@ def load_verdicts(folder: Path, labels: Collection[str]) -> pd.DataFrame:
 
 
 def read_verdicts(folder: Path, labels: Collection[str]) -> tuple[list[Verdict], list[str]]:
-    """The good rows below `folder`, and one message (file:line) for each bad one."""
+    """The valid verdicts below `folder`, and one message (file:line) per invalid row."""
     rows: list[Verdict] = []
     problems: list[str] = []
     for path in sorted(Path(folder).glob("*.csv")):
         try:
-            lines = _text(path).split("\n")
+            lines = _read_text(path).split("\n")
         except HgldError as error:
             problems.append(str(error))
             continue
@@ -156,19 +152,22 @@ def read_verdicts(folder: Path, labels: Collection[str]) -> tuple[list[Verdict],
     return rows, problems
 
 
-def _text(path: Path) -> str:
-    """The contents of a verdict file, without the mark that some editors put before UTF-8."""
+def _read_text(path: Path) -> str:
+    """The contents of a verdict file without a byte order mark."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise HgldError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
     except OSError as error:
-        raise HgldError(f"{path}: cannot be read as a file of verdicts: {error.strerror}") from None
+        raise HgldError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _parse(line: str, path: Path, labels: Collection[str]) -> tuple[Verdict | None, str]:
     if line.startswith(("<<<<<<<", "=======", ">>>>>>>", "|||||||")):
-        return None, "an unsettled git merge; keep the rows of both sides and delete the marker lines"
+        return (
+            None,
+            "an unresolved git merge conflict; keep the rows of both sides and delete the marker lines",
+        )
     try:
         values = next(csv.reader([line], strict=True))
     except csv.Error as error:
@@ -181,7 +180,7 @@ def _parse(line: str, path: Path, labels: Collection[str]) -> tuple[Verdict | No
 
 
 def _problem(verdict: Verdict, owner: str, labels: Collection[str]) -> str:
-    """Why a row cannot be meant, or nothing."""
+    """Why a verdict is invalid; empty for a valid one."""
     try:
         name = normalise(verdict.category)
     except HgldError as error:
@@ -195,11 +194,12 @@ def _problem(verdict: Verdict, owner: str, labels: Collection[str]) -> str:
         if label and label not in labels:
             return f"unknown {column} {label!r}{suggest(label, labels)}"
     if verdict.annotator != owner or not _NAME.fullmatch(owner):
-        return f"annotator {verdict.annotator!r} in the file of {owner!r}; a file holds the verdicts of one annotator"
+        return f"annotator {verdict.annotator!r} in the file of {owner!r}; each file has the verdicts of one annotator"
     if not _is_date(verdict.decided_on):
         return f"decided_on {verdict.decided_on!r} is not a date YYYY-MM-DD"
-    if verdict.suggested_by not in _SOURCES:
-        return f"unknown suggested_by {verdict.suggested_by!r}{suggest(verdict.suggested_by, _SOURCES)}"
+    sources = ["wikidata", *proposal_sources(), ""]
+    if verdict.suggested_by not in sources:
+        return f"unknown suggested_by {verdict.suggested_by!r}{suggest(verdict.suggested_by, sources)}"
     if verdict.suggested_score and not re.fullmatch(r"0(\.\d+)?|1(\.0+)?", verdict.suggested_score):
         return f"suggested_score {verdict.suggested_score!r} is not a number between 0 and 1"
     return ""
@@ -213,28 +213,28 @@ def _is_date(text: str) -> bool:
 
 
 def settled(verdicts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(accepted, conflicts): what the annotators agree on, one row a category; and what they do not, one row each.
+    """(accepted, conflicts): one row per category on which all annotators agree; and every row of the others.
 
-    Of one annotator the last row of a category counts. Where several agree, the row is that of the latest date and the
-    annotator column names all of them.
+    The last row of an annotator and category counts. Where several annotators agree, the row has the latest date, and
+    its annotator column names all of them.
     """
     last = verdicts.drop_duplicates(["annotator", "category"], keep="last")
     last = last.sort_values(["category", "decided_on", "annotator"], ignore_index=True)
     opinions = last.groupby("category", sort=True)["hierarchical_label"].transform("nunique")
     agreed = last[opinions == 1]
-    names = agreed.groupby("category", sort=True)["annotator"].agg(lambda who: ", ".join(sorted(who)))
+    names = agreed.groupby("category", sort=True)["annotator"].agg(lambda group: ", ".join(sorted(group)))
     accepted = agreed.drop_duplicates("category", keep="last").reset_index(drop=True)
     accepted["annotator"] = accepted["category"].map(names).astype("str")
     return accepted, last[opinions > 1].reset_index(drop=True)
 
 
-def stale(verdict: Mapping[Any, Any], label: str) -> bool:
-    """Whether the machine now suggests a label that the annotator of `verdict` did not have before them.
+def is_stale(verdict: Mapping[Any, Any], label: str) -> bool:
+    """Whether the current suggestion is a label that the annotator of `verdict` was not asked about.
 
-    label: what is suggested now, "" for nothing. Only a verdict that records a suggestion can be stale; one whose
-    label is what is suggested now is not, nor is one whose suggestion is gone or comes from another source.
+    label: the current suggestion, "" for none. A verdict is not stale when it records no suggestion, when its own
+    label is the current suggestion, or when there is none now; a new source of the same label does not matter.
 
-    >>> stale({"hierarchical_label": "church", "suggested_label": "church", "suggested_by": "clip"}, "lake")
+    >>> is_stale({"hierarchical_label": "church", "suggested_label": "church", "suggested_by": "clip"}, "lake")
     True
     """
     recorded = bool(verdict["suggested_by"])

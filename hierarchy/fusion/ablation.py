@@ -1,12 +1,13 @@
-"""How good each evidence is alone, and all together: accuracy and calibration where the label is known."""
+"""Ablation: accuracy and calibration of each kind of evidence alone, and fused, where the label is known."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from hgld.hierarchy.fusion.calibration import Floats, calibration_error, folds
-from hgld.hierarchy.fusion.pooling import calibrated, fit_one, fit_weights, fuse
+from hgld.hierarchy.fusion.calibration import Floats, adaptive_ece, folds
+from hgld.hierarchy.fusion.pooling import fit_recalibration, fit_weights, log_linear_pool, recalibrated
+from hgld.hierarchy.fusion.proposals import DECIMALS
 
 FUSED = "fused"
 
@@ -16,84 +17,85 @@ FOLDS = 5
 Truth = npt.NDArray[np.int64]
 
 
-def says(found: Floats) -> npt.NDArray[np.bool_]:
-    """Which rows say anything at all: those that are not uniform."""
-    return np.asarray(np.ptp(found, axis=1) > 1e-9)
+def informative(probabilities: Floats) -> npt.NDArray[np.bool_]:
+    """(C, L) → (C,): which rows carry information, i.e. are not uniform."""
+    return np.asarray(np.ptp(probabilities, axis=1) > 1e-9)
 
 
-def fuse_all(
+def cross_fit_fusion(
     evidence: Mapping[str, Floats], truth: Truth, names: list[str]
 ) -> tuple[dict[str, Floats], dict[str, dict[str, float]]]:
-    """Every evidence calibrated, and `fused`; and the weights, by which evidence speaks.
+    """Each kind of evidence calibrated, and `fused`, their log-linear pool; and the weights of the pool.
 
-    evidence: name → (C, L); truth (C,) the column of the right label, or -1 where it is not known; names (C,).
+    evidence: name → (C, L); truth (C,) the column of the right label, or -1 where it is unknown; names (C,).
 
-    What is fitted is fitted on the known rows, and apart for every set of evidence that speaks together: the weights
-    of a name and images are those that serve best where nothing else is heard. A known row is itself judged by what
-    was fitted without its fold, so that its probabilities are as good as those of an unknown row and no better.
+    Weights and calibration are fitted on the known rows, separately for every combination of informative evidence: the
+    weights of name and image are those that fit best where the class has no information. They are cross-fitted: a
+    known row gets the fit without its own fold, so that its probabilities are no better than those of an unknown row.
     """
     known = truth >= 0
-    fold = np.where(known, folds(names, FOLDS), -1)
-    heard = {name: says(found) for name, found in evidence.items()}
-    told = {name: np.array(found) for name, found in evidence.items()}
-    told[FUSED] = np.full_like(next(iter(evidence.values())), 1 / next(iter(evidence.values())).shape[1])
+    fold_of = np.where(known, folds(names, FOLDS), -1)  # -1: the fit on all known rows, for the unknown ones
+    has = {name: informative(probabilities) for name, probabilities in evidence.items()}
+    result = {name: np.array(probabilities) for name, probabilities in evidence.items()}
+    any_source = next(iter(evidence.values()))
+    result[FUSED] = np.full_like(any_source, 1 / any_source.shape[1])
     weights: dict[str, dict[str, float]] = {}
-    for one in (*range(FOLDS), -1):
-        rows, taught = fold == one, known & (fold != one)
+    for fold in (*range(FOLDS), -1):
+        rows, training = fold_of == fold, known & (fold_of != fold)
         single = {}
-        for name, found in evidence.items():
-            fit = fit_one(found[taught & heard[name]], truth[taught & heard[name]])
-            single[name] = calibrated(found, fit)
-            told[name][rows] = single[name][rows]
-        for group in _groups(heard):
-            own = rows & np.all([heard[name] == (name in group) for name in evidence], axis=0)
-            like = taught & np.all([heard[name] for name in group], axis=0)
-            weighed = fit_weights({name: single[name][like] for name in group}, truth[like])
-            pooled = fuse({name: single[name] for name in group}, weighed)
-            told[FUSED][own] = calibrated(pooled, fit_one(pooled[like], truth[like]))[own]
-            if one == -1:
-                weights["+".join(group)] = weighed
-    return told, weights
+        for name, probabilities in evidence.items():
+            fit_on = training & has[name]
+            single[name] = recalibrated(
+                probabilities, fit_recalibration(probabilities[fit_on], truth[fit_on])
+            )
+            result[name][rows] = single[name][rows]
+        for group in _combinations(has):
+            exactly = rows & np.all([has[name] == (name in group) for name in evidence], axis=0)
+            fit_on = training & np.all([has[name] for name in group], axis=0)
+            group_weights = fit_weights({name: single[name][fit_on] for name in group}, truth[fit_on])
+            pooled = log_linear_pool({name: single[name] for name in group}, group_weights)
+            calibration = fit_recalibration(pooled[fit_on], truth[fit_on])
+            result[FUSED][exactly] = recalibrated(pooled, calibration)[exactly]
+            if fold == -1:
+                weights["+".join(group)] = group_weights
+    return result, weights
 
 
-def _groups(heard: Mapping[str, npt.NDArray[np.bool_]]) -> list[tuple[str, ...]]:
-    """The sets of evidence that speak together for some row, without the empty one."""
-    names = sorted(heard)
-    patterns = np.unique(np.column_stack([heard[name] for name in names]), axis=0)
+def _combinations(has: Mapping[str, npt.NDArray[np.bool_]]) -> list[tuple[str, ...]]:
+    """The combinations of evidence that are informative together in some row, without the empty one."""
+    names = sorted(has)
+    patterns = np.unique(np.column_stack([has[name] for name in names]), axis=0)
     return [
-        tuple(name for name, there in zip(names, row, strict=True) if there) for row in patterns if row.any()
+        tuple(name for name, present in zip(names, pattern, strict=True) if present)
+        for pattern in patterns
+        if pattern.any()
     ]
 
 
-def table(told: Mapping[str, Floats], truth: Truth) -> dict[str, dict[str, float | None]]:
-    """For each evidence, over the known rows: how often it speaks, how often it is right, and its calibration error.
+def ablation_table(evidence: Mapping[str, Floats], truth: Truth) -> dict[str, dict[str, float | None]]:
+    """For each kind of evidence, over the known rows: coverage (`speaks`), accuracy, and adaptive ECE (`ece`).
 
-    To say nothing is to be wrong in `accuracy`; `accuracy_where_it_speaks` and `ece` leave such rows out.
+    Rows without information count as wrong in `accuracy`; `accuracy_where_it_speaks` and `ece` leave them out.
     """
     known = truth >= 0
-    return {name: _row(found[known], truth[known]) for name, found in told.items()}
+    return {name: _row(probabilities[known], truth[known]) for name, probabilities in evidence.items()}
 
 
-def _row(found: Floats, truth: Truth) -> dict[str, float | None]:
-    heard = says(found)
-    right = heard & (np.round(found, 4).argmax(axis=1) == truth)
+def _row(probabilities: Floats, truth: Truth) -> dict[str, float | None]:
+    has = informative(probabilities)
+    correct = has & (np.round(probabilities, DECIMALS).argmax(axis=1) == truth)
     return {
-        "speaks": _share(heard),
-        "accuracy": _share(right),
-        "accuracy_where_it_speaks": _share(right[heard]),
-        "ece": _number(calibration_error(found[heard].max(axis=1), right[heard])),
+        "speaks": _fraction(has),
+        "accuracy": _fraction(correct),
+        "accuracy_where_it_speaks": _fraction(correct[has]),
+        "ece": _json_number(adaptive_ece(probabilities[has].max(axis=1), correct[has])),
     }
 
 
-def _share(column: npt.NDArray[np.bool_]) -> float | None:
-    return _number(float(column.mean())) if len(column) else None
+def _fraction(flags: npt.NDArray[np.bool_]) -> float | None:
+    return _json_number(float(flags.mean())) if len(flags) else None
 
 
-def _number(value: float) -> float | None:
-    """Four decimals; None for NaN, which is no JSON."""
+def _json_number(value: float) -> float | None:
+    """Rounded to four decimals; None for NaN, which JSON lacks."""
     return None if np.isnan(value) else round(value, 4)
-
-
-def curve(counts: list[int], accuracy: Callable[[int], float]) -> dict[str, float | None]:
-    """A figure for each number of images a landmark."""
-    return {str(count): _number(accuracy(count)) for count in counts}

@@ -1,7 +1,7 @@
-"""Scores that mean what they say: of the landmarks that score 0.8, eight in ten have the label.
+"""Calibration: of the landmarks with score 0.8, eight in ten have the label.
 
-What turns scores into probabilities is fitted on landmarks that the model has not seen (held-out folds); how far that
-succeeded is the expected calibration error.
+Temperature and uniform smoothing turn scores into probabilities. Both are fitted on held-out folds; the expected
+calibration error measures the result.
 """
 
 import hashlib
@@ -11,16 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 Floats = npt.NDArray[np.float64]
 
 _TEMPERATURES = np.geomspace(0.02, 5.0, 60)
-_DOUBTS = np.linspace(0.0, 0.4, 21)
+_SMOOTHING = np.linspace(0.0, 0.4, 21)
 _BINS = 10
 
 
 def folds(names: Iterable[str], count: int) -> npt.NDArray[np.int64]:
-    """The fold of each name in [0, count): by its hash, so that it depends on no order and no other name."""
+    """The fold of each name in [0, count), from its hash: independent of the order and of the other names."""
     return np.array(
         [int(hashlib.sha256(name.encode()).hexdigest(), 16) % count for name in names], dtype=np.int64
     )
@@ -28,47 +29,47 @@ def folds(names: Iterable[str], count: int) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Calibration:
-    """From scores to probabilities: softmax of scores / temperature, then a share `doubt` given to all labels alike.
+    """Temperature scaling followed by uniform smoothing of weight `smoothing`.
 
-    Published labels err, and a name may mislead however clear it is; no temperature can say that, a floor can.
+    Published labels have errors, and a clear name may mislead: a temperature cannot express that, a floor can.
     """
 
     temperature: float = 1.0
-    doubt: float = 0.0
+    smoothing: float = 0.0
 
     def probabilities(self, scores: Floats) -> Floats:
-        """Scores (N, L) → (N, L) in [0, 1], rows sum to 1."""
-        logits = scores / self.temperature
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares = powers / powers.sum(axis=1, keepdims=True)
-        return np.asarray((1 - self.doubt) * shares + self.doubt / scores.shape[1], dtype=np.float64)
+        """Scores (N, L) → (N, L) in [0, 1], rows sum to 1: (1 - s) softmax(scores / T) + s / L."""
+        scaled = softmax(scores / self.temperature, axis=1)
+        return np.asarray((1 - self.smoothing) * scaled + self.smoothing / scores.shape[1], dtype=np.float64)
 
 
 def fit_calibration(scores: Floats, truth: npt.NDArray[np.int64]) -> Calibration:
-    """The calibration of least negative log-likelihood on held-out rows; the identity where there are none.
+    """The calibration with the least negative log-likelihood on a grid; the identity without rows.
 
-    scores (N, L), truth (N,) the column of the right label.
+    scores (N, L) held out, truth (N,) the column of the right label. Ties go to the first grid point.
     """
     rows = np.arange(len(scores))
     best = (math.inf, Calibration())
     for temperature in _TEMPERATURES if len(scores) else ():
-        told = Calibration(float(temperature)).probabilities(scores)[rows, truth]
-        for doubt in _DOUBTS:
-            mixed = (1 - doubt) * told + doubt / scores.shape[1]
-            loss = round(float(-np.log(np.maximum(mixed, 1e-12)).mean()), 9)
-            best = min(best, (loss, Calibration(float(temperature), float(doubt))), key=lambda one: one[0])
+        likelihood = Calibration(float(temperature)).probabilities(scores)[rows, truth]
+        for smoothing in _SMOOTHING:
+            smoothed = (1 - smoothing) * likelihood + smoothing / scores.shape[1]
+            loss = round(float(-np.log(np.maximum(smoothed, 1e-12)).mean()), 9)
+            if loss < best[0]:
+                best = (loss, Calibration(float(temperature), float(smoothing)))
     return best[1]
 
 
-def calibration_error(confidence: Floats, right: npt.NDArray[np.bool_]) -> float:
-    """Expected calibration error: the mean gap between confidence and accuracy over ten bins of equal count.
+def adaptive_ece(confidence: Floats, correct: npt.NDArray[np.bool_]) -> float:
+    """Adaptive expected calibration error: mean |accuracy - confidence| over ten bins of equal count.
 
-    confidence (N,) in [0, 1], right (N,) → [0, 1]; NaN for no rows. Guo et al. 2017, eq. 3, with equal-count bins.
+    confidence (N,) in [0, 1], correct (N,) → [0, 1]; NaN without rows. Guo et al., ICML 2017, eq. 3, with equal-count
+    bins (Nixon et al. 2019) instead of equal-width ones.
     """
     if not len(confidence):
         return float("nan")
     order = np.argsort(confidence, kind="stable")
-    parts = [part for part in np.array_split(order, _BINS) if len(part)]
+    bins = [rows for rows in np.array_split(order, _BINS) if len(rows)]
     return float(
-        sum(abs(confidence[part].mean() - right[part].mean()) * len(part) for part in parts) / len(order)
+        sum(abs(confidence[rows].mean() - correct[rows].mean()) * len(rows) for rows in bins) / len(order)
     )

@@ -1,10 +1,12 @@
-"""From the similarity of images and labels to one proposal per category: a label, a score, and a margin."""
+"""From probabilities per label to one proposal per category: a label, a score, and a margin."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import softmax
 
 from hgld.foundation.errors import HgldError
 
@@ -21,29 +23,39 @@ _CHUNK = 1 << 16
 Floats = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 
-def softmax(similarities: Floats, temperature: float) -> npt.NDArray[np.float64]:
-    """Probabilities of the labels for each image.
+class TopTwo(NamedTuple):
+    """The two best columns of each row: best and runner_up (N,); score and margin (N,) in [0, 1]."""
 
-    similarities (N, L) cosine in [-1, 1], temperature > 0 → (N, L) in [0, 1], rows sum to 1:
-    exp(s / T) / sum exp(s / T), as CLIP does (there 1 / T is the logit scale).
+    best: npt.NDArray[np.int64]
+    score: npt.NDArray[np.float64]
+    margin: npt.NDArray[np.float64]
+    runner_up: npt.NDArray[np.int64]
 
-    >>> softmax(np.array([[0.5, 0.5]]), 0.1).tolist()
-    [[0.5, 0.5]]
+
+def top_two(probabilities: Floats) -> TopTwo:
+    """The best column of each row, its score, its lead over the runner-up, and the runner-up.
+
+    probabilities (N, L), L ≥ 2, rounded to four decimals before they are ranked. Ties go to the first column.
+
+    >>> best, score, margin, runner_up = top_two(np.array([[0.2, 0.5, 0.3]]))
+    >>> best.item(), score.item(), margin.item(), runner_up.item()
+    (1, 0.5, 0.2, 2)
     """
-    logits = np.asarray(similarities, dtype=np.float64) / temperature
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float64)
+    rounded = np.round(np.asarray(probabilities, dtype=np.float64), DECIMALS)
+    order = np.argsort(-rounded, axis=1, kind="stable")[:, :2]
+    first, second = np.take_along_axis(rounded, order, axis=1).T
+    return TopTwo(order[:, 0], first, np.round(first - second, DECIMALS), order[:, 1])
 
 
 def label_vectors(prompts: Floats, labels: Sequence[str]) -> tuple[list[str], npt.NDArray[np.float64]]:
-    """One vector a label: the mean of its prompts' vectors, L2-normalised (CLIP's prompt ensemble).
+    """One vector per label: the L2-normalised mean of the vectors of its prompts (CLIP's prompt ensemble).
 
     prompts (P, D), labels (P,) the label of each prompt → sorted labels (L,) and their vectors (L, D).
     """
     names = sorted(set(labels))
-    places = np.searchsorted(names, list(labels))
+    columns = np.searchsorted(names, list(labels))
     sums = np.zeros((len(names), prompts.shape[1]))
-    np.add.at(sums, places, np.asarray(prompts, dtype=np.float64))
+    np.add.at(sums, columns, np.asarray(prompts, dtype=np.float64))
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     return names, np.divide(sums, lengths, out=sums, where=lengths > 0)
 
@@ -51,17 +63,18 @@ def label_vectors(prompts: Floats, labels: Sequence[str]) -> tuple[list[str], np
 def mean_probabilities(
     images: Floats, categories: Sequence[str], vectors: Floats, temperature: float
 ) -> tuple[list[str], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """The mean over a category's images of each image's probabilities.
+    """CLIP zero-shot: the mean over a category's images of softmax(cosine / temperature).
 
-    images (N, D) and vectors (L, D) L2-normalised, categories (N,) → sorted categories (C,), their probabilities
-    (C, L), and how many images each has (C,). `images` may be memory-mapped: it is read in pieces.
+    images (N, D) and vectors (L, D) L2-normalised, categories (N,), temperature > 0 (CLIP's logit scale is 1 / T) →
+    sorted categories (C,), their probabilities (C, L), and the number of images of each (C,). `images` may be
+    memory-mapped: it is read in chunks.
     """
-    names, places = np.unique(np.asarray(categories, dtype=object), return_inverse=True)
+    names, rows = np.unique(np.asarray(categories, dtype=object), return_inverse=True)
     sums = np.zeros((len(names), len(vectors)))
     for start in range(0, len(images), _CHUNK):
-        piece = np.asarray(images[start : start + _CHUNK], dtype=np.float64)
-        np.add.at(sums, places[start : start + _CHUNK], softmax(piece @ vectors.T, temperature))
-    counts = np.bincount(places, minlength=len(names)).astype(np.int64)
+        chunk = np.asarray(images[start : start + _CHUNK], dtype=np.float64)
+        np.add.at(sums, rows[start : start + _CHUNK], softmax(chunk @ vectors.T / temperature, axis=1))
+    counts = np.bincount(rows, minlength=len(names)).astype(np.int64)
     return [str(name) for name in names], sums / counts[:, None], counts
 
 
@@ -72,32 +85,28 @@ def propose(
     labels: Sequence[str],
     by: str,
 ) -> pd.DataFrame:
-    """One proposal a category (columns COLUMNS): its most probable label and how far ahead of the next it is.
+    """One proposal per category (columns COLUMNS, sorted): its most probable label and the lead over the runner-up.
 
-    probabilities (C, L) of the sorted `labels`; score = the highest one, margin = score - the second, both in [0, 1]
-    and rounded to four decimals. Equal scores go to the label that is first in the alphabet.
+    probabilities (C, L) of the sorted `labels`, so that ties go to the first label of the alphabet; counts (C,) images;
+    score and margin as in `top_two`.
 
-    by: what computed them, for the evidence column.
+    by: what computed the probabilities, for the evidence column.
 
     Raises HgldError when there are fewer than two labels: a margin needs a runner-up.
     """
     if len(labels) < 2:
         raise HgldError(f"zero-shot labelling needs at least two labels; found {list(labels)}")
-    rounded = np.round(np.asarray(probabilities, dtype=np.float64), DECIMALS).reshape(
-        len(categories), len(labels)
-    )
-    order = np.argsort(-rounded, axis=1, kind="stable")[:, :2]
-    best, second = np.take_along_axis(rounded, order, axis=1).T
+    top = top_two(np.asarray(probabilities, dtype=np.float64).reshape(len(categories), len(labels)))
     names = np.asarray(labels, dtype=object)
     frame = pd.DataFrame(
         {
             "category": list(categories),
-            "hierarchical_label": names[order[:, 0]],
-            "score": best,
-            "margin": np.round(best - second, DECIMALS),
-            "runner_up": names[order[:, 1]],
+            "hierarchical_label": names[top.best],
+            "score": top.score,
+            "margin": top.margin,
+            "runner_up": names[top.runner_up],
             "images": counts,
-            "evidence": [f"{by}: {_pictures(count)}" for count in counts],
+            "evidence": [f"{by}: {'1 image' if count == 1 else f'{count} images'}" for count in counts],
         },
         columns=COLUMNS,
     )
@@ -105,18 +114,14 @@ def propose(
     return frame.astype(text).sort_values("category", ignore_index=True)
 
 
-def outcome(proposals: pd.DataFrame, score: float, margin: float, review: float) -> "pd.Series[str]":
-    """How each proposal ends (one of OUTCOMES): above both thresholds accepted, else below `review` left empty."""
-    ends = pd.Series("review", index=proposals.index, dtype="str")
-    ends[proposals["score"] < review] = "empty"
-    ends[accepted(proposals, score, margin)] = "accepted"
-    return ends
-
-
-def _pictures(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"
-
-
 def accepted(proposals: pd.DataFrame, score: float, margin: float) -> "pd.Series[bool]":
-    """Which proposals are sure enough: at or above both thresholds."""
+    """Which proposals reach both thresholds."""
     return (proposals["score"] >= score) & (proposals["margin"] >= margin)
+
+
+def outcome(proposals: pd.DataFrame, score: float, margin: float, review: float) -> "pd.Series[str]":
+    """The outcome of each proposal (one of OUTCOMES): `accepted`, else `empty` below the score `review`."""
+    outcomes = pd.Series("review", index=proposals.index, dtype="str")
+    outcomes[proposals["score"] < review] = "empty"
+    outcomes[accepted(proposals, score, margin)] = "accepted"
+    return outcomes

@@ -1,8 +1,9 @@
-"""The one decision: from everything that is claimed about a category to the label it is released with.
+"""The release decision: from all claims about a category to the label it is released with.
 
-A claim is a row: who says it (one of TRUST), what, and on what grounds. All claims are kept beside the decision. The
-order of trust is a person's verdict, then Wikidata, then a sure proposal, then nothing. A category has one proposal;
-its source is the evidence that says most for it: the names of its classes, its own name, or CLIP on its images.
+A claim is a row: its source (see evidence_kinds), its label, and the evidence. All claims are released beside the
+decision. The order of trust is a reviewer's verdict, Wikidata, a proposal above the thresholds, no label. A category
+has one proposal; its source is the evidence that gives the label the highest probability: the names of its classes, its
+own name, or CLIP on its images.
 """
 
 from collections.abc import Mapping
@@ -10,10 +11,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from hgld.hierarchy.fusion.evidence_kinds import proposal_sources, trust_order
 from hgld.hierarchy.fusion.proposals import accepted
-
-PROPOSED = ("class", "name", "clip")
-TRUST = ("review", "wikidata", *PROPOSED)
 
 _TEXT = ("category", "source", "hierarchical_label", "supercategory", "qid", "method", "class", "path",
          "annotator", "decided_on", "note")  # fmt: skip
@@ -27,18 +26,18 @@ DECISIONS = ["category", "supercategory", "hierarchical_label", "natural_or_huma
 
 @dataclass(frozen=True)
 class Thresholds:
-    """A proposal counts when its score and its margin reach these; both in [0, 1]."""
+    """The least score and margin, both in [0, 1], at which a proposal becomes a label."""
 
     score: float
     margin: float
 
 
 def claims(labels: pd.DataFrame, proposals: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
-    """All evidence as rows, one per category and source (columns CLAIMS; absent numbers are NaN).
+    """All claims, one row per category and source (columns CLAIMS, sorted; missing numbers are NaN).
 
-    labels: `build/labels`, where a category that Wikidata leaves open has a note that says why; proposals:
-    `refine/proposals`; verdicts: the settled ones. Claims about categories that are not in `labels` are left out:
-    verdicts are shared by all profiles.
+    labels: `build/labels`, with the reason in the note where Wikidata gives no label; proposals: `refine/proposals`;
+    verdicts: those without a conflict. Verdicts are shared by all profiles, so claims about categories that are not in
+    `labels` are dropped.
     """
     rows = [
         _rows(labels, "wikidata"),
@@ -48,12 +47,12 @@ def claims(labels: pd.DataFrame, proposals: pd.DataFrame, verdicts: pd.DataFrame
     known = set(labels["category"])
     table = pd.concat(rows)
     table = table[table["category"].isin(known)]
-    rank = table["source"].map(TRUST.index)
+    rank = table["source"].map(trust_order().index)
     return table.assign(rank=rank).sort_values(["category", "rank"], ignore_index=True)[CLAIMS]
 
 
 def _rows(table: pd.DataFrame, source: str | None) -> pd.DataFrame:
-    """`table` in the columns of a claim; text that it lacks is empty, numbers are NaN; None: it names its source."""
+    """`table` with the columns CLAIMS: missing text is empty, missing numbers NaN. None: it has a column `source`."""
     frame = pd.DataFrame(index=table.index)
     for name in CLAIMS:
         frame[name] = table[name] if name in table else (float("nan") if name in _NUMBERS else "")
@@ -62,18 +61,21 @@ def _rows(table: pd.DataFrame, source: str | None) -> pd.DataFrame:
 
 
 def decide(evidence: pd.DataFrame, thresholds: Thresholds, kinds: Mapping[str, str]) -> pd.DataFrame:
-    """One row a category (columns DECISIONS, sorted): its label, and who says so; whatever the order of `evidence`.
+    """One row per category (columns DECISIONS, sorted): its label and source, independent of the order of `evidence`.
 
-    kinds: label → natural or human-made. `qid` and `method` name the category's item whoever decided; `class`,
-    `path` and the supercategory are Wikidata's and stand only where the label is Wikidata's too (said by Wikidata,
-    or by a verdict that agrees): a picture or a person gives no finer class, and we do not invent one. Score and
-    margin are the proposal's where there is one; annotator and date are the verdict's.
+    evidence: as `claims` gives it; kinds: label → natural or human-made. Whatever the source, `qid` and `method`
+    describe the category's item, score and margin the proposal, annotator and date the verdict. The supercategory,
+    `class` and `path` come from Wikidata and are empty where the label differs from Wikidata's: neither an image nor
+    a reviewer names a finer class.
     """
-    table = evidence.assign(rank=evidence["source"].map(TRUST.index)).sort_values(["category", "rank"])
-    counts = _admissible(table, thresholds)
-    chosen = table[counts].drop_duplicates("category").set_index("category")
-    by_source = {name: table[table["source"] == name].set_index("category") for name in TRUST}
-    proposed = table[table["source"].isin(PROPOSED)].drop_duplicates("category").set_index("category")
+    table = evidence.assign(rank=evidence["source"].map(trust_order().index)).sort_values(
+        ["category", "rank"]
+    )
+    chosen = table[_admissible(table, thresholds)].drop_duplicates("category").set_index("category")
+    by_source = {name: table[table["source"] == name].set_index("category") for name in trust_order()}
+    proposed = (
+        table[table["source"].isin(proposal_sources())].drop_duplicates("category").set_index("category")
+    )
     result = pd.DataFrame(index=pd.Index(sorted(evidence["category"].unique()), name="category", dtype="str"))
     result["hierarchical_label"] = _text(chosen["hierarchical_label"], result.index)
     result["source"] = _text(chosen["source"], result.index)
@@ -94,13 +96,13 @@ def decide(evidence: pd.DataFrame, thresholds: Thresholds, kinds: Mapping[str, s
 
 
 def _admissible(table: pd.DataFrame, thresholds: Thresholds) -> "pd.Series[bool]":
-    """Which claims may decide: every verdict (also "leave it empty"), a label of Wikidata, a sure proposal."""
-    said = table["hierarchical_label"] != ""
-    sure = accepted(table, thresholds.score, thresholds.margin)
+    """Which claims may decide: any verdict (even an empty one), Wikidata's label, a proposal above thresholds."""
+    labelled = table["hierarchical_label"] != ""
+    confident = accepted(table, thresholds.score, thresholds.margin)
     return (
         (table["source"] == "review")
-        | ((table["source"] == "wikidata") & said)
-        | (table["source"].isin(PROPOSED) & said & sure)
+        | ((table["source"] == "wikidata") & labelled)
+        | (table["source"].isin(proposal_sources()) & labelled & confident)
     )
 
 
@@ -109,7 +111,7 @@ def _text(column: "pd.Series[str]", index: "pd.Index[str]") -> "pd.Series[str]":
 
 
 def _notes(table: pd.DataFrame, index: "pd.Index[str]") -> "pd.Series[str]":
-    """Wikidata's note and the verdict's comment; a proposal's is in its score."""
-    noted = table[~table["source"].isin(PROPOSED) & (table["note"] != "")]
+    """Wikidata's note and the verdict's comment; a proposal's note only repeats its score."""
+    noted = table[~table["source"].isin(proposal_sources()) & (table["note"] != "")]
     notes = noted.groupby("category", sort=True)["note"].agg(" | ".join)
     return _text(notes, index)

@@ -1,7 +1,7 @@
-"""What the names of a landmark's classes say where no path leads to an anchor: a proposal for the class.
+"""Class names as evidence: label probabilities and proposals for classes without a path to an anchor.
 
-A class is read by its English name (`class_text`); what cannot be read goes to the model of the lexicons. One proposal
-for a class settles all its landmarks at once.
+A class is labelled by its English name, with the rules (name_rules) or, where none matches, the text classifier trained
+on the lexicons alone. A proposal for a class settles all its landmarks at once.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,118 +10,123 @@ import numpy as np
 import pandas as pd
 
 from hgld.hierarchy.fusion.calibration import Floats
-from hgld.hierarchy.fusion.proposals import DECIMALS
-from hgld.hierarchy.names.name_classifier import NameModel
-from hgld.hierarchy.names.name_rules import SCORES, ClassReader, Reading
-from hgld.hierarchy.taxonomy.taxonomy import Taxonomy, number
+from hgld.hierarchy.fusion.proposals import top_two
+from hgld.hierarchy.names.name_classifier import NameClassifier
+from hgld.hierarchy.names.name_rules import SCORES, NameRules, Prediction
+from hgld.hierarchy.taxonomy.qid import qid_number
+from hgld.hierarchy.taxonomy.taxonomy import Taxonomy
 
 COLUMNS = ["class", "label", "hierarchical_label", "score", "margin", "evidence", "categories"]
 
+# added to every probability, so that a row whose labels are all missing becomes uniform
+_EPSILON = 1e-9
+
 
 def class_probabilities(
-    names: Sequence[str], labels: Sequence[str], reader: ClassReader, model: Callable[[], NameModel]
+    names: Sequence[str], labels: Sequence[str], rules: NameRules, classifier: Callable[[], NameClassifier]
 ) -> tuple[Floats, list[str]]:
-    """(N, L) how probable each label is for classes of these names, and the evidence of each.
+    """The probabilities (N, L) of the labels for classes with these names, rows sum to 1, and the evidence (N,).
 
-    model: gives the model of the lexicons; asked only when a name cannot be read, as it takes seconds to make.
+    classifier: makes the text classifier; called only if no rule matches some name, as fitting it takes seconds.
 
-    A name that says that its landmarks stay open, or that is empty, says nothing: its row is uniform.
+    The row of an empty name, or of a kind without a label, is uniform.
     """
-    columns = {label: place for place, label in enumerate(labels)}
-    found = np.full((len(names), len(labels)), 1 / len(labels))
+    columns = {label: column for column, label in enumerate(labels)}
+    probabilities = np.full((len(names), len(labels)), 1 / len(labels))
     evidence = [""] * len(names)
-    unread = []
+    unmatched = []
     for row, name in enumerate(names):
-        reading = reader.read(name)
-        evidence[row] = reading.evidence
-        if reading.hierarchical_label in columns:
-            found[row] = (1 - reading.score) / (len(labels) - 1)
-            found[row, columns[reading.hierarchical_label]] = reading.score
-        elif name and not reading.evidence:
-            unread.append(row)
-    if unread:
-        made = model()
-        found[unread] = onto(made.probabilities([names[row] for row in unread]), made.labels, labels)
-        for row in unread:
+        prediction = rules.predict(name)
+        evidence[row] = prediction.evidence
+        if prediction.hierarchical_label in columns:
+            probabilities[row] = (1 - prediction.score) / (len(labels) - 1)
+            probabilities[row, columns[prediction.hierarchical_label]] = prediction.score
+        elif name and not prediction.evidence:
+            unmatched.append(row)
             evidence[row] = "class text"
-    return found, evidence
+    if unmatched:
+        model = classifier()
+        predicted = model.probabilities([names[row] for row in unmatched])
+        probabilities[unmatched] = align_labels(predicted, model.labels, labels)
+    return probabilities, evidence
 
 
-def told_by_name(
-    classes: Mapping[str, str], reader: ClassReader, taxonomy: Taxonomy
-) -> tuple[str, Reading] | None:
-    """The class of an item (QID → English name) whose name says best what the item is, and what it says; or None.
+def best_class_by_name(
+    classes: Mapping[str, str], rules: NameRules, taxonomy: Taxonomy
+) -> tuple[str, Prediction] | None:
+    """Of an item's classes (QID → English name) the one whose name decides the item's label, and its prediction.
 
-    Only what the name as a whole or its head says counts. Of several, the label that the taxonomy puts first decides
-    (the lowest precedence of its anchors), then the lowest QID number.
+    Only matches of the whole name or its head count. Of several, the label with the lowest precedence in the taxonomy
+    decides, then the lowest QID number. None if there is no match.
     """
-    first = taxonomy.precedences
-    said = {qid: reader.read(name) for qid, name in classes.items()}
-    sure = [
-        qid for qid, one in said.items() if one.hierarchical_label in first and one.score >= SCORES["head"]
+    precedences = taxonomy.precedences
+    predictions = {qid: rules.predict(name) for qid, name in classes.items()}
+    confident = [
+        qid
+        for qid, prediction in predictions.items()
+        if prediction.hierarchical_label in precedences and prediction.score >= SCORES["head"]
     ]
-    best = min(sure, key=lambda qid: (first[said[qid].hierarchical_label], number(qid)), default=None)
-    return (best, said[best]) if best else None
+    if not confident:
+        return None
+    best = min(confident, key=lambda qid: (precedences[predictions[qid].hierarchical_label], qid_number(qid)))
+    return best, predictions[best]
 
 
-def onto(found: Floats, own: Sequence[str], labels: Sequence[str]) -> Floats:
-    """Probabilities of the labels `own` as those of `labels`: what is not offered is left out, the rest sums to 1."""
-    places = {label: place for place, label in enumerate(own)}
-    kept = [places.get(label) for label in labels]
-    picked = np.zeros((len(found), len(labels)))
-    for column, place in enumerate(kept):
-        if place is not None:
-            picked[:, column] = found[:, place]
-    picked += 1e-9
-    return np.asarray(picked / picked.sum(axis=1, keepdims=True), dtype=np.float64)
+def align_labels(probabilities: Floats, own_labels: Sequence[str], labels: Sequence[str]) -> Floats:
+    """Probabilities (N, K) of `own_labels` as (N, L) of `labels`: other labels are dropped, and rows again sum to 1."""
+    own_columns = {label: column for column, label in enumerate(own_labels)}
+    aligned = np.zeros((len(probabilities), len(labels)))
+    for column, label in enumerate(labels):
+        if label in own_columns:
+            aligned[:, column] = probabilities[:, own_columns[label]]
+    aligned += _EPSILON
+    return np.asarray(aligned / aligned.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def by_category(
-    categories: Sequence[str], classes: Mapping[str, Iterable[str]], told: Mapping[str, Floats], labels: int
+def mean_by_category(
+    categories: Sequence[str],
+    classes: Mapping[str, Iterable[str]],
+    probabilities: Mapping[str, Floats],
+    labels: int,
 ) -> Floats:
-    """(C, L): the mean of what a category's classes say; uniform where none says anything.
+    """(C, L): the mean probabilities of each category's informative classes; uniform without one.
 
-    classes: category → its classes; told: class → (L,), only classes that say something.
+    classes: category → its classes; probabilities: informative class → (L,).
     """
-    found = np.full((len(categories), labels), 1 / labels)
+    means = np.full((len(categories), labels), 1 / labels)
     for row, category in enumerate(categories):
-        said = [told[one] for one in sorted(set(classes.get(category, ()))) if one in told]
-        if said:
-            found[row] = np.mean(said, axis=0)
-    return found
+        own = [probabilities[qid] for qid in sorted(set(classes.get(category, ()))) if qid in probabilities]
+        if own:
+            means[row] = np.mean(own, axis=0)
+    return means
 
 
-def class_table(
+def propose_classes(
     classes: Sequence[str],
     names: Sequence[str],
-    found: Floats,
+    probabilities: Floats,
     evidence: Sequence[str],
     labels: Sequence[str],
     counts: Mapping[str, int],
 ) -> pd.DataFrame:
-    """One proposal a class that says something (columns COLUMNS), in the order of `classes`.
+    """One proposal per class with a margin above 0 (columns COLUMNS), in the order of `classes`.
 
-    counts: how many categories without a label have the class: those that the proposal settles.
+    classes (N,) QIDs, their names (N,), probabilities (N, L) and evidence (N,). counts: class → the number of
+    unlabelled categories that have it, which the proposal settles.
     """
-    rounded = np.round(found, DECIMALS)
-    order = np.argsort(-rounded, axis=1, kind="stable")
-    rows = []
-    for row, (qid, name) in enumerate(zip(classes, names, strict=True)):
-        best, second = order[row, :2]
-        if rounded[row, best] > rounded[row, second]:
-            margin = round(float(rounded[row, best] - rounded[row, second]), DECIMALS)
-            rows.append(
-                (
-                    qid,
-                    name,
-                    labels[best],
-                    float(rounded[row, best]),
-                    margin,
-                    evidence[row],
-                    counts.get(qid, 0),
-                )
-            )
-    frame = pd.DataFrame(rows, columns=COLUMNS)
+    top = top_two(probabilities)
+    table = pd.DataFrame(
+        {
+            "class": list(classes),
+            "label": list(names),
+            "hierarchical_label": np.asarray(labels, dtype=object)[top.best],
+            "score": top.score,
+            "margin": top.margin,
+            "evidence": list(evidence),
+            "categories": [counts.get(qid, 0) for qid in classes],
+        },
+        columns=COLUMNS,
+    )
     text = dict.fromkeys(("class", "label", "hierarchical_label", "evidence"), "str")
     numbers = {"score": "float64", "margin": "float64", "categories": "int64"}
-    return frame.astype(text | numbers)
+    return table[table["margin"] > 0].reset_index(drop=True).astype(text | numbers)

@@ -1,78 +1,82 @@
-"""How far the best label of a name can be trusted: the probability that it is right, from what spoke for it.
+"""The probability that the best label of a name is right, from the margins of the classifier and the name's hints.
 
-The margins of a linear model say how well a name fits a label, not how often names that fit so well have it: one that
-ends in "kirche" is a church nearly always, one that begins with "Château" may be a castle, a palace, a house or a hotel
-by now, at the same margin. A logistic regression learns the difference on names that the model has not seen, from the
-margin, the label, and which words of the lexicons spoke for and against it. On published names it halves the
-calibration error of one temperature for all (tests/hierarchy/names/test_confidence.py).
+The margin of a linear model measures how well a name fits a label, not how often such names have it: at the same
+margin, a name that ends in "kirche" is nearly always a church, but one that starts with "Château" may be a castle, a
+palace, a house or a hotel. A logistic regression learns the difference on held-out names, from the margin, the label,
+and the lexicon hints for and against the label. On published names it halves the calibration error of plain
+temperature scaling (tests/hierarchy/names/test_confidence.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import MaxAbsScaler
 
 from hgld.hierarchy.fusion.calibration import Floats
-from hgld.hierarchy.names.name_words import split
+from hgld.hierarchy.names.name_words import Hints, split_parentheses
 
-Hints = Mapping[str, float]
+# Each label adds a few parameters: with fewer names they would overfit single ones.
+MIN_NAMES = 1000
 
-# Each label has a parameter or two of its own: with fewer names they would follow single ones.
-ENOUGH = 1000
-
-# Strong: a label of three names says little about a fourth. Half or twice of it changes nothing that can be measured.
+# Strong regularisation: three names of a label say little about a fourth. Half or twice of it makes no measurable
+# difference.
 _C = 0.1
 
-_HALVINGS = 40
-_POWERS = (1e-3, 1e3)
+# The range and the number of bisection steps of the inverse temperature.
+_INVERSE_TEMPERATURES = (1e-3, 1e3)
+_BISECTIONS = 40
 
 
 @dataclass(frozen=True)
-class Trust:
+class NameConfidence:
     """A fitted model of the probability that the best label of a name is right."""
 
     labels: tuple[str, ...]
-    steps: tuple[Any, ...]
+    vectorizer: Any
+    scaler: Any
+    model: Any
 
-    def of(self, names: Sequence[str], scores: Floats, told: Sequence[Hints]) -> Floats:
-        """(N,) in (0, 1). scores (N, L) margins of the name model; told: the hints of each name."""
-        vectorizer, scaler, model = self.steps
-        found = scaler.transform(vectorizer.transform(_signs(names, scores, told, self.labels)))
-        return np.asarray(model.predict_proba(found)[:, 1], dtype=np.float64)
+    def predict(self, names: Sequence[str], scores: Floats, hints: Sequence[Hints]) -> Floats:
+        """(N,) in (0, 1). scores (N, L): margins of the name classifier; hints: those of each name."""
+        features = self.scaler.transform(
+            self.vectorizer.transform(_features(names, scores, hints, self.labels))
+        )
+        return np.asarray(self.model.predict_proba(features)[:, 1], dtype=np.float64)
 
 
-def fit_trust(
+def fit_confidence(
     names: Sequence[str],
     scores: Floats,
-    told: Sequence[Hints],
+    hints: Sequence[Hints],
     truth: npt.NDArray[np.int64],
     labels: tuple[str, ...],
-) -> Trust | None:
-    """Fit on names that the model of the scores has not seen; None where there are too few.
+) -> NameConfidence | None:
+    """Fit on held-out names; None for fewer than MIN_NAMES, or if all best labels are right or all are wrong.
 
-    scores (N, L), told (N,) hints, truth (N,) the column of the right label.
+    scores (N, L), hints (N,), truth (N,) the column of the right label.
     """
-    right = scores.argmax(axis=1) == truth if len(names) else np.zeros(0, dtype=bool)
-    if len(names) < ENOUGH or right.all() or not right.any():
+    correct = scores.argmax(axis=1) == truth if len(names) else np.zeros(0, dtype=bool)
+    if len(names) < MIN_NAMES or correct.all() or not correct.any():
         return None
     vectorizer, scaler = DictVectorizer(dtype=np.float64), MaxAbsScaler()
-    found = scaler.fit_transform(vectorizer.fit_transform(_signs(names, scores, told, labels)))
+    features = scaler.fit_transform(vectorizer.fit_transform(_features(names, scores, hints, labels)))
     model = LogisticRegression(C=_C, solver="liblinear", random_state=0)
-    model.fit(found, right)
-    return Trust(labels, (vectorizer, scaler, model))
+    model.fit(features, correct)
+    return NameConfidence(labels, vectorizer, scaler, model)
 
 
-def _signs(
-    names: Sequence[str], scores: Floats, told: Sequence[Hints], labels: tuple[str, ...]
+def _features(
+    names: Sequence[str], scores: Floats, hints: Sequence[Hints], labels: tuple[str, ...]
 ) -> list[dict[str, float]]:
-    """What is known of each best label: how far it is ahead, which it is, and which hints are for and against it."""
+    """The features of each best label: its margins, its name, and the hints for and against it."""
     order = np.argsort(-scores, axis=1, kind="stable")[:, :3]
-    ahead = np.take_along_axis(scores, order, axis=1)
+    best_scores = np.take_along_axis(scores, order, axis=1)
     return [
         {
             "margin": best[0],
@@ -82,44 +86,44 @@ def _signs(
             f"label {labels[columns[0]]}": 1.0,
             f"over second {labels[columns[0]]}": best[0] - best[1],
             f"second label {labels[columns[1]]}": 0.5,
-            **_about(name, hints, labels[columns[0]]),
+            **_name_features(name, hints_of_name, labels[columns[0]]),
         }
-        for name, best, columns, hints in zip(names, ahead, order, told, strict=True)
+        for name, best, columns, hints_of_name in zip(names, best_scores, order, hints, strict=True)
     ]
 
 
-def _about(name: str, hints: Hints, label: str) -> dict[str, float]:
-    """The name's form, and how much of each kind of hint is for the label, and how much for others."""
-    outer, inner = split(name)
-    found = {
-        "words": float(len(outer.split())),
-        "in parentheses": float(bool(inner)),
-        "comma": float("," in outer),
+def _name_features(name: str, hints: Hints, label: str) -> dict[str, float]:
+    """The form of the name, and the weight of each kind of hint for and against the label."""
+    outside, inside = split_parentheses(name)
+    features = {
+        "words": float(len(outside.split())),
+        "in parentheses": float(bool(inside)),
+        "comma": float("," in outside),
     }
     for hint, weight in hints.items():
-        *kind, of = hint.split(":")
-        if not kind:  # "none": no word of the name is known
-            found["no hint"] = weight
+        *kind, hinted_label = hint.split(":")
+        if not kind:  # "none": no word of the name is in the lexicons
+            features["no hint"] = weight
             continue
-        side = "for" if of == label else "against"
-        for key in (side, f"{side} {' '.join(kind)}"):
-            found[key] = found.get(key, 0.0) + weight
-    return found
+        side = "for" if hinted_label == label else "against"
+        for feature in (side, f"{side} {' '.join(kind)}"):
+            features[feature] = features.get(feature, 0.0) + weight
+    return features
 
 
-def sharpened(scores: Floats, top: Floats) -> Floats:
-    """Probabilities (N, L) in the order of the scores (N, L), the best of each row with the probability `top` (N,).
+def softmax_with_top(scores: Floats, top: Floats) -> Floats:
+    """Softmax with a temperature per row, such that the largest probability of each row is `top`.
 
-    A softmax of the scores with a power for each row, found by bisection; `top` is reached within the powers' range.
+    scores (N, L), top (N,) in (0, 1) → (N, L), rows sum to 1, in the order of the scores. The temperature is found by
+    bisection; a `top` outside of what its range can give, such as below 1 / L, is approximated.
 
-    >>> sharpened(np.array([[2.0, 1.0, 0.0]]), np.array([0.8])).round(2).tolist()
+    >>> softmax_with_top(np.array([[2.0, 1.0, 0.0]]), np.array([0.8])).round(2).tolist()
     [[0.8, 0.17, 0.03]]
     """
     behind = scores - scores.max(axis=1, keepdims=True)
-    low, high = (np.full(len(scores), np.log(power)) for power in _POWERS)
-    for _ in range(_HALVINGS):
+    low, high = (np.full(len(scores), np.log(limit)) for limit in _INVERSE_TEMPERATURES)
+    for _ in range(_BISECTIONS):
         middle = (low + high) / 2
         reached = 1 / np.exp(behind * np.exp(middle)[:, None]).sum(axis=1)
         low, high = np.where(reached < top, middle, low), np.where(reached < top, high, middle)
-    powers = np.exp(behind * np.exp(low)[:, None])
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float64)
+    return np.asarray(softmax(behind * np.exp(low)[:, None], axis=1), dtype=np.float64)

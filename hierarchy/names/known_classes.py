@@ -1,64 +1,66 @@
-"""The classes of a Wikidata snapshot by their English name: which class, which label, and the path that says so."""
+"""The classes of a Wikidata snapshot by their English name: QID, label, and the path to the anchor."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
-from hgld.hierarchy.names.class_names import key
+from hgld.hierarchy.names.class_names import Tokens, tokenize
 from hgld.hierarchy.taxonomy.class_graph import Edge, class_graph
-from hgld.hierarchy.taxonomy.class_labels import Route, routes
-from hgld.hierarchy.taxonomy.taxonomy import Taxonomy, number
+from hgld.hierarchy.taxonomy.class_labels import anchor_paths
+from hgld.hierarchy.taxonomy.qid import qid_number
+from hgld.hierarchy.taxonomy.taxonomy import Taxonomy
+
+_COLUMNS = ["class", "label", "hierarchical_label", "path"]
 
 
 @dataclass(frozen=True)
 class KnownClass:
-    """A class that stands for a label; `path` holds the QIDs from it to the anchor."""
+    """A class with a label; `path` holds the QIDs from the class to its anchor."""
 
     qid: str
     name: str
     hierarchical_label: str
     path: tuple[str, ...]
 
-    def evidence(self, names: Mapping[str, str]) -> str:
-        """The class and its path in words."""
-        return f"class {self.qid}: " + " → ".join(names.get(qid, qid) for qid in self.path)
-
 
 @dataclass(frozen=True)
-class Snapshot:
-    """Classes by the key of their name, and the names of all classes."""
+class KnownClasses:
+    """The labelled classes by the tokens of their name, and the English names of all classes by QID."""
 
-    classes: Mapping[tuple[str, ...], KnownClass]
+    by_name: Mapping[Tokens, KnownClass]
     names: Mapping[str, str]
 
+    def evidence(self, known: KnownClass) -> str:
+        """The class and its path, by their names."""
+        return f"class {known.qid}: " + " → ".join(self.names.get(qid, qid) for qid in known.path)
 
-def snapshot(table: pd.DataFrame) -> Snapshot:
-    """From the table `build/classes`: class, label, hierarchical_label, path.
 
-    Of several classes with one name the one nearest to its anchor counts, then the one with the lower QID number.
+def index_by_name(table: pd.DataFrame) -> KnownClasses:
+    """The classes of `build/classes` (columns class, label, hierarchical_label, path).
+
+    Of several classes with the same name the one nearest to its anchor is kept, then the one with the lower QID number.
     """
     names = dict(zip(table["class"], table["label"], strict=True))
-    found: dict[tuple[str, ...], KnownClass] = {}
-    known = [
-        KnownClass(str(row[0]), str(row[1]), str(row[2]), tuple(str(row[3]).split(">")))
-        for row in table[["class", "label", "hierarchical_label", "path"]].itertuples(index=False, name=None)
-        if row[1] and row[2]
+    labelled = [
+        KnownClass(str(qid), str(name), str(label), tuple(str(path).split(">")))
+        for qid, name, label, path in table[_COLUMNS].itertuples(index=False, name=None)
+        if name and label
     ]
-    for one in sorted(known, key=lambda one: (len(one.path), number(one.qid))):
-        found.setdefault(key(one.name), one)
-    return Snapshot({words: one for words, one in found.items() if words}, names)
+    by_name: dict[Tokens, KnownClass] = {}
+    for known in sorted(labelled, key=lambda known: (len(known.path), qid_number(known.qid))):
+        if tokens := tokenize(known.name):
+            by_name.setdefault(tokens, known)
+    return KnownClasses(by_name, names)
 
 
-def class_table(edges: Iterable[Edge], labels: Mapping[str, str], taxonomy: Taxonomy) -> pd.DataFrame:
-    """The table `build/classes` for bare facts: subclass edges (child, parent) and English labels."""
+def class_label_table(edges: Iterable[Edge], labels: Mapping[str, str], taxonomy: Taxonomy) -> pd.DataFrame:
+    """The table that `index_by_name` reads, from subclass edges (child, parent) and English labels alone."""
     dag = class_graph(edges, taxonomy).dag
-    ways = routes(dag, taxonomy)
-    rows = [_row(qid, labels.get(qid, ""), ways.get(qid)) for qid in sorted(dag, key=number)]
-    return pd.DataFrame(rows, columns=["class", "label", "hierarchical_label", "path"], dtype="str")
-
-
-def _row(qid: str, name: str, route: Route | None) -> tuple[str, str, str, str]:
-    if route is None or route.anchor is None:
-        return qid, name, "", ""
-    return qid, name, route.anchor.hierarchical_label, ">".join(route.path)
+    paths = anchor_paths(dag, taxonomy)
+    rows = []
+    for qid in sorted(dag, key=qid_number):
+        path = paths.get(qid)
+        labelled = (path.label, ">".join(path.qids)) if path and path.anchor else ("", "")
+        rows.append((qid, labels.get(qid, ""), *labelled))
+    return pd.DataFrame(rows, columns=_COLUMNS, dtype="str")

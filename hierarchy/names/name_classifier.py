@@ -1,11 +1,11 @@
-"""A text classifier for names of landmarks: two linear models whose scores are averaged.
+"""A text classifier for names of landmarks: two linear models whose margins are averaged.
 
-One hears pieces of the name and the hints of the curated words, the other the spelling alone: where both say the same,
-it is more often so than where one is sure.
+One model uses character n-grams, word features and lexicon hints, the other character n-grams alone. Their agreement is
+a better sign of a right label than the margin of either.
 
-Trained on landmarks whose label is known, together with the lexicons themselves (each word an example of small
-weight), so that a label with few landmarks, or none, is still known. With no landmarks at all it is a classifier of
-class names. Rows are sorted before anything is fitted: their order decides nothing.
+They are trained on landmarks with a known label and, with a small weight, on the entries of the lexicons, so that rare
+labels, and those of no landmark, are known too. Without landmarks the result is a classifier of class names. Rows are
+sorted before anything is fitted, so that their order does not matter.
 """
 
 from collections.abc import Sequence
@@ -23,232 +23,221 @@ from sklearn.svm import LinearSVC
 
 from hgld.foundation.errors import HgldError
 from hgld.hierarchy.fusion.calibration import Calibration, Floats, fit_calibration, folds
-from hgld.hierarchy.names.class_names import ClassName, key
-from hgld.hierarchy.names.confidence import Hints, Trust, fit_trust, sharpened
-from hgld.hierarchy.names.name_rules import ClassReader
-from hgld.hierarchy.names.name_words import NameWords, hints, split
+from hgld.hierarchy.names.class_names import tokenize
+from hgld.hierarchy.names.confidence import NameConfidence, fit_confidence, softmax_with_top
+from hgld.hierarchy.names.name_rules import NameRules
+from hgld.hierarchy.names.name_words import Hints, NameWords, lexicon_hints, split_parentheses
 
-Columns = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 T = TypeVar("T")
 
-# Measured by cross-validation on 9,289 published names (python -m tests.held_out): accuracy changes by less than 0.003
-# between half and twice of the first, third and fourth. The second model adds 0.01 to it.
+# Chosen by cross-validation on 9,289 published names (python -m tests.held_out): between half and twice of _C,
+# _HINT_WEIGHT and _LEXICON_WEIGHT accuracy changes by less than 0.003. The second model adds 0.01.
 _C = 0.3
 _C_SPELLING = 1.0
-_HINTS = 1.5
-_LEXICON = 0.3
+_HINT_WEIGHT = 1.5
+_LEXICON_WEIGHT = 0.3
 
-# Held-out folds that the calibration is fitted on; with so few names that they hardly change the model one of the
-# lexicons alone is held out from all of them.
+# Folds for the held-out scores. Fewer than FEW names hardly change the model: they are held out together, and scored
+# by a model of the lexicons alone.
 FOLDS, FEW = 3, 50
+
+# A model without landmarks has nothing to be calibrated on: this is its calibration on published names.
+_LEXICON_CALIBRATION = Calibration(temperature=0.25, smoothing=0.1)
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """What is known of words before any landmark: the reader of class names, and the words of many languages."""
+    """What is known about words before any landmark: the rules for class names, and the words of many languages."""
 
-    reader: ClassReader
+    rules: NameRules
     words: NameWords
 
     def examples(self) -> list[tuple[str, str]]:
-        """Every name and word of the lexicons with a label of its own, sorted; an end of words ends one here."""
-        names = [(one.name, one.hierarchical_label) for one in self.reader.names.values() if _says(one)]
+        """The entries with exactly one label, as (name, label), sorted; an ending is completed to a word."""
+        names = [
+            (entry.name, entry.hierarchical_label)
+            for entry in self.rules.names.values()
+            if entry.role == "kind" and entry.hierarchical_label
+        ]
         words = [(" ".join(word), labels[0]) for word, labels in self.words.words.items() if len(labels) == 1]
         parts = [(part, labels[0]) for part, labels in self.words.parts.items() if len(labels) == 1]
         ends = [(f"neu{end}", labels[0]) for end, labels in self.words.ends.items() if len(labels) == 1]
         return sorted({*names, *words, *parts, *ends})
 
+    def hints(self, names: Sequence[str]) -> list[Hints]:
+        """The hints of each name: those of its words, and the prediction of the rules."""
+        return [self._hints(name) for name in names]
 
-def _says(one: ClassName) -> bool:
-    return one.role == "kind" and bool(one.hierarchical_label)
+    def _hints(self, name: str) -> Hints:
+        hints = lexicon_hints(name, self.words)
+        prediction = self.rules.predict(name)
+        if prediction.hierarchical_label:
+            hints[f"read:{prediction.hierarchical_label}"] = 1.0
+            hints[f"read:{prediction.rule}:{prediction.hierarchical_label}"] = 1.0
+        return hints or {"none": 1.0}
 
 
 @dataclass(frozen=True)
-class NameModel:
-    """A fitted model; `labels` are the columns of its probabilities, sorted.
+class NameClassifier:
+    """A fitted classifier; `labels` are the columns of its probabilities, sorted.
 
-    classifiers: the one of all features, and the one of spelling.
+    models: the linear model of all features, and the one of spelling. confidence: None if fitted on too few names.
     """
 
     lexicon: Lexicon
     labels: tuple[str, ...]
     calibration: Calibration
-    trust: Trust | None
+    confidence: NameConfidence | None
     vectorizers: tuple[Any, ...]
-    classifiers: tuple[Any, Any]
+    models: tuple[Any, Any]
 
     def probabilities(self, names: Sequence[str]) -> Floats:
-        """(N, L) calibrated probabilities of the labels: the best label's by `trust`, where there is one."""
-        told = self.hints(names)
-        scores = self.scores(names, told)
-        if self.trust is None or not names:
+        """(N, L) calibrated probabilities: by `confidence` if there is one, else by `calibration`."""
+        hints = self.lexicon.hints(names)
+        scores = self.scores(names, hints)
+        if self.confidence is None or not names:
             return self.calibration.probabilities(scores)
-        return sharpened(scores, self.trust.of(names, scores, told))
+        return softmax_with_top(scores, self.confidence.predict(names, scores, hints))
 
-    def hints(self, names: Sequence[str]) -> list[Hints]:
-        """What the lexicons know of each name."""
-        return _told(names, self.lexicon)
-
-    def scores(self, names: Sequence[str], told: Sequence[Hints]) -> Floats:
-        """(N, L) the mean of the margins of the two linear models; told: `hints` of the names."""
+    def scores(self, names: Sequence[str], hints: Sequence[Hints]) -> Floats:
+        """(N, L) the mean of the margins of the two models; hints: `lexicon.hints` of the names."""
         if not names:
             return np.zeros((0, len(self.labels)))
-        parts = _features(names, told, self.vectorizers)
-        every, spelling = self.classifiers
-        return (_margins(every, sparse.hstack(parts).tocsr()) + _margins(spelling, parts[0])) / 2
+        features = _features(names, hints, self.vectorizers)
+        model, spelling_model = self.models
+        return (_margins(model, sparse.hstack(features).tocsr()) + _margins(spelling_model, features[0])) / 2
 
 
-def fit(names: Sequence[str], labels: Sequence[str], lexicon: Lexicon) -> NameModel:
-    """A model of the names (normalised) and their labels; an empty label is not known and is left out.
+def fit_classifier(names: Sequence[str], labels: Sequence[str], lexicon: Lexicon) -> NameClassifier:
+    """A classifier trained on names (normalised) and their labels; names with an empty label are left out.
 
     Raises HgldError when there are fewer than two labels in all.
     """
-    model, _ = fit_held_out(names, labels, lexicon)
-    return model
+    return cross_fit_classifier(names, labels, lexicon)[0]
 
 
-def fit_held_out(
+def cross_fit_classifier(
     names: Sequence[str], labels: Sequence[str], lexicon: Lexicon
-) -> tuple[NameModel, dict[str, Floats]]:
-    """The model, and what models that did not see a name say of it: name → probabilities (L,) of `model.labels`."""
+) -> tuple[NameClassifier, dict[str, Floats]]:
+    """The classifier, and held-out probabilities of its training names: name → (L,) in the order of its labels.
+
+    Raises HgldError when there are fewer than two labels in all.
+    """
     rows = sorted({(name, label) for name, label in zip(names, labels, strict=True) if label})
     texts = [name for name, _ in rows]
-    told, examples = _told(texts, lexicon), lexicon.examples()
-    every = tuple(sorted({label for _, label in (*rows, *examples)}))
+    data = _TrainingData.of(rows, lexicon)
+    every = tuple(sorted({label for _, label in (*rows, *data.examples)}))
     if len(every) < 2:
         raise HgldError(f"a model of names needs at least two labels; found {list(every)}")
-    taught = _Taught(rows, told, examples, _told([name for name, _ in examples], lexicon), lexicon)
-    part = folds(texts, FOLDS if len(texts) >= FEW else 1)
+    parts = _fold_rows(folds(texts, FOLDS if len(texts) >= FEW else 1))
     scores = np.zeros((len(rows), len(every)))
-    for inside, outside in _parts(part):
-        model = _fit(taught, outside)
-        scores[inside] = _widened(model.scores(_at(texts, inside), _at(told, inside)), model.labels, every)
+    for held_out, training in parts:
+        model = _fit(data, training)
+        own = model.scores(_take(texts, held_out), _take(data.hints, held_out))
+        scores[held_out] = _widen(own, model.labels, every)
     truth = np.searchsorted(every, [label for _, label in rows]).astype(np.int64)
-    calibration = fit_calibration(scores, truth) if rows else _UNTRAINED
-    trust = fit_trust(texts, scores, told, truth, every)
-    fitted = replace(_fit(taught, np.arange(len(rows))), calibration=calibration, trust=trust)
-    held_out = calibration.probabilities(scores)
-    if trust:
-        for inside, outside in _parts(part):
-            # by one that has not seen the name either
-            seen = _at(texts, outside), scores[outside], _at(told, outside), truth[outside]
-            judge = fit_trust(*seen, every)
-            if judge is None:
-                continue
-            top = judge.of(_at(texts, inside), scores[inside], _at(told, inside))
-            held_out[inside] = sharpened(scores[inside], top)
-    return fitted, {name: held_out[at] for at, name in enumerate(texts)}
-
-
-def _parts(part: Columns) -> list[tuple[Columns, Columns]]:
-    """For each fold that is not empty, the rows inside and outside of it."""
-    return [(np.flatnonzero(part == fold), np.flatnonzero(part != fold)) for fold in np.unique(part)]
-
-
-def _at(values: Sequence[T], places: Columns) -> list[T]:
-    return [values[int(at)] for at in places]
-
-
-def _widened(scores: Floats, own: tuple[str, ...], labels: tuple[str, ...]) -> Floats:
-    """Scores of the labels `own` as those of `labels`; a label that a fold has not seen is below all others there."""
-    found = np.full((len(scores), len(labels)), scores.min(initial=0.0) - 1.0)
-    found[:, np.searchsorted(labels, own)] = scores
-    return found
-
-
-# a model of the lexicons alone has no landmark to be calibrated on; this is what one fits on published names
-_UNTRAINED = Calibration(0.25, 0.1)
+    calibration = fit_calibration(scores, truth) if rows else _LEXICON_CALIBRATION
+    confidence = fit_confidence(texts, scores, data.hints, truth, every)
+    probabilities = calibration.probabilities(scores)
+    for held_out, training in parts if confidence else ():
+        seen = _take(texts, training), scores[training], _take(data.hints, training), truth[training]
+        held_out_confidence = fit_confidence(*seen, every)
+        if held_out_confidence is not None:
+            unseen = _take(texts, held_out), scores[held_out], _take(data.hints, held_out)
+            top = held_out_confidence.predict(*unseen)
+            probabilities[held_out] = softmax_with_top(scores[held_out], top)
+    fitted = replace(_fit(data, np.arange(len(rows))), calibration=calibration, confidence=confidence)
+    return fitted, dict(zip(texts, probabilities, strict=True))
 
 
 @dataclass(frozen=True)
-class _Taught:
-    """What a model learns from: names with a label and the examples of the lexicons, each with its hints."""
+class _TrainingData:
+    """Labelled names and the examples of the lexicons, as (name, label), with their hints."""
 
     rows: Sequence[tuple[str, str]]
-    told: Sequence[Hints]
+    hints: Sequence[Hints]
     examples: Sequence[tuple[str, str]]
-    examples_told: Sequence[Hints]
+    example_hints: Sequence[Hints]
     lexicon: Lexicon
 
+    @classmethod
+    def of(cls, rows: Sequence[tuple[str, str]], lexicon: Lexicon) -> "_TrainingData":
+        examples = lexicon.examples()
+        hints, example_hints = (lexicon.hints([name for name, _ in part]) for part in (rows, examples))
+        return cls(rows, hints, examples, example_hints, lexicon)
 
-def _fit(taught: _Taught, chosen: Columns) -> NameModel:
-    """The model of the chosen rows and all examples; without calibration."""
-    every = [*(taught.rows[at] for at in chosen), *taught.examples]
-    told = [*(taught.told[at] for at in chosen), *taught.examples_told]
-    names = [name for name, _ in every]
-    weights = np.array([1.0] * len(chosen) + [_LEXICON if len(chosen) else 1.0] * len(taught.examples))
-    rare = 2 if len(chosen) else 1
+
+def _fold_rows(fold_of: Indices) -> list[tuple[Indices, Indices]]:
+    """(held-out rows, training rows) of each fold that is not empty."""
+    return [(np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)) for fold in np.unique(fold_of)]
+
+
+def _take(values: Sequence[T], indices: Indices) -> list[T]:
+    return [values[int(index)] for index in indices]
+
+
+def _widen(scores: Floats, own_labels: tuple[str, ...], labels: tuple[str, ...]) -> Floats:
+    """Scores of `own_labels` as those of `labels`; labels that are missing in a fold score below all others."""
+    widened = np.full((len(scores), len(labels)), scores.min(initial=0.0) - 1.0)
+    widened[:, np.searchsorted(labels, own_labels)] = scores
+    return widened
+
+
+def _fit(data: _TrainingData, training: Indices) -> NameClassifier:
+    """The classifier of the rows `training` and all examples, not calibrated."""
+    rows = [*_take(data.rows, training), *data.examples]
+    hints = [*_take(data.hints, training), *data.example_hints]
+    names = [name for name, _ in rows]
+    labels = [label for _, label in rows]
+    lexicon_weight = _LEXICON_WEIGHT if len(training) else 1.0
+    weights = np.array([1.0] * len(training) + [lexicon_weight] * len(data.examples))
+    min_df = 2 if len(training) else 1
     vectorizers = (
         TfidfVectorizer(
-            analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=rare, dtype=np.float64
+            analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=min_df, dtype=np.float64
         ),
-        TfidfVectorizer(analyzer=_pieces, sublinear_tf=True, min_df=rare, dtype=np.float64),
+        TfidfVectorizer(analyzer=_word_features, sublinear_tf=True, min_df=min_df, dtype=np.float64),
         DictVectorizer(dtype=np.float64),
     )
-    for vectorizer, seen in zip(vectorizers, _views(names, told), strict=True):
-        vectorizer.fit(seen)
-    parts = _features(names, told, vectorizers)
-    labels = [label for _, label in every]
-    classifiers = (LinearSVC(C=_C, random_state=0), LinearSVC(C=_C_SPELLING, random_state=0))
-    for classifier, features in zip(classifiers, (sparse.hstack(parts).tocsr(), parts[0]), strict=True):
-        classifier.fit(features, labels, sample_weight=weights)
-    known = tuple(map(str, classifiers[0].classes_))
-    return NameModel(taught.lexicon, known, Calibration(), None, vectorizers, classifiers)
+    for vectorizer, values in zip(vectorizers, _inputs(names, hints), strict=True):
+        vectorizer.fit(values)
+    features = _features(names, hints, vectorizers)
+    models = (LinearSVC(C=_C, random_state=0), LinearSVC(C=_C_SPELLING, random_state=0))
+    for model, matrix in zip(models, (sparse.hstack(features).tocsr(), features[0]), strict=True):
+        model.fit(matrix, labels, sample_weight=weights)
+    known = tuple(map(str, models[0].classes_))
+    return NameClassifier(data.lexicon, known, Calibration(), None, vectorizers, models)
 
 
-def _features(names: Sequence[str], told: Sequence[Hints], vectorizers: tuple[Any, ...]) -> list[Any]:
-    """Sparse (N, .) features: the spelling, the words, the hints."""
+def _features(names: Sequence[str], hints: Sequence[Hints], vectorizers: tuple[Any, ...]) -> list[Any]:
+    """Sparse (N, .) features: character n-grams, words, lexicon hints."""
     spelling, words, hinted = (
-        vectorizer.transform(seen) for vectorizer, seen in zip(vectorizers, _views(names, told), strict=True)
+        vectorizer.transform(values)
+        for vectorizer, values in zip(vectorizers, _inputs(names, hints), strict=True)
     )
-    return [spelling, words, _HINTS * normalize(hinted)]
+    return [spelling, words, _HINT_WEIGHT * normalize(hinted)]
 
 
-def _views(names: Sequence[str], told: Sequence[Hints]) -> tuple[Sequence[Any], ...]:
-    """What each of the three vectorizers is given."""
-    return [_plain(name) for name in names], names, told
+def _inputs(names: Sequence[str], hints: Sequence[Hints]) -> tuple[Sequence[Any], ...]:
+    """The input of each of the three vectorizers."""
+    return [" ".join(name.casefold().split()) for name in names], names, hints
 
 
-def _margins(classifier: Any, features: Any) -> Floats:
-    """(N, L) decision values; scikit-learn gives one column where there are two labels."""
-    found = classifier.decision_function(features)
-    return np.asarray(np.column_stack([-found, found]) if found.ndim == 1 else found, dtype=np.float64)
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.casefold().split())
-
-
-def _pieces(name: str) -> list[str]:
-    """The words of a name, pairs of them, and which are first and last; those in parentheses are told apart."""
-    outer, inner = split(name)
-    first, *rest = outer.split(",")
-    words = key(first)
+def _word_features(name: str) -> list[str]:
+    """The words of a name, their pairs, the first and last; those in parentheses or after a comma are marked."""
+    outside, inside = split_parentheses(name)
+    first, *rest = outside.split(",")
+    words = tokenize(first)
     ends = [f"first {words[0]}", f"last {words[-1]}", f"last {' '.join(words[-2:])}"] if words else []
-    pairs = [f"{one} {two}" for one, two in pairwise(words)]
-    return [*words, *pairs, *ends, *(f"in {one}" for one in key(inner)),
-            *(f"after {one}" for one in key(" ".join(rest))), f"words {min(len(words), 6)}"]  # fmt: skip
+    pairs = [f"{left} {right}" for left, right in pairwise(words)]
+    return [*words, *pairs, *ends, *(f"in {word}" for word in tokenize(inside)),
+            *(f"after {word}" for word in tokenize(" ".join(rest))), f"words {min(len(words), 6)}"]  # fmt: skip
 
 
-def _told(names: Sequence[str], lexicon: Lexicon) -> list[Hints]:
-    """The hints of each name: those of its words, and how its English is read."""
-    told: list[Hints] = []
-    for name in names:
-        found = hints(name, lexicon.words)
-        reading = lexicon.reader.read(name)
-        if reading.hierarchical_label:
-            found[f"read:{reading.hierarchical_label}"] = 1.0
-            found[f"read:{reading.rule}:{reading.hierarchical_label}"] = 1.0
-        told.append(found or {"none": 1.0})
-    return told
-
-
-def ranked(found: Floats) -> tuple[Columns, Floats, Floats, Columns]:
-    """The best column of each row, its score, its margin over the next, and that next column.
-
-    Rounded to four decimals before they are ranked; equal scores go to the first label of the alphabet.
-    """
-    rounded = np.round(found, 4)
-    order = np.argsort(-rounded, axis=1, kind="stable")[:, :2]
-    best, second = np.take_along_axis(rounded, order, axis=1).T
-    return order[:, 0], best, np.round(best - second, 4), order[:, 1]
+def _margins(model: Any, features: Any) -> Floats:
+    """(N, L) decision values; for two labels scikit-learn returns one column."""
+    margins = model.decision_function(features)
+    if margins.ndim == 1:
+        margins = np.column_stack([-margins, margins])
+    return np.asarray(margins, dtype=np.float64)

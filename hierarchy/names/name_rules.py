@@ -1,64 +1,32 @@
-"""From the name of a class to a hierarchical label: the same name, then its head, then the words in it.
+"""Rules from the English name of a class to a hierarchical label: the whole name, then its head, then any word in it.
 
-"Anglican or Episcopal cathedral" is a cathedral, a "museum of lighthouses" a museum, a "church ruin" a ruin: in
-English the head of a name is the end of what stands before the first preposition. All steps are exact rules over the
-lexicon (`class_names`), so that the evidence can be shown; what they do not know goes to a model (`text_model`).
+An "Anglican or Episcopal cathedral" is a cathedral, a "museum of lighthouses" a museum, a "church ruin" a ruin: the
+head of an English name ends before the first preposition. All rules are exact matches against the lexicon
+(class_names), the taxonomy and a Wikidata snapshot, so that each has evidence to show. Names that no rule matches are
+left to name_classifier.
+
+The rules, in order (the keys of SCORES; `NameRules.predict` applies them):
+
+1. the whole name: `anchor` (of the taxonomy), `open` (an ignored class or kind: no label), `class` (of the snapshot),
+   `name` or `general` (of the lexicon);
+2. `head`: a kind at the end of the text before a preposition, or a general word there and a kind before it;
+3. `compound`: a kind at the end of the last word of such a text (Hügelburghotel);
+4. `word`: a kind anywhere;
+5. `general`: a general word at the head.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from hgld.hierarchy.names.class_names import ClassName, key
-from hgld.hierarchy.names.known_classes import Snapshot
-from hgld.hierarchy.taxonomy.taxonomy import Taxonomy
+from hgld.hierarchy.names.class_names import ClassName, Tokens, tokenize
+from hgld.hierarchy.names.known_classes import KnownClasses
+from hgld.hierarchy.names.name_words import split_parentheses
+from hgld.hierarchy.taxonomy.qid import qid_number
+from hgld.hierarchy.taxonomy.taxonomy import IgnoredClass, Taxonomy
 
-Words = tuple[str, ...]
-
-# what ends the head of a name
-_BREAKS = frozenset(
-    [
-        *(
-            "of",
-            "in",
-            "for",
-            "on",
-            "at",
-            "with",
-            "near",
-            "from",
-            "by",
-            "to",
-            "under",
-            "over",
-            "without",
-            "between",
-        ),
-        *(
-            "located",
-            "incorporated",
-            "converted",
-            "used",
-            "built",
-            "dedicated",
-            "belonging",
-            "associated",
-            "designed",
-        ),
-        *("made", "listed", "based", "and", "or", "as", "that", "which", "the", "a", "an"),
-        *("de", "du", "des", "da", "do", "di", "del", "della", "la", "le"),
-    ]
-)
-
-# the shortest word that may be found at the end of another: "Bergkirche" and "boathouse", but not "car" in "scar"
-_COMPOUND = 5
-# and the least that must stand before it: no "ranch" in "branch"
-_BEFORE = 3
-# what other English and Latin words end with: "borrowing", "collaboratory", "Ludovicus"
-_NO_ENDING = frozenset({"rowing", "laboratory", "vicus"})
-
-# How often each rule is right, on the English labels of the classes of a Wikidata snapshot that lead to a label there
-# (tests/hierarchy/names/test_name_rules.py measures it); the score of what it says.
+# The precision of each rule, which is the score of its labels: measured on the English names of the classes of a
+# Wikidata snapshot whose label is known from their path (tests/hierarchy/names/test_name_rules.py).
 SCORES = {
     "anchor": 0.99,
     "class": 0.98,
@@ -69,12 +37,28 @@ SCORES = {
     "general": 0.5,
 }
 
+# The words that end the head of a name.
+_BREAKS = frozenset([
+    "of", "in", "for", "on", "at", "with", "near", "from", "by", "to", "under", "over", "without", "between",
+    "located", "incorporated", "converted", "used", "built", "dedicated", "belonging", "associated", "designed",
+    "made", "listed", "based", "and", "or", "as", "that", "which", "the", "a", "an",
+    "de", "du", "des", "da", "do", "di", "del", "della", "la", "le",
+])  # fmt: skip
+
+# The shortest kind that may end another word: "Bergkirche" and "boathouse", but not "car" in "scar".
+_MIN_ENDING = 5
+# The fewest letters before it: no "ranch" in "branch".
+_MIN_BEFORE_ENDING = 3
+# Endings of other English and Latin words: "borrowing", "collaboratory", "Ludovicus".
+_NO_ENDING = frozenset({"rowing", "laboratory", "vicus"})
+
 
 @dataclass(frozen=True)
-class Reading:
-    """What a text says: a label (empty: stays open), how sure, how far ahead of the next, and why.
+class Prediction:
+    """A label predicted from a text, its score, and the evidence.
 
-    rule: one of SCORES, or `open`; "" for a text that no rule reads. evidence: the rule and what it matched.
+    hierarchical_label: empty without a label. score, margin: in [0, 1]. rule: the rule or model that decided, "" where
+    no rule matches. evidence: the rule and what it matched.
     """
 
     hierarchical_label: str = ""
@@ -84,174 +68,175 @@ class Reading:
     rule: str = ""
 
 
+class AnchorName(NamedTuple):
+    """A name of the taxonomy: of an anchor class, or of a label itself (qid is empty)."""
+
+    qid: str
+    name: str
+    hierarchical_label: str
+
+
 @dataclass(frozen=True)
-class ClassReader:
-    """The lexicon and the taxonomy's own names, ready to read class names.
+class NameRules:
+    """The rules over the names of the lexicon, of the taxonomy's anchors and ignored classes, and of a snapshot."""
 
-    anchors: key → (QID, name, label); closed: key → (QID, name, reason) of the ignored classes.
-    """
+    names: Mapping[Tokens, ClassName]
+    anchors: Mapping[Tokens, AnchorName]
+    ignored: Mapping[Tokens, IgnoredClass]
+    known_classes: KnownClasses | None = None
 
-    names: Mapping[Words, ClassName]
-    anchors: Mapping[Words, tuple[str, str, str]]
-    closed: Mapping[Words, tuple[str, str, str]]
-    snapshot: Snapshot | None = None
+    def predict(self, text: str) -> Prediction:
+        """The prediction of the first rule that matches; with rule "" if none does.
 
-    def name_of_class(self, text: str) -> Reading | None:
-        """The reading of a text that is the name of a class as it stands, or None."""
-        return self._whole(key(text))
+        Text in parentheses is left out, except where it is part of a whole name or nothing else matches.
+        """
+        outside = split_parentheses(text)[0]
+        if not tokenize(outside):
+            outside = text
+        for variant in dict.fromkeys((text, outside)):
+            if prediction := self.match_whole_name(variant):
+                return prediction
+        for variant in dict.fromkeys((outside, text)):
+            if prediction := self._match_parts(tokenize(variant)):
+                return prediction
+        return Prediction()
 
-    def read(self, text: str) -> Reading:
-        """The reading of one name; no rule depends on any other text."""
-        outer = _without_parentheses(text)
-        for one in dict.fromkeys((text, outer)):
-            if found := self._whole(key(one)):
-                return found
-        for one in dict.fromkeys((outer, text)):
-            if found := self._parts(key(one)):
-                return found
-        return Reading()
-
-    def _whole(self, words: Words) -> Reading | None:
-        """The text is the name of a class."""
-        if words in self.anchors:
-            qid, name, label = self.anchors[words]
-            return _sure(label, "anchor", f"class {qid}: {name}" if qid else f"label: {name}")
-        if words in self.closed:
-            qid, name, reason = self.closed[words]
-            return _open(f"{name} ({qid}): {reason}")
-        if self.snapshot and (known := self.snapshot.classes.get(words)):
-            return _sure(known.hierarchical_label, "class", known.evidence(self.snapshot.names))
-        if one := self.names.get(words):
-            if one.role == "open":
-                return _open(f"landmarks of the kind '{one.name}' have no label")
-            if one.hierarchical_label:
-                rule = "name" if one.role == "kind" else "general"
-                return _sure(one.hierarchical_label, rule, f"{rule}: {one.name}")
+    def match_whole_name(self, text: str) -> Prediction | None:
+        """Rule 1: the text is the name of a class."""
+        tokens = tokenize(text)
+        if anchor := self.anchors.get(tokens):
+            evidence = f"class {anchor.qid}: {anchor.name}" if anchor.qid else f"label: {anchor.name}"
+            return _labelled(anchor.hierarchical_label, "anchor", evidence)
+        if ignored := self.ignored.get(tokens):
+            return _open(f"{ignored.name} ({ignored.qid}): {ignored.reason}")
+        if self.known_classes and (known := self.known_classes.by_name.get(tokens)):
+            return _labelled(known.hierarchical_label, "class", self.known_classes.evidence(known))
+        if entry := self.names.get(tokens):
+            if entry.role == "open":
+                return _open_kind(entry)
+            if entry.hierarchical_label:
+                rule = "name" if entry.role == "kind" else "general"
+                return _labelled(entry.hierarchical_label, rule, f"{rule}: {entry.name}")
         return None
 
-    def _parts(self, words: Words) -> Reading | None:
-        """The kind that the head names; else a kind that is named anywhere; else what a general word stands for."""
-        pieces = _pieces(words)
-        if phrase := self._phrase(words):
-            return _sure(phrase.hierarchical_label, "head", f"head: {phrase.name}")
-        weak: ClassName | None = None
-        for place, piece in enumerate(pieces):
-            head = self._ending(piece)
+    def _match_parts(self, tokens: Tokens) -> Prediction | None:
+        """Rules 2 to 5."""
+        if phrase := self._phrase_at_head(tokens):
+            return _labelled(phrase.hierarchical_label, "head", f"head: {phrase.name}")
+        segments = _segments(tokens)
+        general: ClassName | None = None
+        for index, segment in enumerate(segments):
+            head = self._longest_ending(segment)
             if head is None:
                 continue
-            one, rest = head
-            if one.role == "open":
-                if place == 0:
-                    return _open(f"landmarks of the kind '{one.name}' have no label")
+            entry, before = head
+            if entry.role == "open":
+                if index == 0:
+                    return _open_kind(entry)
                 continue
-            if one.role == "kind":
-                return _sure(one.hierarchical_label, "head", f"head: {one.name}")
-            weak = weak or (one if one.hierarchical_label else None)
-            if found := self._anywhere(rest):
-                return _sure(found.hierarchical_label, "head", f"head: {found.name} ({one.name})")
-        for piece in pieces:
-            if piece and (inside := self._compound(piece[-1])):
-                return _sure(inside.hierarchical_label, "compound", f"compound: {inside.name}")
-        for piece in pieces:
-            if found := self._anywhere(piece):
-                return _sure(found.hierarchical_label, "word", f"word: {found.name}")
-        return _sure(weak.hierarchical_label, "general", f"general: {weak.name}") if weak else None
+            if entry.role == "kind":
+                return _labelled(entry.hierarchical_label, "head", f"head: {entry.name}")
+            general = general or (entry if entry.hierarchical_label else None)
+            if kind := self._last_kind(before):
+                return _labelled(kind.hierarchical_label, "head", f"head: {kind.name} ({entry.name})")
+        for segment in segments:
+            if kind := self._kind_ending_word(segment[-1]):
+                return _labelled(kind.hierarchical_label, "compound", f"compound: {kind.name}")
+        for segment in segments:
+            if kind := self._last_kind(segment):
+                return _labelled(kind.hierarchical_label, "word", f"word: {kind.name}")
+        if general:
+            return _labelled(general.hierarchical_label, "general", f"general: {general.name}")
+        return None
 
-    def _phrase(self, words: Words) -> ClassName | None:
-        """A kind whose own name holds a preposition (house of prayer), where it is the head of the text."""
-        for end in range(len(words), 1, -1):
+    def _phrase_at_head(self, tokens: Tokens) -> ClassName | None:
+        """A kind whose own name contains a preposition (house of prayer), as the head of the text."""
+        for end in range(len(tokens), 1, -1):
             for start in range(end - 1):
-                one = self.names.get(words[start:end])
+                entry = self.names.get(tokens[start:end])
                 if (
-                    one
-                    and one.role == "kind"
-                    and _broken(words[start : end - 1])
-                    and not _broken(words[:start])
+                    entry
+                    and entry.role == "kind"
+                    and not _BREAKS.isdisjoint(tokens[start : end - 1])
+                    and _BREAKS.isdisjoint(tokens[:start])
                 ):
-                    return one
+                    return entry
         return None
 
-    def _ending(self, words: Words) -> tuple[ClassName, Words] | None:
-        """The longest name that `words` end with, and the words before it."""
-        for start in range(len(words)):
-            if one := self._known(words[start:]):
-                return one, words[:start]
+    def _longest_ending(self, tokens: Tokens) -> tuple[ClassName, Tokens] | None:
+        """The longest known name that `tokens` end with, and the tokens before it."""
+        for start in range(len(tokens)):
+            if entry := self._entry(tokens[start:]):
+                return entry, tokens[:start]
         return None
 
-    def _anywhere(self, words: Words) -> ClassName | None:
-        """The last kind that is named in `words`, the longest name first."""
-        for end in range(len(words), 0, -1):
-            found = self._ending(words[:end])
-            if found and found[0].role == "kind":
-                return found[0]
+    def _last_kind(self, tokens: Tokens) -> ClassName | None:
+        """The last kind in `tokens`, the longest name first."""
+        for end in range(len(tokens), 0, -1):
+            ending = self._longest_ending(tokens[:end])
+            if ending and ending[0].role == "kind":
+                return ending[0]
         return None
 
-    def _known(self, words: Words) -> ClassName | None:
-        if words in self.anchors:
-            _, name, label = self.anchors[words]
-            own = self.names.get(words)
-            return ClassName(name, label, own.role if own and own.hierarchical_label == label else "kind")
-        return self.names.get(words)
-
-    def _compound(self, word: str) -> ClassName | None:
-        """The longest single word of the lexicon that `word` ends with."""
-        for start in range(_BEFORE, len(word) - _COMPOUND + 1):
+    def _kind_ending_word(self, word: str) -> ClassName | None:
+        """The longest single-word kind that `word` ends with."""
+        for start in range(_MIN_BEFORE_ENDING, len(word) - _MIN_ENDING + 1):
             if word[start:] in _NO_ENDING:
                 return None
-            one = self._known((word[start:],))
-            if one and one.role == "kind":
-                return one
+            entry = self._entry((word[start:],))
+            if entry and entry.role == "kind":
+                return entry
         return None
 
+    def _entry(self, tokens: Tokens) -> ClassName | None:
+        """The name with these tokens, of an anchor or of the lexicon."""
+        entry = self.names.get(tokens)
+        if anchor := self.anchors.get(tokens):
+            same_label = entry is not None and entry.hierarchical_label == anchor.hierarchical_label
+            role = entry.role if entry and same_label else "kind"
+            return ClassName(anchor.name, anchor.hierarchical_label, role)
+        return entry
 
-def class_reader(
-    names: Mapping[Words, ClassName], taxonomy: Taxonomy, snapshot: Snapshot | None = None
-) -> ClassReader:
-    """A reader over the lexicon, the taxonomy and, where one is at hand, a snapshot of Wikidata's classes.
 
-    Of two anchors with one name the lower precedence, then QID, counts.
+def build_name_rules(
+    names: Mapping[Tokens, ClassName], taxonomy: Taxonomy, known_classes: KnownClasses | None = None
+) -> NameRules:
+    """The rules over the lexicon, the taxonomy and, optionally, the classes of a Wikidata snapshot.
+
+    Of two anchors with the same name the one with the lower precedence is kept, then the one with the lower QID number.
     """
-    anchors: dict[Words, tuple[str, str, str]] = {}
-    for anchor in sorted(taxonomy.anchors.values(), key=lambda one: (one.precedence, int(one.qid[1:]))):
-        anchors.setdefault(key(anchor.name), (anchor.qid, anchor.name, anchor.hierarchical_label))
-    closed: dict[Words, tuple[str, str, str]] = {}
-    for one in sorted(taxonomy.ignored.values(), key=lambda one: int(one.qid[1:])):
-        closed.setdefault(key(one.name), (one.qid, one.name, one.reason))
+    anchors: dict[Tokens, AnchorName] = {}
+    for anchor in sorted(taxonomy.anchors.values(), key=lambda row: (row.precedence, qid_number(row.qid))):
+        anchors.setdefault(
+            tokenize(anchor.name), AnchorName(anchor.qid, anchor.name, anchor.hierarchical_label)
+        )
     for label in taxonomy.natures:
-        anchors.setdefault(key(label), ("", label.strip(), label))
-    return ClassReader(
-        names, anchors, {words: one for words, one in closed.items() if words not in anchors}, snapshot
-    )
+        anchors.setdefault(tokenize(label), AnchorName("", label.strip(), label))
+    ignored: dict[Tokens, IgnoredClass] = {}
+    for row in sorted(taxonomy.ignored.values(), key=lambda row: qid_number(row.qid)):
+        ignored.setdefault(tokenize(row.name), row)
+    ignored = {tokens: row for tokens, row in ignored.items() if tokens not in anchors}
+    return NameRules(names, anchors, ignored, known_classes)
 
 
-def _sure(label: str, rule: str, evidence: str) -> Reading:
-    return Reading(label, SCORES[rule], SCORES[rule], evidence, rule)
+def _labelled(label: str, rule: str, evidence: str) -> Prediction:
+    return Prediction(label, SCORES[rule], SCORES[rule], evidence, rule)
 
 
-def _open(why: str) -> Reading:
-    return Reading("", 0.0, 0.0, f"open: {why}", "open")
+def _open_kind(entry: ClassName) -> Prediction:
+    return _open(f"landmarks of the kind '{entry.name}' have no label")
 
 
-def _broken(words: Words) -> bool:
-    return not _BREAKS.isdisjoint(words)
+def _open(reason: str) -> Prediction:
+    return Prediction("", 0.0, 0.0, f"open: {reason}", "open")
 
 
-def _without_parentheses(text: str) -> str:
-    """The text without what stands in parentheses; the text itself when nothing else does.
-
-    >>> _without_parentheses("minor basilica (1905)")
-    'minor basilica'
-    """
-    outer = " ".join(re.sub(r"\([^()]*\)?", " ", text).split())
-    return outer if key(outer) else text
-
-
-def _pieces(words: Words) -> list[Words]:
-    """The words between the breaks, in their order."""
-    pieces: list[list[str]] = [[]]
-    for word in words:
-        if word in _BREAKS:
-            pieces.append([])
+def _segments(tokens: Tokens) -> list[Tokens]:
+    """The runs of tokens between breaks, in their order."""
+    segments: list[list[str]] = [[]]
+    for token in tokens:
+        if token in _BREAKS:
+            segments.append([])
         else:
-            pieces[-1].append(word)
-    return [tuple(piece) for piece in pieces if piece]
+            segments[-1].append(token)
+    return [tuple(segment) for segment in segments if segment]

@@ -1,11 +1,10 @@
-"""The class graph without cycles: what P279 says, less the curated cuts, less one edge of every cycle.
+"""The acyclic class graph: Wikidata's P279 statements without the curated cuts and one edge of every cycle.
 
-Wikidata's subclass statements hold loops, edges into notions too general to mean anything, and senses that no
-landmark is meant in. Every edge that goes is a row with its reason. The result depends on the set of edges alone,
-never on their order or on a hash.
+Wikidata's subclass statements contain cycles, edges into notions too general to mean anything, and edges that hold only
+for a sense in which no landmark is meant. Every removed edge is a row with its reason. The result depends on the set of
+edges alone, never on their order or on a hash.
 
-Labels are found on this acyclic graph, as a shortcut is a statement too. The hierarchy that is published and drawn is
-its transitive reduction (`reduced`): the same order of classes, without edges that a longer way implies.
+Labels follow from this graph. The hierarchy that is published and drawn is its transitive reduction.
 """
 
 from collections.abc import Iterable
@@ -13,16 +12,18 @@ from dataclasses import dataclass
 
 import networkx as nx
 
-from hgld.hierarchy.taxonomy.taxonomy import Taxonomy, number
+from hgld.hierarchy.taxonomy.qid import qid_number
+from hgld.hierarchy.taxonomy.taxonomy import Taxonomy
 
 Edge = tuple[str, str]
 
+# The reasons are values of build/removed_edges.
 SELF = "cycle: a class below itself"
 SHORTCUT = "shortcut: a longer way says the same"
 
 
 @dataclass(frozen=True)
-class Removed:
+class RemovedEdge:
     """A subclass edge that is not in the hierarchy, and why."""
 
     child: str
@@ -32,106 +33,113 @@ class Removed:
 
 @dataclass(frozen=True)
 class ClassGraph:
-    """An acyclic graph of classes, edges from child to parent; and the edges that it lost, sorted."""
+    """An acyclic graph of classes, edges from child to parent; and its removed edges, sorted."""
 
     dag: "nx.DiGraph[str]"
-    removed: tuple[Removed, ...]
+    removed: tuple[RemovedEdge, ...]
 
 
 def class_graph(edges: Iterable[Edge], taxonomy: Taxonomy) -> ClassGraph:
-    """Cut `edges` (child, parent) into a directed acyclic graph.
+    """The directed acyclic graph of `edges` (child, parent); duplicates count once.
 
-    First the curated rules: edges of cut_edges.csv, and edges into a class that is ignored as a class. Then cycles:
-    see `break_cycles`. Duplicate edges count once.
+    First the curated rules remove the edges of cut_edges.csv and those into a class that is ignored by itself, then
+    `break_cycles` removes the cycles.
     """
-    removed: list[Removed] = []
-    kept: list[Edge] = []
-    for child, parent in sorted(set(edges), key=_order):
-        reason = _curated(child, parent, taxonomy)
-        if reason:
-            removed.append(Removed(child, parent, reason))
+    removed: list[RemovedEdge] = []
+    remaining: list[Edge] = []
+    for child, parent in sorted(set(edges), key=edge_order):
+        if reason := _curated_reason(child, parent, taxonomy):
+            removed.append(RemovedEdge(child, parent, reason))
         else:
-            kept.append((child, parent))
-    dag, cyclic = break_cycles(kept)
-    removed += cyclic
-    return ClassGraph(dag, tuple(sorted(removed, key=lambda one: _order((one.child, one.parent)))))
+            remaining.append((child, parent))
+    dag, cyclic = break_cycles(remaining)
+    return ClassGraph(dag, tuple(sorted([*removed, *cyclic], key=_removed_order)))
 
 
-def _order(edge: Edge) -> tuple[int, int]:
-    return number(edge[0]), number(edge[1])
+def edge_order(edge: tuple[str, ...]) -> tuple[int, ...]:
+    """The sort key of an edge (child, parent): their QID numbers."""
+    return tuple(map(qid_number, edge))
 
 
-def _curated(child: str, parent: str, taxonomy: Taxonomy) -> str:
+def _removed_order(edge: RemovedEdge) -> tuple[int, ...]:
+    return edge_order((edge.child, edge.parent))
+
+
+def _curated_reason(child: str, parent: str, taxonomy: Taxonomy) -> str:
     if (child, parent) in taxonomy.cuts:
         return f"curated: {taxonomy.cuts[child, parent].reason}"
-    if taxonomy.skips(parent):
+    if taxonomy.excludes(parent):
         return f"ignored class: {taxonomy.ignored[parent].reason}"
     return SELF if child == parent else ""
 
 
-def reduced(dag: "nx.DiGraph[str]") -> tuple["nx.DiGraph[str]", list[Removed]]:
-    """The transitive reduction of an acyclic graph, and the shortcuts that it lost, sorted.
+def break_cycles(edges: Iterable[Edge]) -> tuple["nx.DiGraph[str]", list[RemovedEdge]]:
+    """An acyclic graph of `edges`, and the removed edges, sorted; a maximal one: no removed edge could be added back.
 
-    Nodes and the edges that stay keep their attributes. What is above what stays as it was; the reduction is unique.
-    """
-    above: dict[str, int] = {}  # as bits, one a class: sets would take a hundred times the memory
-    place = {qid: index for index, qid in enumerate(reversed(list(nx.topological_sort(dag))))}
-    shortcuts = []
-    for qid in place:
-        further = 0
-        for parent in dag[qid]:
-            further |= above[parent]
-        shortcuts += [(qid, parent) for parent in dag[qid] if further >> place[parent] & 1]
-        above[qid] = further | sum(1 << place[parent] for parent in dag[qid])
-    graph = dag.copy()
-    graph.remove_edges_from(shortcuts)
-    return graph, [Removed(child, parent, SHORTCUT) for child, parent in sorted(shortcuts, key=_order)]
-
-
-def break_cycles(edges: Iterable[Edge]) -> tuple["nx.DiGraph[str]", list[Removed]]:
-    """An acyclic graph of `edges`, and the edges that had to go.
-
-    The rule, for each strongly connected component: its edges are taken in the order of how near the parent is to a
-    way out of the component upwards (number of edges to a class with a parent outside), then of the parent's QID
-    number, then of the child's; an edge that would close a cycle with those taken before it goes. So the edges that
-    lead out of the loop stay, and the one that leads back into it goes. No edge goes that could stay.
+    In each strongly connected component the edges are added one by one, and an edge that would close a cycle is
+    removed. The order is by the parent's distance to an exit of the component (number of edges up to a class with a
+    parent outside), then by the QID numbers of parent and child: edges towards an exit stay, and the edge back into
+    the cycle is removed.
     """
     graph: nx.DiGraph[str] = nx.DiGraph()
-    ordered: list[Edge] = sorted(edges, key=_order)
+    ordered: list[Edge] = sorted(edges, key=edge_order)
     graph.add_edges_from(ordered)
-    removed: list[Removed] = []
+    removed: list[RemovedEdge] = []
     for component in nx.strongly_connected_components(graph):
         if len(component) > 1:
-            removed += _break(graph, component)
-    graph.remove_edges_from([(one.child, one.parent) for one in removed])
-    return graph, sorted(removed, key=lambda one: _order((one.child, one.parent)))
+            removed += _break_component(graph, component)
+    graph.remove_edges_from([(edge.child, edge.parent) for edge in removed])
+    return graph, sorted(removed, key=_removed_order)
 
 
-def _break(graph: "nx.DiGraph[str]", component: set[str]) -> list[Removed]:
+def _break_component(graph: "nx.DiGraph[str]", component: set[str]) -> list[RemovedEdge]:
     """The edges of one component that close a cycle, in the order described in `break_cycles`."""
-    away = _distance_to_exit(graph, component)
+    distance = _distance_to_exit(graph, component)
     inside = [(child, parent) for child in component for parent in graph[child] if parent in component]
-    inside.sort(key=lambda edge: (away.get(edge[1], len(component)), number(edge[1]), number(edge[0])))
-    taken: nx.DiGraph[str] = nx.DiGraph()
-    taken.add_nodes_from(component)
+    inside.sort(
+        key=lambda edge: (distance.get(edge[1], len(component)), qid_number(edge[1]), qid_number(edge[0]))
+    )
+    acyclic: nx.DiGraph[str] = nx.DiGraph()
+    acyclic.add_nodes_from(component)
     removed = []
     for child, parent in inside:
-        if nx.has_path(taken, parent, child):
-            removed.append(Removed(child, parent, f"cycle: of {len(component)} classes"))
+        if nx.has_path(acyclic, parent, child):
+            removed.append(RemovedEdge(child, parent, f"cycle: of {len(component)} classes"))
         else:
-            taken.add_edge(child, parent)
+            acyclic.add_edge(child, parent)
     return removed
 
 
 def _distance_to_exit(graph: "nx.DiGraph[str]", component: set[str]) -> dict[str, int]:
-    """Number of edges from each class of the component up to the nearest one that has a parent outside."""
-    near = {one for one in component if any(parent not in component for parent in graph[one])}
-    away = dict.fromkeys(near, 0)
+    """Number of edges from each class of the component up to the nearest class with a parent outside."""
+    frontier = {qid for qid in component if any(parent not in component for parent in graph[qid])}
+    distance = dict.fromkeys(frontier, 0)
     steps = 0
-    while near:
+    while frontier:
         steps += 1
-        near = {
-            below for one in near for below in graph.predecessors(one) if below in component
-        } - away.keys()
-        away.update(dict.fromkeys(near, steps))
-    return away
+        frontier = {
+            child for qid in frontier for child in graph.predecessors(qid) if child in component
+        } - distance.keys()
+        distance.update(dict.fromkeys(frontier, steps))
+    return distance
+
+
+def transitive_reduction(dag: "nx.DiGraph[str]") -> tuple["nx.DiGraph[str]", list[RemovedEdge]]:
+    """The unique transitive reduction of an acyclic graph, and its removed shortcuts, sorted.
+
+    Nodes and remaining edges keep their attributes, which networkx.transitive_reduction drops.
+    """
+    ancestors: dict[str, int] = {}  # bit sets, one bit per class: sets would take a hundred times the memory
+    bit = {qid: index for index, qid in enumerate(reversed(list(nx.topological_sort(dag))))}
+    shortcuts = []
+    for qid in bit:
+        indirect = 0
+        for parent in dag[qid]:
+            indirect |= ancestors[parent]
+        shortcuts += [(qid, parent) for parent in dag[qid] if indirect >> bit[parent] & 1]
+        ancestors[qid] = indirect | sum(1 << bit[parent] for parent in dag[qid])
+    graph = dag.copy()
+    graph.remove_edges_from(shortcuts)
+    return graph, [
+        RemovedEdge(child, parent, SHORTCUT) for child, parent in sorted(shortcuts, key=edge_order)
+    ]

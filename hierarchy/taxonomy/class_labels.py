@@ -1,16 +1,13 @@
-"""The decision: from an item's classes to its label, with the path that shows why. Pure, and free of order.
+"""From an item's classes to its label, with the path of classes that proves it; pure, and independent of any order.
 
-Two rules, and their ties:
-
-1. A *class* belongs to the nearest anchor above it (fewest P279 edges; the class itself counts as zero). An ignored
-   class that closes what is below it competes as an anchor without a label. At the same distance an anchor with a
-   label wins, then the lower precedence, then the lower QID number.
-2. An *item* hears its more specific classes: one that stands above another of its classes with another label is
-   passed over (a historic house museum is no mere museum). Of the rest, the one with the lowest precedence decides,
-   then the shortest path, then the lowest QID number. That class, by its English label, is the item's supercategory.
-
-And for a *category* with several candidate items: the most trusted candidates that have a label decide, if they
-agree; if they do not, the label stays empty and the note says between what.
+1. A *class* belongs to the nearest anchor above it (fewest P279 edges; 0 for the class itself). An ignored class that
+   blocks labels below it competes as an anchor without a label. At equal distance an anchor with a label wins, then
+   the lower precedence, then the lower QID number.
+2. For an *item*, its most specific classes count: a class above another of its classes with a different label is passed
+   over (a historic house museum is not just a museum). Of the rest the one with the lowest precedence decides, then the
+   shortest path, then the lowest QID number. That class, by its English label, is the item's supercategory.
+3. For a *category* with several candidate items, the labelled candidates of the highest confidence decide if they
+   agree; otherwise there is no label, and the note lists the labels in conflict.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,32 +16,45 @@ from dataclasses import dataclass, replace
 import networkx as nx
 
 from hgld.hierarchy.taxonomy.commons_category import CONFIDENCES
-from hgld.hierarchy.taxonomy.taxonomy import Anchor, Taxonomy, number
+from hgld.hierarchy.taxonomy.qid import qid_number
+from hgld.hierarchy.taxonomy.taxonomy import Anchor, Taxonomy
 
+# The outcomes of a class of an item: values of build/considered.
 DECIDES, OUTRANKED, TOO_GENERAL = "decides", "outranked", "above another"
 NO_LABEL, IGNORED = "no label", "ignored"
 
 
 @dataclass(frozen=True)
-class Route:
-    """The way from a class to the class that decides it; `anchor` is None where an ignored class closes the way.
+class AnchorPath:
+    """The path from a class to its nearest anchor; `anchor` is None where an ignored class blocks the path.
 
-    `above` are those of the classes that items have (as they were given to `routes`) that stand above this one.
+    qids: the path, from the class to its end. used_ancestors: those of the items' classes (as passed to
+    `anchor_paths`) that are above this one.
     """
 
     anchor: Anchor | None
-    path: tuple[str, ...]
-    above: frozenset[str] = frozenset()
+    qids: tuple[str, ...]
+    used_ancestors: frozenset[str] = frozenset()
 
     @property
-    def steps(self) -> int:
+    def label(self) -> str:
+        """The anchor's hierarchical label; empty without an anchor."""
+        return self.anchor.hierarchical_label if self.anchor else ""
+
+    @property
+    def length(self) -> int:
         """Number of P279 edges."""
-        return len(self.path) - 1
+        return len(self.qids) - 1
+
+    @property
+    def precedence(self) -> int:
+        """The anchor's precedence; 0 without an anchor."""
+        return self.anchor.precedence if self.anchor else 0
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What an item is; all but `note` are empty when it stays open, and the note says why."""
+    """The label of an item and its evidence; without a label all but `note`, the reason, are empty."""
 
     deciding_class: str = ""
     supercategory: str = ""
@@ -55,17 +65,17 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Weighed:
-    """A class of an item, its route (None without one), and what became of it: one of the words above."""
+class ClassOutcome:
+    """A class of an item, its path (None where it has none), and its outcome (one of the constants above)."""
 
     qid: str
-    route: Route | None
+    path: AnchorPath | None
     outcome: str
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An item that a category may mean, how sure that is (one of CONFIDENCES), and what the item is."""
+    """An item that a category may be about, the confidence of the match (one of CONFIDENCES), and the item's label."""
 
     qid: str
     method: str
@@ -73,140 +83,132 @@ class Candidate:
     decision: Decision
 
 
-def routes(dag: "nx.DiGraph[str]", taxonomy: Taxonomy, classes: Iterable[str] = ()) -> dict[str, Route]:
-    """The route of every class of `dag` (and of `classes`, those that items have) that has one: rule 1.
+def anchor_paths(
+    dag: "nx.DiGraph[str]", taxonomy: Taxonomy, used: Iterable[str] = ()
+) -> dict[str, AnchorPath]:
+    """Rule 1: the anchor path of every class of `dag` and of `used` that has one.
 
-    dag: acyclic, edges from child to parent. Linear in its size: a class takes the best of its parents' routes.
+    dag: acyclic, edges from child to parent; used: the classes that items have. Linear in the size of the graph, as a
+    class extends the best path of its parents.
     """
-    found: dict[str, Route] = {}
-    classes = set(classes)
+    paths: dict[str, AnchorPath] = {}
+    used = set(used)
     for qid in reversed(list(nx.topological_sort(dag))):
-        if route := _route(qid, (found[parent] for parent in dag[qid] if parent in found), taxonomy):
-            found[qid] = route
-    for qid in classes:
-        if qid not in dag and (route := _route(qid, (), taxonomy)):
-            found[qid] = route
-    for qid in found.keys() & classes & set(dag):
-        found[qid] = replace(found[qid], above=frozenset(nx.descendants(dag, qid) & classes))
-    return found
+        if path := _path(qid, (paths[parent] for parent in dag[qid] if parent in paths), taxonomy):
+            paths[qid] = path
+    for qid in used - set(dag):
+        if path := _path(qid, (), taxonomy):
+            paths[qid] = path
+    for qid in paths.keys() & used & set(dag):
+        paths[qid] = replace(paths[qid], used_ancestors=frozenset(nx.descendants(dag, qid) & used))
+    return paths
 
 
-def _route(qid: str, above: Iterable[Route], taxonomy: Taxonomy) -> Route | None:
-    if taxonomy.skips(qid):
+def _path(qid: str, of_parents: Iterable[AnchorPath], taxonomy: Taxonomy) -> AnchorPath | None:
+    if taxonomy.excludes(qid):
         return None
-    if qid in taxonomy.anchors or taxonomy.closes(qid):
-        return Route(taxonomy.anchors.get(qid), (qid,))
-    best = min(above, key=_nearness, default=None)
-    return Route(best.anchor, (qid, *best.path)) if best else None
+    if qid in taxonomy.anchors or taxonomy.blocks(qid):
+        return AnchorPath(taxonomy.anchors.get(qid), (qid,))
+    best = min(of_parents, key=_path_order, default=None)
+    return AnchorPath(best.anchor, (qid, *best.qids)) if best else None
 
 
-def _nearness(route: Route) -> tuple[int, bool, int, list[int]]:
-    """Rule 1's order; the path from its end, so that the anchor's QID number comes before those on the way."""
-    return (
-        route.steps,
-        route.anchor is None,
-        _precedence(route),
-        [number(qid) for qid in reversed(route.path)],
-    )
+def _path_order(path: AnchorPath) -> tuple[int, bool, int, list[int]]:
+    """Rule 1's order; QIDs compare from the anchor's end, so that the anchor's number comes first."""
+    return path.length, path.anchor is None, path.precedence, [qid_number(qid) for qid in reversed(path.qids)]
 
 
-def _precedence(route: Route) -> int:
-    return route.anchor.precedence if route.anchor else 0
-
-
-def decide(
-    classes: Iterable[str], ways: Mapping[str, Route], taxonomy: Taxonomy, names: Mapping[str, str]
+def label_item(
+    classes: Iterable[str], paths: Mapping[str, AnchorPath], taxonomy: Taxonomy, names: Mapping[str, str]
 ) -> Decision:
-    """What an item with these P31 classes is: rule 2.
+    """Rule 2: the label of an item with these P31 classes.
 
-    ways: `routes`. names: English label of each class, as `spellings` gives it; a class without one is named by its
-    QID. The result does not depend on the order of `classes`.
+    paths: from `anchor_paths`; names: the English label of each class, from `unify_case`. A class without an English
+    label is named by its QID.
     """
-    weighed = weigh(classes, ways, taxonomy)
-    chosen = next((one for one in weighed if one.outcome == DECIDES), None)
-    if chosen is None:
-        return Decision(note=_why_open(weighed, names))
-    qid, anchor = chosen.qid, chosen.route.anchor if chosen.route else None
-    assert chosen.route is not None and anchor is not None
-    return Decision(
-        qid, names.get(qid, qid), anchor.hierarchical_label, anchor.natural_or_human_made, chosen.route.path
-    )
+    outcomes = class_outcomes(classes, paths, taxonomy)
+    deciding = next((row for row in outcomes if row.outcome == DECIDES), None)
+    if deciding is None:
+        return Decision(note=_why_unlabelled(outcomes, names))
+    qid, path = deciding.qid, deciding.path
+    assert path is not None and path.anchor is not None
+    return Decision(qid, names.get(qid, qid), path.label, path.anchor.natural_or_human_made, path.qids)
 
 
-def weigh(classes: Iterable[str], ways: Mapping[str, Route], taxonomy: Taxonomy) -> tuple[Weighed, ...]:
-    """Every class of an item with its route and what became of it, by QID number; at most one decides."""
-    told = sorted(set(classes), key=number)
+def class_outcomes(
+    classes: Iterable[str], paths: Mapping[str, AnchorPath], taxonomy: Taxonomy
+) -> tuple[ClassOutcome, ...]:
+    """Every class of an item with its path and outcome, by QID number; at most one decides."""
+    sorted_classes = sorted(set(classes), key=qid_number)
     labelled = {
-        qid: ways[qid] for qid in told if not taxonomy.skips(qid) and qid in ways and ways[qid].anchor
+        qid: paths[qid]
+        for qid in sorted_classes
+        if not taxonomy.excludes(qid) and qid in paths and paths[qid].anchor
     }
-    general = {
-        above
-        for route in labelled.values()
-        for above in route.above
-        if above in labelled and _label(labelled[above]) != _label(route)
+    too_general = {
+        ancestor
+        for path in labelled.values()
+        for ancestor in path.used_ancestors
+        if ancestor in labelled and labelled[ancestor].label != path.label
     }
-    best = min((_rank(qid, route) for qid, route in labelled.items() if qid not in general), default=None)
+    best = min(
+        labelled.keys() - too_general,
+        key=lambda qid: (labelled[qid].precedence, labelled[qid].length, qid_number(qid)),
+        default=None,
+    )
 
     def outcome(qid: str) -> str:
-        if taxonomy.skips(qid):
+        if taxonomy.excludes(qid):
             return IGNORED
         if qid not in labelled:
             return NO_LABEL
-        if qid in general:
+        if qid in too_general:
             return TOO_GENERAL
-        return DECIDES if best is not None and number(qid) == best[2] else OUTRANKED
+        return DECIDES if qid == best else OUTRANKED
 
-    return tuple(Weighed(qid, ways.get(qid), outcome(qid)) for qid in told)
-
-
-def _label(route: Route) -> str:
-    return route.anchor.hierarchical_label if route.anchor else ""
+    return tuple(ClassOutcome(qid, paths.get(qid), outcome(qid)) for qid in sorted_classes)
 
 
-def _rank(qid: str, route: Route) -> tuple[int, int, int]:
-    return _precedence(route), route.steps, number(qid)
-
-
-def _why_open(weighed: tuple[Weighed, ...], names: Mapping[str, str]) -> str:
-    if not weighed:
+def _why_unlabelled(outcomes: tuple[ClassOutcome, ...], names: Mapping[str, str]) -> str:
+    """The note of an item without a label; a value of build/labels."""
+    if not outcomes:
         return "the item has no class"
-    heard = [one.qid for one in weighed if one.outcome != IGNORED]
-    if not heard:
-        return f"only ignored classes: {_named([one.qid for one in weighed], names)}"
-    return f"no class leads to a label: {_named(heard, names)}"
+
+    def listed(classes: Iterable[ClassOutcome]) -> str:
+        return ", ".join(f"{names.get(row.qid, '?')} ({row.qid})" for row in classes)
+
+    if not_ignored := [row for row in outcomes if row.outcome != IGNORED]:
+        return f"no class leads to a label: {listed(not_ignored)}"
+    return f"only ignored classes: {listed(outcomes)}"
 
 
-def _named(qids: list[str], names: Mapping[str, str]) -> str:
-    return ", ".join(f"{names.get(qid, '?')} ({qid})" for qid in qids)
+def choose_candidate(candidates: Iterable[Candidate]) -> tuple[Candidate | None, str]:
+    """Rule 3: the item of a category, or None; and a note where there were several candidates.
 
-
-def settle(candidates: Iterable[Candidate]) -> tuple[Candidate | None, str]:
-    """The candidate that a category means, or None; and a note where there was a choice.
-
-    Candidates without a label are passed over when another has one. Of the rest, those of the highest confidence
-    decide: when they agree on the label, the one with the lowest QID number stands for them.
+    Unlabelled candidates are passed over when another has a label. Of the rest, those of the highest confidence
+    decide: if they agree on the label, the one with the lowest QID number is chosen.
     """
-    every = sorted(candidates, key=lambda one: (CONFIDENCES.index(one.confidence), number(one.qid)))
-    labelled = [one for one in every if one.decision.hierarchical_label]
+    ranked = sorted(candidates, key=lambda item: (CONFIDENCES.index(item.confidence), qid_number(item.qid)))
+    labelled = [item for item in ranked if item.decision.hierarchical_label]
     if not labelled:
-        return (every[0], every[0].decision.note) if every else (None, "no item found")
-    trusted = [one for one in labelled if one.confidence == labelled[0].confidence]
-    if len({one.decision.hierarchical_label for one in trusted}) > 1:
-        claims = ", ".join(f"{one.qid} {one.decision.hierarchical_label.strip()}" for one in trusted)
+        return (ranked[0], ranked[0].decision.note) if ranked else (None, "no item found")
+    trusted = [item for item in labelled if item.confidence == labelled[0].confidence]
+    if len({item.decision.hierarchical_label for item in trusted}) > 1:
+        claims = ", ".join(f"{item.qid} {item.decision.hierarchical_label.strip()}" for item in trusted)
         return None, f"ambiguous: {claims}"
-    if len(every) == 1:
+    if len(ranked) == 1:
         return trusted[0], ""
-    note = f"{len(every)} candidates; {len(trusted)} of confidence '{trusted[0].confidence}' agree"
+    note = f"{len(ranked)} candidates; {len(trusted)} of confidence '{trusted[0].confidence}' agree"
     return trusted[0], note
 
 
-def spellings(labels: Mapping[str, str]) -> dict[str, str]:
-    """Class → English label, with one spelling for labels that differ only in case: that of the lowest QID number.
+def unify_case(labels: Mapping[str, str]) -> dict[str, str]:
+    """Class → English label, where labels that differ only in case get the spelling of the lowest QID number.
 
-    >>> spellings({"Q7": "Catholic cathedral", "Q12": "catholic cathedral"})["Q12"]
+    >>> unify_case({"Q7": "Catholic cathedral", "Q12": "catholic cathedral"})["Q12"]
     'Catholic cathedral'
     """
-    first: dict[str, str] = {}
-    for qid in sorted(labels, key=number):
-        first.setdefault(labels[qid].casefold(), labels[qid])
-    return {qid: first[label.casefold()] for qid, label in labels.items()}
+    spelling: dict[str, str] = {}
+    for qid in sorted(labels, key=qid_number):
+        spelling.setdefault(labels[qid].casefold(), labels[qid])
+    return {qid: spelling[label.casefold()] for qid, label in labels.items()}

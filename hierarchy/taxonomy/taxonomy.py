@@ -1,16 +1,16 @@
-"""The curated knowledge: which classes stand for which label, which classes say nothing, which edges are wrong.
+"""The curated taxonomy: which classes stand for which label, which classes give none, which edges are wrong.
 
 Three CSV files in one folder, edited by hand and kept in git:
 
-- `taxonomy.csv`: one row an anchor class. A class belongs to the label of the nearest anchor above it; of the labels
+- `taxonomy.csv`: one row per anchor class. A class belongs to the label of the nearest anchor above it; of the labels
   that an item's classes lead to, the one with the lowest `precedence` decides.
-- `ignored_classes.csv`: classes that never give a label. `reach` says how far that goes: `class` for the class alone
-  (it is taken out of the graph: nothing is learned through it), `below` also for every class whose nearest known
-  class it is (a province stays without a label though "human settlement" stands somewhere above it).
-- `cut_edges.csv`: statements "child is a subclass of parent" that are true of a sense that no landmark is meant in.
+- `ignored_classes.csv`: classes that never give a label. `reach` is `class` for the class alone (it is removed from the
+  graph, so that no path leads through it) or `below` also for every class whose nearest known class it is (a province
+  stays without a label even though "human settlement" is somewhere above it).
+- `cut_edges.csv`: statements "child is a subclass of parent" that hold only for a sense in which no landmark is meant.
 
-Each row says why, and in `decided_by` who decided: `published` for a convention of the published labels, `hgld` for
-this project's first curation, else a name. A label is added, split or moved by editing these files alone;
+Each row has its reason, and in `decided_by` its author: `published` for a convention of the published labels, `hgld`
+for this project's first curation, else a name. Adding, splitting or moving a label takes edits of these files alone;
 docs/taxonomy.md explains the order of precedence.
 """
 
@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hgld.foundation.errors import HgldError
-from hgld.foundation.tables import read_numbered
+from hgld.foundation.tables import read_csv_with_lines
 from hgld.hierarchy.curated import CURATED
+from hgld.hierarchy.taxonomy.qid import qid_number
 
 NATURES = ("natural", "human-made")
 REACHES = ("class", "below")
@@ -38,10 +39,12 @@ _ANCHORS = [
 _IGNORED = ["qid", "label", "reach", "reason", "decided_by"]
 _CUTS = ["child", "child_label", "parent", "parent_label", "reason", "decided_by"]
 
+_QIDS = {"anchor_qid", "qid", "child", "parent"}
+
 
 @dataclass(frozen=True)
 class Anchor:
-    """A class that stands for a label; of two labels the one with the lower precedence decides."""
+    """A class that stands for a label; the label with the lowest precedence decides."""
 
     qid: str
     name: str
@@ -51,7 +54,7 @@ class Anchor:
 
 
 @dataclass(frozen=True)
-class Ignored:
+class IgnoredClass:
     """A class that never gives a label; `reach` is one of REACHES."""
 
     qid: str
@@ -61,8 +64,8 @@ class Ignored:
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A subclass statement that is not followed."""
+class CutEdge:
+    """A subclass statement that is not part of the class graph."""
 
     child: str
     parent: str
@@ -74,46 +77,34 @@ class Taxonomy:
     """The three curated files; `anchors` and `ignored` by QID, `cuts` by (child, parent)."""
 
     anchors: dict[str, Anchor]
-    ignored: dict[str, Ignored]
-    cuts: dict[tuple[str, str], Cut]
+    ignored: dict[str, IgnoredClass]
+    cuts: dict[tuple[str, str], CutEdge]
 
     @property
     def natures(self) -> dict[str, str]:
-        """Hierarchical label → natural or human-made, in the order of the labels."""
-        found = {anchor.hierarchical_label: anchor.natural_or_human_made for anchor in self.anchors.values()}
-        return dict(sorted(found.items()))
+        """Hierarchical label → natural or human-made, sorted by label."""
+        rows = {(anchor.hierarchical_label, anchor.natural_or_human_made) for anchor in self.anchors.values()}
+        return dict(sorted(rows))
 
     @property
     def precedences(self) -> dict[str, int]:
         """Hierarchical label → the lowest precedence of its anchors."""
-        found: dict[str, int] = {}
-        for anchor in self.anchors.values():
-            own = found.setdefault(anchor.hierarchical_label, anchor.precedence)
-            found[anchor.hierarchical_label] = min(own, anchor.precedence)
-        return found
+        descending = sorted(self.anchors.values(), key=lambda anchor: -anchor.precedence)
+        return {anchor.hierarchical_label: anchor.precedence for anchor in descending}
 
-    def skips(self, qid: str) -> bool:
-        """Whether the class is out of the graph."""
+    def excludes(self, qid: str) -> bool:
+        """Whether the class is removed from the graph (reach `class`)."""
         return qid in self.ignored and self.ignored[qid].reach == "class"
 
-    def closes(self, qid: str) -> bool:
-        """Whether everything below the class, up to the next anchor, stays without a label."""
+    def blocks(self, qid: str) -> bool:
+        """Whether the classes below, down to the next anchor, stay without a label (reach `below`)."""
         return qid in self.ignored and self.ignored[qid].reach == "below"
 
 
-def number(qid: str) -> int:
-    """The number of a QID: the order of all ties, as text would put Q10 before Q9.
-
-    >>> number("Q64")
-    64
-    """
-    return int(qid[1:])
-
-
 def load_taxonomy(folder: Path | None = None) -> Taxonomy:
-    """Read the curated files of `folder` (default: those that ship with the package).
+    """Read the curated files of `folder` (default: those of the package).
 
-    Raises HgldError that lists every problem with file and line.
+    Raises HgldError with every problem as "file:line: what is wrong".
     """
     folder = Path(folder) if folder is not None else CURATED
     taxonomy, problems = _read(folder)
@@ -123,7 +114,7 @@ def load_taxonomy(folder: Path | None = None) -> Taxonomy:
 
 
 def taxonomy_problems(folder: Path) -> list[str]:
-    """Every problem of the curated files as "file:line: what is wrong"; an empty list when they are valid."""
+    """The problems of the curated files as "file:line: what is wrong"; empty when they are valid."""
     try:
         return _read(Path(folder))[1]
     except HgldError as error:
@@ -133,8 +124,8 @@ def taxonomy_problems(folder: Path) -> list[str]:
 def _read(folder: Path) -> tuple[Taxonomy, list[str]]:
     problems: list[str] = []
     anchors: dict[str, Anchor] = {}
-    ignored: dict[str, Ignored] = {}
-    cuts: dict[tuple[str, str], Cut] = {}
+    ignored: dict[str, IgnoredClass] = {}
+    cuts: dict[tuple[str, str], CutEdge] = {}
     for where, row in _rows(
         folder / "taxonomy.csv", _ANCHORS, ("hierarchical_label", "anchor_qid"), problems
     ):
@@ -149,33 +140,29 @@ def _read(folder: Path) -> tuple[Taxonomy, list[str]]:
             problems.append(
                 f"{where}: {row['qid']} is an anchor of '{anchors[row['qid']].hierarchical_label}'"
             )
-        ignored[row["qid"]] = Ignored(row["qid"], row["label"], row["reach"], row["reason"])
+        ignored[row["qid"]] = IgnoredClass(row["qid"], row["label"], row["reach"], row["reason"])
     for _, row in _rows(folder / "cut_edges.csv", _CUTS, ("child", "parent"), problems):
-        cuts[row["child"], row["parent"]] = Cut(row["child"], row["parent"], row["reason"])
+        cuts[row["child"], row["parent"]] = CutEdge(row["child"], row["parent"], row["reason"])
     return Taxonomy(anchors, ignored, cuts), problems
 
 
 def _rows(
     path: Path, columns: list[str], key: tuple[str, ...], problems: list[str]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows with their place; empty values, malformed QIDs, and rows out of order become problems."""
-    before: tuple[str | int, ...] = ()
-    table, lines = read_numbered(path, columns)
+    """(file:line, row) of each row; empty values, malformed QIDs and unsorted rows are appended to `problems`."""
+    previous: tuple[str | int, ...] = ()
+    table, lines = read_csv_with_lines(path, columns)
     for line, values in zip(lines, table.itertuples(index=False, name=None), strict=True):
         where, row = f"{path}:{line}", dict(zip(columns, map(str, values), strict=True))
-        wrong = [name for name in columns if not row[name].strip()]
-        wrong += [name for name in columns if name in _QIDS and not re.fullmatch(r"Q[1-9]\d*", row[name])]
-        if wrong:
-            problems.append(f"{where}: no valid {', '.join(dict.fromkeys(wrong))}")
+        patterns = {name: r"Q[1-9]\d*" if name in _QIDS else r"(?s).*\S.*" for name in columns}
+        if wrong := [name for name in columns if not re.fullmatch(patterns[name], row[name])]:
+            problems.append(f"{where}: no valid {', '.join(wrong)}")
             continue
-        place = tuple(number(row[name]) if name in _QIDS else row[name] for name in key)
-        if before and place <= before:
-            problems.append(f"{where}: out of order or twice; rows are sorted by {', '.join(key)}")
-        before = place
+        current = tuple(qid_number(row[name]) if name in _QIDS else row[name] for name in key)
+        if previous and current <= previous:
+            problems.append(f"{where}: duplicate or out of order; sort the rows by {', '.join(key)}")
+        previous = current
         yield where, row
-
-
-_QIDS = {"anchor_qid", "qid", "child", "parent"}
 
 
 def _anchor_problems(row: dict[str, str], anchors: dict[str, Anchor]) -> Iterator[str]:
@@ -185,7 +172,7 @@ def _anchor_problems(row: dict[str, str], anchors: dict[str, Anchor]) -> Iterato
     if not re.fullmatch(r"\d+", row["precedence"]):
         yield f"precedence '{row['precedence']}' is not a whole number"
     if row["anchor_qid"] in anchors:
-        yield f"{row['anchor_qid']} is also an anchor of '{anchors[row['anchor_qid']].hierarchical_label}'"
+        yield f"{row['anchor_qid']} is already an anchor of '{anchors[row['anchor_qid']].hierarchical_label}'"
     others = {a.natural_or_human_made for a in anchors.values() if a.hierarchical_label == label}
     if others - {nature}:
         yield f"'{label}' is {', '.join(sorted(others - {nature}))} in another row"

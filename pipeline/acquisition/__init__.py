@@ -1,1 +1,1 @@
-"""TODO."""
+"""Downloads with retries, locks and manifests, their conversion and indexing; SPARQL and the stages are elsewhere."""

@@ -1,4 +1,4 @@
-"""A metadata CSV becomes a Parquet table sorted by its key, in memory that does not grow with the file."""
+"""A metadata CSV as a Parquet table sorted by its key, in memory that does not grow with the file."""
 
 import csv
 import tempfile
@@ -13,39 +13,39 @@ from pyarrow import csv as pacsv
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import replacing
 from hgld.pipeline.acquisition.gldv2_tables import PATTERNS, Table
-from hgld.pipeline.acquisition.row_errors import Listing, malformed, repeated
+from hgld.pipeline.acquisition.row_errors import RowErrors, find_duplicates, find_malformed
 
-_BLOCK = 1 << 24
-# Above this much in memory, rows go to disk, one file a first character of the key.
-_IN_MEMORY = 256 << 20
-_ROW_GROUP = 1 << 18
+_BLOCK_BYTES = 1 << 24
+# Above this size the rows are spilled to disk, one file per first character of the key.
+_MAX_IN_MEMORY_BYTES = 256 << 20
+_ROW_GROUP_ROWS = 1 << 18
 
 
-def to_parquet(table: Table, path: Path, target: Path, in_memory: int = _IN_MEMORY) -> int:
+def to_parquet(table: Table, path: Path, target: Path, max_in_memory: int = _MAX_IN_MEMORY_BYTES) -> int:
     """Write the CSV at `path` as `target`: every value a string, rows sorted by key. Returns the number of rows.
 
-    Raises HgldError that lists every malformed row with its line, or every row whose key another row has;
-    then `target` is what it was.
+    Raises HgldError that lists every malformed row with its line, or every row with a duplicate key; then `target` is
+    unchanged.
     """
-    listing = Listing(path)
-    listing.full.unlink(missing_ok=True)
+    RowErrors(path).full_list.unlink(missing_ok=True)
     with replacing(target) as part, tempfile.TemporaryDirectory(dir=part.parent) as scratch:
-        heaps = _Heaps(Path(scratch), in_memory)
+        buckets = _Buckets(Path(scratch), max_in_memory)
         for batch in _batches(table, path):
-            heaps.add(table.shape(_checked(table, path, batch)))
-        rows = _write(heaps, part)
-        if heaps.twice:
-            raise repeated(path, table, heaps.twice).error()
+            _check_values(table, path, batch)
+            buckets.add(table.transform(batch))
+        rows = _write(buckets, part)
+        if buckets.duplicates:
+            raise find_duplicates(path, table, buckets.duplicates).error()
         if not rows:
-            raise HgldError(f"{path}: a header and no rows; expected a table: fetch the file again")
+            raise HgldError(f"{path}: expected a table, found a header without rows; download the file again")
     return rows
 
 
 def empty_parquet(table: Table, target: Path) -> None:
-    """The table without rows, for a source that does not have the file."""
+    """Write the table without rows, for a source that does not have the file."""
     schema = pa.schema([(name, pa.string()) for name in table.columns])
     with replacing(target) as part:
-        pq.write_table(table.shape(schema.empty_table()), part, compression="zstd", version="2.6")
+        pq.write_table(table.transform(schema.empty_table()), part, compression="zstd", version="2.6")
 
 
 def _batches(table: Table, path: Path) -> Iterator[pa.Table]:
@@ -54,7 +54,7 @@ def _batches(table: Table, path: Path) -> Iterator[pa.Table]:
         _check_header(path, header)
         reader = pacsv.open_csv(
             path,
-            read_options=pacsv.ReadOptions(block_size=_BLOCK),
+            read_options=pacsv.ReadOptions(block_size=_BLOCK_BYTES),
             parse_options=pacsv.ParseOptions(newlines_in_values=True),
             convert_options=pacsv.ConvertOptions(
                 column_types={name: pa.string() for name in header}, strings_can_be_null=False
@@ -64,11 +64,11 @@ def _batches(table: Table, path: Path) -> Iterator[pa.Table]:
             for batch in reader:
                 yield pa.Table.from_batches([batch])
     except FileNotFoundError:
-        raise HgldError(f"no file {path}") from None
+        raise HgldError(f"no file {path}; run the stage again") from None
     except pa.ArrowInvalid as error:
-        listing = malformed(path, table)
-        if listing.count:
-            raise listing.error() from None
+        errors = find_malformed(path, table)
+        if errors.count:
+            raise errors.error() from None
         raise HgldError(f"{path}: not a UTF-8 CSV file: {error}") from None
     except OSError as error:
         raise HgldError(f"{path}: cannot be read: {error.strerror or error}") from None
@@ -79,81 +79,82 @@ def _check_header(path: Path, header: list[str]) -> None:
         line = handle.readline(1 << 12).decode("utf-8-sig", "replace").strip()
     try:
         found = next(csv.reader([line]), [])
-    except csv.Error:  # a line end of a kind that CSV has not
+    except csv.Error:  # a lone carriage return
         found = []
     if found != header:
         raise HgldError(f"{path}:1: expected the header {','.join(header)}; found {line[:200]!r}")
 
 
-def _checked(table: Table, path: Path, batch: pa.Table) -> pa.Table:
-    """The batch itself when all its values are what their columns hold."""
+def _check_values(table: Table, path: Path, batch: pa.Table) -> None:
+    """Raise HgldError that lists every malformed row of the file unless all values of the batch are valid."""
     for name, kind in table.columns.items():
-        good = (
-            kind == "any" or pc.all(pc.match_substring_regex(batch[name], f"^(?:{PATTERNS[kind]})$")).as_py()
-        )
-        if good is False:
-            raise malformed(path, table).error()
-    return batch
+        if kind == "any":
+            continue
+        matches = pc.match_substring_regex(batch[name], f"^(?:{PATTERNS[kind]})$")
+        if pc.all(matches).as_py() is False:
+            raise find_malformed(path, table).error()
 
 
-class _Heaps:
-    """The rows by the first character of their key: heaps that are in order among themselves, each sorted later."""
+class _Buckets:
+    """A bucket sort on disk: rows by the first character of their key, each bucket sorted when it is read."""
 
-    def __init__(self, scratch: Path, in_memory: int) -> None:
-        self._scratch, self._limit, self._bytes = scratch, in_memory, 0
-        self._rows: dict[str, list[pa.Table]] = {}
+    def __init__(self, scratch: Path, max_in_memory: int) -> None:
+        self._scratch, self._max_bytes, self._bytes = scratch, max_in_memory, 0
+        self._in_memory: dict[str, list[pa.Table]] = {}
         self._spilled: dict[str, pa.RecordBatchFileWriter] = {}
-        self.twice: set[str] = set()
+        self.duplicates: set[str] = set()
 
     def add(self, rows: pa.Table) -> None:
-        """Put the rows on their heaps."""
+        """Distribute the rows."""
         first = pc.utf8_slice_codeunits(rows.column(0), 0, 1)
         for letter in pc.unique(first).to_pylist():
-            mine = rows.filter(pc.equal(first, letter))
-            self._rows.setdefault(letter, []).append(mine)
-            self._bytes += mine.nbytes
-        if self._bytes > self._limit:
+            selected = rows.filter(pc.equal(first, letter))
+            self._in_memory.setdefault(letter, []).append(selected)
+            self._bytes += selected.nbytes
+        if self._bytes > self._max_bytes:
             self._spill()
 
     def _spill(self) -> None:
-        for letter, tables in self._rows.items():
+        for letter, tables in self._in_memory.items():
             if letter not in self._spilled:
-                name = str(self._scratch / f"{ord(letter):x}.arrow")
-                self._spilled[letter] = pa.ipc.new_stream(name, tables[0].schema)
+                self._spilled[letter] = pa.ipc.new_stream(self._path(letter), tables[0].schema)
             for table in tables:
                 self._spilled[letter].write_table(table)
-        self._rows, self._bytes = {}, 0
+        self._in_memory, self._bytes = {}, 0
+
+    def _path(self, letter: str) -> str:
+        return str(self._scratch / f"{ord(letter):x}.arrow")
 
     def sorted(self) -> Iterator[pa.Table]:
-        """The heaps in order, each sorted; keys that come twice are noted in `twice`."""
+        """The buckets in order, each sorted; keys that occur more than once are collected in `duplicates`."""
         for writer in self._spilled.values():
             writer.close()
-        for letter in sorted({*self._rows, *self._spilled}):
-            tables = self._rows.pop(letter, [])
+        for letter in sorted({*self._in_memory, *self._spilled}):
+            tables = self._in_memory.pop(letter, [])
             if letter in self._spilled:
-                with pa.ipc.open_stream(str(self._scratch / f"{ord(letter):x}.arrow")) as reader:
+                with pa.ipc.open_stream(self._path(letter)) as reader:
                     tables.append(reader.read_all())
-            heap = pa.concat_tables(tables).combine_chunks()
-            heap = heap.take(pc.sort_indices(heap.column(0)))
-            keys = heap.column(0)
-            same = pc.equal(keys[1:], keys[:-1])
-            self.twice.update(keys[1:].filter(same).to_pylist())
-            yield heap
+            bucket = pa.concat_tables(tables).combine_chunks()
+            bucket = bucket.take(pc.sort_indices(bucket.column(0)))
+            keys = bucket.column(0)
+            repeated = pc.equal(keys[1:], keys[:-1])
+            self.duplicates.update(keys[1:].filter(repeated).to_pylist())
+            yield bucket
 
 
-def _write(heaps: _Heaps, part: Path) -> int:
-    """Write the heaps; row groups depend on the rows alone, not on how they came."""
-    rows, waiting = 0, list[pa.Table]()
+def _write(buckets: _Buckets, part: Path) -> int:
+    """Write the buckets; the row groups depend only on the rows, not on the batches in which they were read."""
+    rows, pending = 0, list[pa.Table]()
     writer = None
-    for heap in heaps.sorted():
-        writer = writer or pq.ParquetWriter(part, heap.schema, compression="zstd", version="2.6")
-        waiting.append(heap)
-        if sum(len(one) for one in waiting) >= _ROW_GROUP:
-            writer.write_table(pa.concat_tables(waiting))
-            waiting = []
-        rows += len(heap)
+    for bucket in buckets.sorted():
+        writer = writer or pq.ParquetWriter(part, bucket.schema, compression="zstd", version="2.6")
+        pending.append(bucket)
+        if sum(map(len, pending)) >= _ROW_GROUP_ROWS:
+            writer.write_table(pa.concat_tables(pending))
+            pending = []
+        rows += len(bucket)
     if writer:
-        if waiting:
-            writer.write_table(pa.concat_tables(waiting))
+        if pending:
+            writer.write_table(pa.concat_tables(pending))
         writer.close()
     return rows

@@ -1,7 +1,9 @@
-"""Many files from GLDv2's server or from a folder laid out like it: room made sure of, in parallel, each verified."""
+"""Files from GLDv2's server or from a folder laid out like it: verified, resumed, several at a time.
+
+What happens to one file is in `_download`: temporary file, hash, compare, move.
+"""
 
 import hashlib
-import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,27 +11,27 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from tqdm import tqdm
 
 from hgld.foundation.errors import HgldError, suggest
-from hgld.pipeline.acquisition.http_resume import DiskError, Part, Progress, transfer
+from hgld.pipeline.acquisition.http_resume import DiskError, PartialFile, Progress, transfer
 from hgld.pipeline.acquisition.manifest import Entry, Manifest
 from hgld.pipeline.acquisition.retry import StoppedError
-from hgld.pipeline.acquisition.source import Facts, MissingError, Source, published_md5
+from hgld.pipeline.acquisition.source import MissingError, RemoteFile, Source, published_md5
 
-# So many files that fail one after the other: the server is gone, or the line is.
-_HOPELESS = 5
-_SHOWN = 20
+# After this many failures in a row the server or the connection is down.
+_MAX_CONSECUTIVE_FAILURES = 5
+_MAX_LISTED = 20
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A file to fetch: its name below the source, and where it shall stand."""
+class Download:
+    """A file to download: its name below the source, and its path on disk."""
 
     name: str
     target: Path
@@ -37,182 +39,207 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class _Plan:
-    wanted: Wanted
-    facts: Facts
-    published: str | None
-    accepted: str | None
+class _Job:
+    """A download, and all that is known of the file beforehand."""
+
+    download: Download
+    announced: RemoteFile
+    previous: Entry | None
+    md5_published: str | None
+    md5_accepted: str | None
 
     @property
-    def good(self) -> set[str]:
-        """The MD5s that the file may have; empty: any."""
-        return {one for one in (self.published, self.accepted) if one}
+    def valid_md5s(self) -> set[str]:
+        """The MD5s that the file may have; empty when any will do."""
+        return {md5 for md5 in (self.md5_published, self.md5_accepted) if md5}
+
+
+class _Digests(NamedTuple):
+    md5: str
+    sha256: str
+    size: int
 
 
 def fetch_all(
     source: Source,
-    wanted: Sequence[Wanted],
+    downloads: Sequence[Download],
     folder: Path,
     *,
     require_md5: bool,
     accept: Mapping[str, str] | None = None,
 ) -> dict[str, Entry]:
-    """Bring every file to its place, whole and with the published MD5 where there is one; what each is, by name.
+    """Download the files and verify them by their published MD5, where there is one; the manifest entries by name.
 
-    A file that already stands there verified is left; a part of one is continued. `folder` gets `manifest.json`.
-    accept: the MD5 that a file may have beside the published one; it is noted in the manifest, and holds from then on.
+    A verified file that is already there is not downloaded again, a partial one is resumed. `folder` gets
+    `manifest.json`.
+    accept: name → an MD5 accepted besides the published one; the manifest records it for later runs.
     An optional file that the source does not have is left out.
 
-    Raises HgldError that lists the files that could not be had; the others are there, and the next run finds them.
+    Raises HgldError that lists the files that failed; the others are there, and the next run starts from them.
     """
     accept = dict(accept or {})
+    names = [download.name for download in downloads]
     for name in accept:
-        if name not in (names := [one.name for one in wanted]):
-            raise HgldError(f"--accept-md5: no file '{name}' is fetched here{suggest(name, names)}")
+        if name not in names:
+            raise HgldError(f"--accept-md5: no file '{name}' is downloaded here{suggest(name, names)}")
     folder.mkdir(parents=True, exist_ok=True)
     manifest = Manifest(folder / "manifest.json")
 
-    def plan(one: Wanted) -> _Plan | None:
-        return _plan(source, one, manifest, accept.get(one.name), require_md5)
+    def prepare(download: Download) -> _Job | None:
+        return _prepare(source, download, manifest.get(download.name), accept.get(download.name), require_md5)
 
-    plans = [one for one in _in_parallel(source, plan, wanted) if one]
-    _make_sure_of_room(plans, folder)
-    with _byte_bar(sum(one.facts.size or 0 for one in plans)) as progress:
-        _in_parallel(source, lambda one: manifest.add(_bring(source, one, manifest, progress)), plans)
-    return {entry.file: entry for entry in manifest.keep_only([one.wanted.name for one in plans])}
+    jobs = [job for job in _in_parallel(source, prepare, downloads) if job]
+    _check_free_space(jobs, folder)
+    with _byte_bar(sum(job.announced.size or 0 for job in jobs)) as progress:
+        _in_parallel(source, lambda job: manifest.add(_download(source, job, progress)), jobs)
+    return {entry.file: entry for entry in manifest.keep_only([job.download.name for job in jobs])}
 
 
-def _plan(
-    source: Source, wanted: Wanted, manifest: Manifest, accept: str | None, require_md5: bool
-) -> _Plan | None:
-    """What the source says of the file; None: it has none and none is needed."""
+def _prepare(
+    source: Source, download: Download, previous: Entry | None, accept: str | None, require_md5: bool
+) -> _Job | None:
+    """What is known of the file; None for an optional one that the source does not have."""
     try:
-        facts = source.facts(wanted.name)
+        announced = source.stat(download.name)
     except MissingError:
-        if wanted.optional:
+        if download.optional:
             return None
         raise
-    published, known = published_md5(source, wanted.name), manifest.get(wanted.name)
-    accepted = accept or (known.md5_accepted if known else None)
+    published = published_md5(source, download.name)
+    accepted = accept or (previous.md5_accepted if previous else None)
     if not (published or accepted) and require_md5:
         raise HgldError(
-            f"{source.place(wanted.name)}: no MD5 is published for it; give one with "
-            f"--accept-md5 {wanted.name}=MD5, or set require_md5: false where params.yaml has it"
+            f"{source.location(download.name)}: no MD5 is published for it; give one with "
+            f"--accept-md5 {download.name}=MD5, or set require_md5: false where params.yaml has it"
         )
-    return _Plan(wanted, facts, published, accepted)
+    return _Job(download, announced, previous, published, accepted)
 
 
-def _bring(source: Source, plan: _Plan, manifest: Manifest, progress: Progress) -> Entry:
-    name, target = plan.wanted.name, plan.wanted.target
-    known = manifest.get(name)
-    if target.is_file() and (plan.good or (known and known.etag and known.etag == plan.facts.etag)):
-        md5, sha256 = digests(target)
-        if md5 in plan.good or (not plan.good and known and known.sha256 == sha256):
-            progress(target.stat().st_size)
-            return _entry(source, plan, plan.facts.etag or (known.etag if known else None), md5, sha256)
-    part = Part(target)
+def _download(source: Source, job: _Job, progress: Progress) -> Entry:
+    """Bring one file to its target: temporary file, hash, compare, move."""
+    name, target = job.download.name, job.download.target
+    if entry := _verify_existing(source, job):
+        progress(entry.bytes)
+        return entry
+    partial = PartialFile(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    etag = None
-    if not source.remote:
-        _copy(source.path(name), part, progress)
-        md5, sha256 = digests(part.path)
+    if source.remote:
+        etag, digests = _transfer_whole(source, job, partial, progress)
     else:
-        progress(part.size)
-        etag, md5, sha256 = _transferred(source, plan, part, progress)
-    if plan.good and md5 not in plan.good:
-        raise HgldError(_disagreement(source, plan, md5, part.path.stat().st_size))
-    with part.path.open("rb") as handle:
-        os.fsync(handle.fileno())
-    part.finish(target)
-    return _entry(source, plan, etag, md5, sha256)
+        _copy(source.path(name), partial, progress)
+        etag, digests = None, _hash(partial.path)
+    if job.valid_md5s and digests.md5 not in job.valid_md5s:
+        raise HgldError(_md5_mismatch(source, job, digests))
+    partial.move_to_target()
+    return _entry(source, job, etag, digests)
 
 
-def _transferred(source: Source, plan: _Plan, part: Part, progress: Progress) -> tuple[str | None, str, str]:
-    """Bring the part over HTTP: its ETag, MD5 and SHA-256.
+def _verify_existing(source: Source, job: _Job) -> Entry | None:
+    """The entry of the file at the target if it is a valid one: by its MD5, or else by its ETag and SHA-256."""
+    target, previous, etag = job.download.target, job.previous, job.announced.etag
+    unchanged = previous and previous.etag and previous.etag == etag
+    if not target.is_file() or not (job.valid_md5s or unchanged):
+        return None
+    digests = _hash(target)
+    if job.valid_md5s:
+        valid = digests.md5 in job.valid_md5s
+    else:
+        valid = previous is not None and previous.sha256 == digests.sha256
+    return _entry(source, job, etag or (previous.etag if previous else None), digests) if valid else None
 
-    It is brought once more, from nothing, when the transfer went well and the file is wrong all the same in a way that
-    may pass: it came in pieces, which may be of different versions, or its size is not what was announced before (a
-    page that asks to log in, say).
 
-    Raises HgldError when the size is wrong again and there is no MD5 that would tell whether that matters.
+def _transfer_whole(
+    source: Source, job: _Job, partial: PartialFile, progress: Progress
+) -> tuple[str | None, _Digests]:
+    """Complete the partial file over HTTP; its ETag and digests.
+
+    A transfer that succeeds can still give a wrong file: its pieces may belong to different versions, or its size is
+    not the announced one (a login page, say). Such a file is downloaded once more, from the start.
+
+    Raises HgldError when the size is wrong again and there is no MD5 that could decide.
     """
-    name, announced = plan.wanted.name, plan.facts.size
-    for once_more in (True, False):
-        etag, continued = transfer(source, name, part, sure=bool(plan.good), progress=progress)
-        md5, sha256 = digests(part.path)
-        size = part.path.stat().st_size
-        other = announced not in (None, size)
-        if md5 in plan.good or not (other or (continued and plan.good)):
+    name, announced = job.download.name, job.announced.size
+    progress(partial.size)
+    for attempts_left in (1, 0):
+        etag, resumed = transfer(source, name, partial, has_md5=bool(job.valid_md5s), progress=progress)
+        digests = _hash(partial.path)
+        wrong_size = announced not in (None, digests.size)
+        if digests.md5 in job.valid_md5s or not (wrong_size or (resumed and job.valid_md5s)):
             break
-        if once_more:
-            progress(-size)
-            part.discard()
-        elif not plan.good:
-            raise HgldError(f"{source.place(name)}: {size:,} bytes came, {announced:,} were announced")
-    return etag, md5, sha256
+        if attempts_left:
+            progress(-digests.size)
+            partial.discard()
+        elif not job.valid_md5s:
+            raise HgldError(
+                f"{source.location(name)}: received {digests.size:,} bytes, {announced:,} were announced; a proxy or a "
+                "login page may be answering; check the URL"
+            )
+    return etag, digests
 
 
-def _entry(source: Source, plan: _Plan, etag: str | None, md5: str, sha256: str) -> Entry:
-    name, size = plan.wanted.name, plan.wanted.target.stat().st_size
-    return Entry(name, source.place(name), size, etag, plan.published, plan.accepted, md5, sha256)
+def _copy(path: Path, partial: PartialFile, progress: Progress) -> None:
+    try:
+        shutil.copyfile(path, partial.path)
+    except OSError as error:
+        partial.discard()
+        raise DiskError(f"cannot copy {path} to {partial.path}: {error.strerror}; free some space") from None
+    progress(partial.path.stat().st_size)
 
 
-def _disagreement(source: Source, plan: _Plan, found: str, size: int) -> str:
-    name = plan.wanted.name
-    said = f"published is {plan.published}" if plan.published else "none is published"
-    accepted = f" and accepted {plan.accepted}" if plan.accepted else ""
-    if plan.facts.size not in (None, size):
+def _hash(path: Path) -> _Digests:
+    """MD5, SHA-256 and size of a file, read once."""
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    with path.open("rb") as handle:
+        while chunk := handle.read(1 << 20):
+            md5.update(chunk)
+            sha256.update(chunk)
+    return _Digests(md5.hexdigest(), sha256.hexdigest(), path.stat().st_size)
+
+
+def _entry(source: Source, job: _Job, etag: str | None, digests: _Digests) -> Entry:
+    return Entry(
+        file=job.download.name, url=source.location(job.download.name), bytes=digests.size, etag=etag,
+        md5_published=job.md5_published, md5_accepted=job.md5_accepted, md5=digests.md5, sha256=digests.sha256,
+    )  # fmt: skip
+
+
+def _md5_mismatch(source: Source, job: _Job, found: _Digests) -> str:
+    name = job.download.name
+    expected = f"the published MD5 {job.md5_published}" if job.md5_published else "an MD5 (none is published)"
+    accepted = f" or the accepted {job.md5_accepted}" if job.md5_accepted else ""
+    message = f"{source.location(name)}: expected {expected}{accepted}, found {found.md5}"
+    if job.announced.size not in (None, found.size):
         return (
-            f"{source.place(name)}: MD5 is {found}, {said}{accepted}; {size:,} bytes came and {plan.facts.size:,} were "
-            "announced, twice: something else answers for the source; look what it is, and run the stage again"
+            f"{message}; received {found.size:,} bytes and {job.announced.size:,} were announced, twice: a proxy or a "
+            "login page may be answering; check the URL"
         )
     return (
-        f"{source.place(name)}: MD5 is {found}, {said}{accepted}; the file at the source is damaged or was replaced, "
-        f"and fetching it again will not help before it is repaired there. If you trust the file as it is: "
-        f"--accept-md5 {name}={found}"
+        f"{message}; the file is damaged at the source or was replaced there, so downloading it again will not help. "
+        f"If you trust it as it is: --accept-md5 {name}={found.md5}"
     )
 
 
-def _copy(path: Path, part: Part, progress: Progress) -> None:
-    try:
-        shutil.copyfile(path, part.path)
-    except OSError as error:
-        part.discard()
-        raise DiskError(f"cannot copy {path} to {part.path}: {error.strerror}") from None
-    progress(part.path.stat().st_size)
-
-
-def digests(path: Path) -> tuple[str, str]:
-    """MD5 and SHA-256 of a file, read once."""
-    both = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    with path.open("rb") as handle:
-        while chunk := handle.read(1 << 20):
-            for one in both:
-                one.update(chunk)
-    return both[0].hexdigest(), both[1].hexdigest()
-
-
-def _make_sure_of_room(plans: list[_Plan], folder: Path) -> None:
-    """Raise HgldError when the disk has less room than the files that are still to come."""
+def _check_free_space(jobs: list[_Job], folder: Path) -> None:
+    """Raise HgldError when the disk has less free space than the remaining files need."""
     needed = 0
-    for one in plans:
-        target, size = one.wanted.target, one.facts.size or 0
-        # a file of another size is an old one, and stays until the new one is whole
+    for job in jobs:
+        target, size = job.download.target, job.announced.size or 0
+        # a file of another size is an old version, which stays until the new one is complete
         if not (target.is_file() and target.stat().st_size == size):
-            needed += max(size - Part(target).size, 0)
+            needed += max(size - PartialFile(target).size, 0)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise HgldError(
-            f"{folder}: {needed / 1e9:,.1f} GB are still to come and the disk has {free / 1e9:,.1f} GB free; "
-            "make room, or have fewer files fetched"
+            f"{folder}: the download needs {needed / 1e9:,.1f} GB and the disk has {free / 1e9:,.1f} GB free; "
+            "free some space, or download fewer files"
         )
 
 
 @contextmanager
 def _byte_bar(total: int) -> Iterator[Progress]:
-    """A bar of bytes with rate and remaining time; nothing where nobody watches."""
+    """A progress bar on a terminal, nothing in a log."""
     lock = threading.Lock()
-    with tqdm(total=total, unit="B", unit_scale=True, desc="fetch", disable=None) as bar:
+    with tqdm(total=total, unit="B", unit_scale=True, desc="download", disable=None) as bar:
 
         def progress(count: int) -> None:
             with lock:
@@ -222,44 +249,46 @@ def _byte_bar(total: int) -> Iterator[Progress]:
 
 
 def _in_parallel(source: Source, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """The results, in order, of `source.parallel` workers.
+    """The results, in order, from `source.parallel` threads.
 
-    Raises HgldError that lists what failed, after the others are done; at once when going on is hopeless.
+    Raises HgldError that lists the failures, once the other items are done; at once when the server or the disk fails.
     """
-    faults: dict[int, str] = {}
-    in_a_row, lock = 0, threading.Lock()
+    errors: dict[int, str] = {}
+    consecutive, lock = 0, threading.Lock()
 
-    def one(at: int) -> Result | None:
-        nonlocal in_a_row
+    def guarded(index: int) -> Result | None:
+        nonlocal consecutive
         try:
-            result = work(items[at])
+            result = work(items[index])
         except StoppedError:
             return None
         except HgldError as error:
             with lock:
-                faults[at] = str(error)
-                in_a_row += 1
-                if in_a_row >= _HOPELESS or isinstance(error, DiskError):
-                    source.gate.stop()
+                errors[index] = str(error)
+                consecutive += 1
+                if consecutive >= _MAX_CONSECUTIVE_FAILURES or isinstance(error, DiskError):
+                    source.limiter.stop()
             return None
-        in_a_row = 0
+        consecutive = 0
         return result
 
     with ThreadPoolExecutor(source.parallel) as pool:
         try:
-            results = list(pool.map(one, range(len(items))))
+            results = list(pool.map(guarded, range(len(items))))
         except BaseException:
-            source.gate.stop()
+            source.limiter.stop()
             pool.shutdown(cancel_futures=True)
             raise
-    if faults:
-        raise HgldError(_listed([faults[at] for at in sorted(faults)], len(items), source.gate.stopped))
-    return cast(list[Result], results)  # None stands only beside a fault
+    if errors:
+        raise HgldError(_summary([errors[index] for index in sorted(errors)], len(items), source))
+    return cast(list[Result], results)  # None only stands beside an error
 
 
-def _listed(faults: list[str], total: int, stopped: bool) -> str:
-    more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
-    if stopped and total > len(faults):
-        more.append("the others were not waited for")
-    head = [f"{len(faults)} of {total} files could not be had:"] if len(faults) > 1 else []
-    return "\n".join([*head, *faults[:_SHOWN], *more])
+def _summary(errors: list[str], total: int, source: Source) -> str:
+    lines = [f"{len(errors)} of {total} downloads failed:"] if len(errors) > 1 else []
+    lines += errors[:_MAX_LISTED]
+    if len(errors) > _MAX_LISTED:
+        lines.append(f"and {len(errors) - _MAX_LISTED} more")
+    if source.limiter.stopped and total > len(errors):
+        lines.append("the others were cancelled")
+    return "\n".join(lines)

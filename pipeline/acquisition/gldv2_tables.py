@@ -1,4 +1,4 @@
-"""GLDv2's twelve metadata CSVs: their names, columns, what a value looks like, and the table each becomes."""
+"""Definitions of GLDv2's twelve metadata CSVs: file names, columns, allowed values, and the table each becomes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# What a value must match, whole. "ids" is a cell of image ids; "any" may be empty or anything.
+# What a whole value must match. "ids" is a cell of image ids; "any" allows everything, also an empty value.
 PATTERNS = {
     "id": r"[0-9a-f]{16}",
     "ids": r"[0-9a-f]{16}( [0-9a-f]{16})*",
@@ -19,32 +19,32 @@ EXPECTED = {
     "id": "16 hex digits",
     "ids": "image ids of 16 hex digits, one space between them",
     "landmark": "1 to 18 digits",
-    "text": "a text that is not empty",
+    "text": "a non-empty text",
     "usage": "Public, Private or Ignored",
 }
 
 
 def _explode_clean(table: pa.Table) -> pa.Table:
-    """One row a landmark with its images in one cell → one row an image."""
+    """One row per landmark, with its images in one cell → one row per image."""
     ids = pc.split_pattern(table["images"].combine_chunks(), " ")
     landmarks = table["landmark_id"].combine_chunks().take(pc.list_parent_indices(ids))
     return pa.table({"id": pc.list_flatten(ids), "landmark_id": landmarks})
 
 
-def _usage(table: pa.Table) -> pa.Table:
+def _lower_case_columns(table: pa.Table) -> pa.Table:
     return table.rename_columns([name.lower() for name in table.column_names])
 
 
 @dataclass(frozen=True)
 class Table:
-    """One upstream CSV: its columns and what their values are, and how its rows become the rows of our table.
+    """One upstream CSV: column → kind of value (a key of PATTERNS), and how its rows become the rows of our table.
 
-    The first column of the result is its key: rows are sorted by it, and no two are equal in it.
+    The first column of the result is the key: the rows are sorted by it, and it is unique.
     """
 
     file: str
     columns: dict[str, str]
-    shape: Callable[[pa.Table], pa.Table] = field(default=lambda table: table)
+    transform: Callable[[pa.Table], pa.Table] = field(default=lambda table: table)
 
 
 _HIERARCHICAL = {
@@ -73,9 +73,11 @@ TABLES: dict[str, Table] = {
     "index_label_to_hierarchical": Table("index_label_to_hierarchical.csv", _HIERARCHICAL),
     "test": Table("test.csv", {"id": "id"}),
     "retrieval_solution": Table(
-        "retrieval_solution_v2.1.csv", {"id": "id", "images": "text", "Usage": "usage"}, _usage
+        "retrieval_solution_v2.1.csv", {"id": "id", "images": "text", "Usage": "usage"}, _lower_case_columns
     ),
     "recognition_solution": Table(
-        "recognition_solution_v2.1.csv", {"id": "id", "landmarks": "any", "Usage": "usage"}, _usage
+        "recognition_solution_v2.1.csv",
+        {"id": "id", "landmarks": "any", "Usage": "usage"},
+        _lower_case_columns,
     ),
 }

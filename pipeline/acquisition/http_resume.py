@@ -1,7 +1,8 @@
-"""One file over HTTP into `NAME.part`, taken up where an earlier try or an earlier run was cut off."""
+"""One file over HTTP into `NAME.part`, resumed with a Range request where an earlier attempt or run was cut off."""
 
 import io
 import json
+import os
 import re
 import time
 from collections.abc import Callable
@@ -13,21 +14,25 @@ import requests
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import write_text
-from hgld.pipeline.acquisition.retry import TransientError, patiently
-from hgld.pipeline.acquisition.source import Source, length
+from hgld.pipeline.acquisition.retry import TransientError
+from hgld.pipeline.acquisition.source import Source, content_length, unexpected_status
 
-_CHUNK = 1 << 18
-# Slower than this over `timeout_s` is a stalled transfer: a new connection is quicker.
-_SLOWEST = 1024
-# A try that brought so many new bytes is not counted as a failed one.
-_STEP = 1 << 20
+_CHUNK_BYTES = 1 << 18
+# A slower transfer over `timeout_s` counts as stalled: a new connection is quicker.
+_MIN_BYTES_PER_S = 1024
+# An attempt that received this much more does not count as a failure.
+_PROGRESS_BYTES = 1 << 20
 
 Progress = Callable[[int], None]
 
 
+class DiskError(HgldError):
+    """The disk is full or broken, so other files would fail as well."""
+
+
 @dataclass(frozen=True)
 class Version:
-    """Which version of a file the bytes in a `.part` belong to, as the server named it."""
+    """The version of a file that the bytes in a `.part` file belong to, as the server identifies it."""
 
     size: int | None = None
     etag: str | None = None
@@ -35,176 +40,182 @@ class Version:
 
     @property
     def validator(self) -> str | None:
-        """What If-Range takes: a strong ETag, else the date."""
+        """The value for If-Range: a strong ETag, else the date."""
         return self.etag if self.etag and not self.etag.startswith("W/") else self.last_modified
 
 
-class Part:
-    """The bytes of a file that have come so far, beside where the file will stand, and what version they are of."""
+class PartialFile:
+    """The temporary file beside `target` with the bytes received so far, and the version that they belong to."""
 
     def __init__(self, target: Path) -> None:
+        self._target = target
         self.path = target.with_name(f"{target.name}.part")
-        self._note = target.with_name(f"{target.name}.part.json")
+        self._version_file = target.with_name(f"{target.name}.part.json")
 
     @property
     def size(self) -> int:
-        """How many bytes have come; 0 when nobody knows of what version they are."""
-        return self.path.stat().st_size if self.path.is_file() and self._note.is_file() else 0
+        """The number of bytes received; 0 when their version is unknown."""
+        return self.path.stat().st_size if self.path.is_file() and self._version_file.is_file() else 0
 
     @property
     def version(self) -> Version:
         """The version of the bytes."""
         try:
-            return Version(**json.loads(self._note.read_text(encoding="utf-8")))
+            return Version(**json.loads(self._version_file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return Version()
 
     def begin(self, version: Version) -> None:
-        """Throw away the bytes and note the version of those that follow."""
+        """Delete the bytes, and record the version of those that follow."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._note.unlink(missing_ok=True)
+        self._version_file.unlink(missing_ok=True)
         self.path.write_bytes(b"")
-        write_text(json.dumps(asdict(version)) + "\n", self._note)
+        write_text(json.dumps(asdict(version)) + "\n", self._version_file)
 
     def discard(self) -> None:
-        """Throw everything away."""
-        self._note.unlink(missing_ok=True)
+        """Delete everything."""
+        self._version_file.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
-    def finish(self, target: Path) -> None:
-        """Put the file in its place."""
-        self.path.replace(target)
-        self._note.unlink(missing_ok=True)
+    def move_to_target(self) -> None:
+        """Flush the file to the disk and rename it to `target`."""
+        with self.path.open("rb") as handle:
+            os.fsync(handle.fileno())
+        self.path.replace(self._target)
+        self._version_file.unlink(missing_ok=True)
 
 
 class Transferred(NamedTuple):
-    """The ETag of what came, and whether it came in more than one piece, which may be of different versions."""
+    """The ETag of the file, and whether it was received in pieces, which may belong to different versions."""
 
     etag: str | None
-    continued: bool
+    resumed: bool
 
 
-def transfer(source: Source, name: str, part: Part, *, sure: bool, progress: Progress) -> Transferred:
-    """Bring `part` to the whole of the file, from where it stands.
+def transfer(
+    source: Source, name: str, partial: PartialFile, *, has_md5: bool, progress: Progress
+) -> Transferred:
+    """Complete `partial`, from where it ends.
 
-    sure: the caller checks the whole by its MD5, so that bytes without a validator may be continued too.
-    progress: told how many bytes came, or (negative) were thrown away.
+    has_md5: the caller verifies the file by its MD5, so that a transfer without a validator may be resumed, too.
+    progress: called with the number of bytes received or (negative) discarded.
 
-    Raises HgldError that says after how many tries, and keeps the part for the next run.
+    Raises HgldError after the retries, and keeps the partial file for the next run.
     """
-    one = _Transfer(source, name, part, sure, progress)
-    version = patiently(source.place(name), one.attempt, source.gate, source.retries, one.steps)
-    return Transferred(version.etag, one.continued)
+    state = _Transfer(source, name, partial, has_md5, progress)
+    version = source.retrying(name, state.attempt, state.steps)
+    return Transferred(version.etag, state.resumed)
 
 
 class _Transfer:
-    def __init__(self, source: Source, name: str, part: Part, sure: bool, progress: Progress) -> None:
-        self.source, self.name, self.part, self.sure, self.progress = source, name, part, sure, progress
-        self.furthest, self.continued = 0, False
+    def __init__(
+        self, source: Source, name: str, partial: PartialFile, has_md5: bool, progress: Progress
+    ) -> None:
+        self.source, self.name, self.partial = source, name, partial
+        self.has_md5, self.progress = has_md5, progress
+        self.furthest, self.resumed = 0, False
 
     def steps(self) -> int:
-        """How far the transfer ever was, in steps."""
-        return self.furthest // _STEP
+        """The furthest point that the transfer has reached, in steps of `_PROGRESS_BYTES`."""
+        return self.furthest // _PROGRESS_BYTES
 
     def attempt(self) -> Version:
-        """One request, and its body to the end."""
-        if self.part.size and not (self.sure or self.part.version.validator):
-            self._drop()
-        version, have = self.part.version, self.part.size
-        self.continued = have > 0
-        if have and have == version.size:
+        """Send one request and append its body to the partial file."""
+        if self.partial.size and not (self.has_md5 or self.partial.version.validator):
+            self._discard()
+        version, offset = self.partial.version, self.partial.size
+        self.resumed = offset > 0
+        if offset and offset == version.size:
             return version
         headers = {}
-        if have:
-            headers["Range"] = f"bytes={have}-"
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
             if version.validator:
                 headers["If-Range"] = version.validator
         with self.source.request(self.name, headers) as response:
-            if self._body_follows(response, have):
-                self._take(response)
-        return self.part.version
+            if self._accept_head(response, offset):
+                self._append_body(response)
+        return self.partial.version
 
-    def _body_follows(self, response: requests.Response, have: int) -> bool:
-        """Make the part ready for the body. False: it is whole already."""
+    def _accept_head(self, response: requests.Response, offset: int) -> bool:
+        """Prepare the partial file for the body that follows. False: the partial file is complete already."""
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise HgldError(f"{response.url}: sent compressed although the file itself was asked for")
+            raise HgldError(f"{response.url}: sent compressed although `identity` was requested")
         if response.status_code == 200:
-            self._drop()
-            self.continued = False
-            size = length(response)
-            if (
-                size is None
-                and not self.sure
-                and "chunked" not in response.headers.get("Transfer-Encoding", "")
-            ):
-                raise HgldError(
-                    f"{response.url}: sent without a length, and no MD5 is published: it may not be whole"
-                )
-            tags = response.headers
-            self.part.begin(Version(size, tags.get("ETag"), tags.get("Last-Modified")))
+            self._restart(response)
             return True
-        if response.status_code == 206 and have:
-            self._check_continues(response, have)
+        if response.status_code == 206 and offset:
+            self._check_range(response, offset)
             return True
-        if response.status_code == 416 and have:
-            if response.headers.get("Content-Range") == f"bytes */{have}" and self.sure:
+        if response.status_code == 416 and offset:
+            if response.headers.get("Content-Range") == f"bytes */{offset}" and self.has_md5:
                 return False
-            self._drop()
-            raise TransientError("the server has no bytes after those that came before; starting over")
-        raise HgldError(f"{response.url}: HTTP {response.status_code} {response.reason}; a file was expected")
+            self._discard()
+            raise TransientError("the server has no bytes after those received before; starting over")
+        raise unexpected_status(response)
 
-    def _check_continues(self, response: requests.Response, have: int) -> None:
-        """Raise TransientError, with the part thrown away, unless the 206 goes on exactly where the part ends."""
-        said = response.headers.get("Content-Range", "")
-        span = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", said)
-        version, etag = self.part.version, response.headers.get("ETag")
-        wrong = ""
-        if not span or int(span[1]) != have:
-            wrong = f"the server sent 'Content-Range: {said}' when asked for the bytes from {have} on"
-        elif version.size is not None and span[3] not in ("*", str(version.size)):
-            wrong = f"the file had {version.size} bytes and now has {span[3]}"
+    def _restart(self, response: requests.Response) -> None:
+        """Start over with the whole file of a 200. Raises HgldError when its completeness could not be verified."""
+        self._discard()
+        self.resumed = False
+        size, headers = content_length(response), response.headers
+        if size is None and not self.has_md5 and "chunked" not in headers.get("Transfer-Encoding", ""):
+            raise HgldError(
+                f"{response.url}: sent without a length, and no MD5 is published: it may be incomplete"
+            )
+        self.partial.begin(Version(size, headers.get("ETag"), headers.get("Last-Modified")))
+
+    def _check_range(self, response: requests.Response, offset: int) -> None:
+        """Discard the partial file and raise TransientError unless the body of a 206 continues it exactly."""
+        content_range = response.headers.get("Content-Range", "")
+        match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", content_range)
+        version, etag = self.partial.version, response.headers.get("ETag")
+        fault = ""
+        if not match or int(match[1]) != offset:
+            fault = f"the server sent 'Content-Range: {content_range}' for a request from byte {offset}"
+        elif version.size is not None and match[3] not in ("*", str(version.size)):
+            fault = f"the file had {version.size} bytes and now has {match[3]}"
         elif version.etag and etag and etag != version.etag:
-            wrong = f"the file changed on the server (ETag {version.etag}, now {etag})"
-        if wrong:
-            self._drop()
-            raise TransientError(f"{wrong}; starting over")
+            fault = f"the file changed on the server (ETag {version.etag}, now {etag})"
+        if fault:
+            self._discard()
+            raise TransientError(f"{fault}; starting over")
 
-    def _take(self, response: requests.Response) -> None:
-        """Append the body to the part."""
-        stall = _Stall(self.source.timeout_s)
-        with self.part.path.open("ab", buffering=0) as handle:
-            # read1 gives what has come: a server that drips is seen to drip
-            while chunk := response.raw.read1(_CHUNK, decode_content=False):
+    def _append_body(self, response: requests.Response) -> None:
+        stall = _StallDetector(self.source.timeout_s)
+        with self.partial.path.open("ab", buffering=0) as handle:
+            # read1 returns what has arrived, so that a slow transfer is noticed
+            while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
                 _write(handle, chunk)
                 self.progress(len(chunk))
                 self.furthest = max(self.furthest, handle.tell())
-                self.source.gate.sleep(0.0)
-                stall.note(len(chunk))
-        size, came = self.part.version.size, self.part.size
-        if size is not None and came != size:
-            if came > size:
-                self._drop()
-            raise TransientError(f"{came} of {size} bytes came")
+                self.source.limiter.check()
+                stall.add(len(chunk))
+        expected, received = self.partial.version.size, self.partial.size
+        if expected is not None and received != expected:
+            if received > expected:
+                self._discard()
+            raise TransientError(f"received {received} of {expected} bytes")
 
-    def _drop(self) -> None:
-        self.progress(-self.part.size)
-        self.part.discard()
+    def _discard(self) -> None:
+        self.progress(-self.partial.size)
+        self.partial.discard()
 
 
-class _Stall:
-    """Raises TransientError when too little comes for too long; a socket's own timeout sees only silence."""
+class _StallDetector:
+    """Raises TransientError when too little arrives for `window_s`; a socket's own timeout only notices silence."""
 
     def __init__(self, window_s: float) -> None:
-        self.window_s, self.since, self.count = window_s, time.monotonic(), 0
+        self.window_s, self.since, self.received = window_s, time.monotonic(), 0
 
-    def note(self, count: int) -> None:
-        """So many bytes came."""
-        self.count += count
-        now = time.monotonic()
-        if now - self.since >= self.window_s:
-            if self.count < _SLOWEST * self.window_s:
-                raise TransientError(f"the transfer stalled ({self.count} bytes in {now - self.since:.0f} s)")
-            self.since, self.count = now, 0
+    def add(self, count: int) -> None:
+        """Count received bytes."""
+        self.received += count
+        elapsed = time.monotonic() - self.since
+        if elapsed >= self.window_s:
+            if self.received < _MIN_BYTES_PER_S * self.window_s:
+                raise TransientError(f"the transfer stalled ({self.received} bytes in {elapsed:.0f} s)")
+            self.since, self.received = self.since + elapsed, 0
 
 
 def _write(handle: io.FileIO, chunk: bytes) -> None:
@@ -213,8 +224,6 @@ def _write(handle: io.FileIO, chunk: bytes) -> None:
         while view:
             view = view[handle.write(view) :]
     except OSError as error:
-        raise DiskError(f"cannot write {handle.name}: {error.strerror}; what has come is kept") from None
-
-
-class DiskError(HgldError):
-    """The disk is full or broken: there is no point in going on with other files."""
+        raise DiskError(
+            f"cannot write {handle.name}: {error.strerror}; free some space and run it again: what was received is kept"
+        ) from None

@@ -1,4 +1,4 @@
-"""One run at a time in a stage's folders, and nothing in them that a killed run left half written."""
+"""One run at a time per folder."""
 
 import fcntl
 import shutil
@@ -10,24 +10,25 @@ from hgld.foundation.errors import HgldError
 
 
 @contextmanager
-def alone(*folders: Path) -> Iterator[None]:
-    """Hold the folders against other runs (the system lets go when a process dies), and clear what killed runs left.
+def exclusive(*folders: Path) -> Iterator[None]:
+    """Lock the folders against other runs, and delete the temporary files that killed runs left in them.
 
-    Raises HgldError when another run holds one of them.
+    The operating system releases the locks when the process ends, however it ends.
+
+    Raises HgldError when another run holds one of the locks.
     """
-    with ExitStack() as held:
+    with ExitStack() as locks:
         for folder in folders:
             try:
                 folder.parent.mkdir(parents=True, exist_ok=True)
-                handle = held.enter_context((folder.parent / f".{folder.name}.lock").open("a"))
+                handle = locks.enter_context((folder.parent / f".{folder.name}.lock").open("a"))
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise HgldError(f"{folder}: another run writes there; wait for its end") from None
+                raise HgldError(f"{folder}: another run is writing there; wait until it ends") from None
             except OSError as error:
                 raise HgldError(
-                    f"{folder}: cannot be written to, or not be locked ({error.strerror}); it needs room on a disk of "
-                    "this machine"
+                    f"{folder}: cannot be written or locked ({error.strerror}); use a local disk with free space"
                 ) from None
-            for left in [*folder.parent.glob(f".{folder.name}.*.part"), *folder.rglob(".*.part")]:
-                shutil.rmtree(left, ignore_errors=True)
+            for leftover in [*folder.parent.glob(f".{folder.name}.*.part"), *folder.rglob(".*.part")]:
+                shutil.rmtree(leftover, ignore_errors=True)
         yield

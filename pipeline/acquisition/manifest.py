@@ -1,4 +1,4 @@
-"""What was fetched: a file's origin, size and checksums, the published MD5 and the one that was accepted instead."""
+"""The record of a folder of downloads: origin, size and checksums of each file."""
 
 import json
 import threading
@@ -12,7 +12,10 @@ from hgld.foundation.files import write_text
 
 @dataclass(frozen=True)
 class Entry:
-    """One file. No clock in it: the same files give the same manifest."""
+    """One file. No timestamp: the same files give the same manifest.
+
+    md5_accepted: an MD5 that the user accepts besides the published one.
+    """
 
     file: str
     url: str
@@ -30,25 +33,25 @@ class Entry:
 
 
 class Manifest:
-    """`manifest.json` of a folder of downloads, written anew after each file, so that a killed run knows it, too."""
+    """`manifest.json`, rewritten after each file, so that it is up to date when a run is killed. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
         self._entries = {entry.file: entry for entry in _read(path)}
 
     def get(self, file: str) -> Entry | None:
-        """What an earlier run, or this one, noted of a file."""
+        """The entry of a file, from this run or an earlier one."""
         return self._entries.get(file)
 
     def add(self, entry: Entry) -> None:
-        """Note a file that has come."""
+        """Record a downloaded file."""
         with self._lock:
             if self._entries.get(entry.file) != entry:
                 self._entries[entry.file] = entry
                 self._write()
 
     def keep_only(self, files: list[str]) -> list[Entry]:
-        """Forget all other files. Returns what is left, in the order of `files`."""
+        """Drop the entries of all other files. Returns the rest in the order of `files`."""
         with self._lock:
             self._entries = {file: self._entries[file] for file in files}
             self._write()
@@ -66,8 +69,8 @@ def _read(path: Path) -> list[Entry]:
         return []
     except (OSError, ValueError) as error:
         raise HgldError(
-            f"{path}: not a manifest ({error}); delete it: files are then verified anew"
+            f"{path}: not a manifest ({error}); delete it, and the files are verified again"
         ) from None
     names = {field.name for field in fields(Entry)}
-    # an entry of another form is as good as none: its file is verified anew
+    # an entry with other fields is dropped: its file is verified again
     return [Entry(**row) for row in rows if isinstance(row, dict) and set(row) == names]

@@ -1,112 +1,179 @@
-"""Asking again: which faults may pass, how long to wait before the next try, and when to give up."""
+"""The retry policy of all requests, for files and for SPARQL: transient faults, backoff, Retry-After, rate limit.
 
+`RateLimiter` spaces the requests to a server, `call_with_retries` repeats the failed ones.
+"""
+
+import math
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from urllib3.exceptions import MaxRetryError
-from urllib3.util import Retry
-
 from hgld.foundation.errors import HgldError
 
-LONGEST_WAIT_S = 600.0
+MAX_RETRY_AFTER_S = 600.0
+_BACKOFF_BASE_S = 1.0
+_MAX_BACKOFF_S = 60.0
 
 Result = TypeVar("Result")
 
 
 class TransientError(Exception):
-    """A fault that may be gone when the request is made again, at the earliest after `retry_after` seconds."""
+    """A fault of one request that a retry may repair: a broken connection, a truncated or malformed response."""
 
-    def __init__(self, what: str, retry_after: float = 0.0) -> None:
-        super().__init__(what)
-        self.retry_after = retry_after
+
+class BusyError(TransientError):
+    """The server throttles or fails (429, 5xx), so all requests to it are held back, at least `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after or 0.0
 
 
 class StoppedError(HgldError):
-    """The run ends: another of its files failed for good, or the user pressed Ctrl-C."""
-
-
-class Gate:
-    """Shut for all requests of a run while the server asks to be left alone, and for good when the run stops."""
+    """The run was cancelled: another request failed for good, or the user pressed Ctrl-C."""
 
     def __init__(self) -> None:
-        self._until = 0.0
-        self._stopped = threading.Event()
+        super().__init__("the run was stopped")
 
-    def shut_for(self, seconds: float) -> None:
-        """Let no request through for so long."""
-        self._until = max(self._until, time.monotonic() + seconds)
+
+class RateLimiter:
+    """The requests to one server, from all threads of a run.
+
+    A hold applies to every thread: a server that answers "wait" means the client, not one of its connections.
+    `requests` counts the requests that were started, `cache_hits` those that a cache made unnecessary.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], object] | None = None,
+    ) -> None:
+        self.requests = 0
+        self.cache_hits = 0
+        self._clock = clock
+        self._stop = threading.Event()
+        self._wait = wait or self._stop.wait
+        self._lock = threading.Lock()
+        self._next_start = 0.0
+
+    def wait_turn(self, pause_s: float = 0.0) -> None:
+        """Block until a request may start; the next one may start `pause_s` later. Raises StoppedError."""
+        while True:
+            self.check()
+            with self._lock:
+                now = self._clock()
+                remaining = self._next_start - now
+                if remaining <= 0:
+                    self._next_start = now + pause_s
+                    self.requests += 1
+                    return
+            self._wait(remaining)
+
+    def hold(self, seconds: float) -> None:
+        """Let no request start within the next `seconds`."""
+        with self._lock:
+            self._next_start = max(self._next_start, self._clock() + seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """Delay the calling thread only. Raises StoppedError."""
+        self._wait(seconds)
+        self.check()
+
+    def check(self) -> None:
+        """Raise StoppedError once `stop` was called."""
+        if self.stopped:
+            raise StoppedError
+
+    def count_cache_hit(self) -> None:
+        """Count a response that came from a cache."""
+        with self._lock:
+            self.cache_hits += 1
 
     def stop(self) -> None:
-        """Let nobody through again."""
-        self._stopped.set()
+        """Make every waiting and every later call fail, until `restart`."""
+        self._stop.set()
+
+    def restart(self) -> None:
+        """Allow requests again after `stop`."""
+        self._stop.clear()
 
     @property
     def stopped(self) -> bool:
-        """Whether the run stops."""
-        return self._stopped.is_set()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait. Raises StoppedError as soon as the run stops."""
-        if self._stopped.wait(max(seconds, 0.0)):
-            raise StoppedError("the run was stopped")
-
-    def pass_through(self) -> None:
-        """Wait until the gate is open. Raises StoppedError as soon as the run stops."""
-        self.sleep(0.0)
-        while (wait := self._until - time.monotonic()) > 0:
-            self.sleep(wait)
+        """Whether `stop` was called."""
+        return self._stop.is_set()
 
 
-def patiently(
-    place: str,
+def call_with_retries(
     attempt: Callable[[], Result],
-    gate: Gate,
+    location: str,
+    limiter: RateLimiter,
     retries: int,
+    *,
+    pause_s: float = 0.0,
     progress: Callable[[], int] = lambda: 0,
 ) -> Result:
-    """What `attempt` gives, tried again after a TransientError at growing, jittered intervals.
+    """Call `attempt` until it returns, at most `retries` more times after a TransientError.
 
-    progress: a number that grows while an attempt gets on; tries that got on are not counted against `retries`.
+    pause_s: minimum time between the starts of two requests.
+    progress: a number that grows while attempts advance; an attempt that advanced resets the count of failures.
 
-    Raises HgldError that names `place` and the last fault when the tries are used up.
+    Raises HgldError that names `location` and the last fault when the retries are exhausted.
     """
-    policy = Retry(total=retries, backoff_factor=0.5, backoff_jitter=0.5, backoff_max=60)
-    left, reached = policy, progress()
+    failures, reached = 0, progress()
     while True:
-        gate.pass_through()
+        limiter.wait_turn(pause_s)
         try:
             return attempt()
         except TransientError as fault:
             if progress() > reached:
-                left, reached = policy, progress()
-            try:
-                left = left.increment(error=fault)
-            except MaxRetryError:
+                failures, reached = 0, progress()
+            if failures == retries:
                 tries = f" (tried {retries + 1} times)" if retries else ""
-                raise HgldError(f"{place}: {fault}{tries}; run the stage again later") from None
-            gate.sleep(max(fault.retry_after, left.get_backoff_time(), random.uniform(0.0, 0.5)))
+                raise HgldError(f"{location}: {fault}{tries}; try again later") from None
+            delay = full_jitter(failures)
+            if isinstance(fault, BusyError):
+                limiter.hold(max(delay, fault.retry_after))
+            else:
+                limiter.sleep(delay)
+            failures += 1
 
 
-def retry_after(place: str, headers: Mapping[str, str]) -> float:
-    """The seconds that a Retry-After header asks for, 0 without one or when it makes no sense.
+def full_jitter(failures: int) -> float:
+    """Exponential backoff with full jitter, in seconds: uniform in [0, min(60, 2**failures)].
 
-    Raises HgldError when they are too many to wait here.
+    The whole wait is random, so that clients that failed together do not retry in lockstep.
     """
-    text = headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        seconds = float(text)
-    else:
+    return random.uniform(0.0, min(_MAX_BACKOFF_S, _BACKOFF_BASE_S * 2.0 ** min(failures, 16)))
+
+
+def retry_after(location: str, header: str | None) -> float | None:
+    """The seconds to wait that a Retry-After header gives; None without a header or for a malformed one.
+
+    Decimal seconds are accepted, though RFC 9110 only has whole ones. A date without a zone is in GMT (RFC 9110,
+    5.6.7). A time in the past is 0.
+
+    Raises HgldError when the wait is longer than MAX_RETRY_AFTER_S.
+
+    >>> retry_after("https://example.org", "1.5"), retry_after("https://example.org", "soon")
+    (1.5, None)
+    """
+    try:
+        seconds = float(header or "")
+    except ValueError:
         try:
-            seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
-            return 0.0
-    if seconds > LONGEST_WAIT_S:
+            date = parsedate_to_datetime(header or "")
+            seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    if not math.isfinite(seconds):
+        return None
+    if seconds > MAX_RETRY_AFTER_S:
         raise HgldError(
-            f"{place}: the server asks to wait {seconds:.0f} s; run the stage again after that time"
+            f"{location}: the server asks to wait {seconds:,.0f} s; run the command again after that time: what was "
+            "completed is kept"
         )
     return max(seconds, 0.0)

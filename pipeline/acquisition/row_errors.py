@@ -1,4 +1,4 @@
-"""The rows of a CSV that are not what they should be: all of them, each with its line and why."""
+"""The invalid rows of a CSV: all of them, each with its line and what is wrong."""
 
 import csv
 import re
@@ -10,13 +10,13 @@ from typing import NamedTuple
 from hgld.foundation.errors import HgldError
 from hgld.pipeline.acquisition.gldv2_tables import EXPECTED, PATTERNS, Table
 
-SHOWN = 20
-# A quoted value may hold line ends; one that is still open after so many lines was never meant to be open.
-_LINES = 50
+MAX_SHOWN = 20
+# A quoted value may contain line ends; a quotation mark that is not closed within this many lines is an error.
+_MAX_LINES = 50
 
 
-class Row(NamedTuple):
-    """A record of a CSV: the line it begins on, its text, and its values (None: it is no CSV record)."""
+class Record(NamedTuple):
+    """A record of a CSV: the line where it begins, its text, and its values (None where it is not valid CSV)."""
 
     line: int
     text: str
@@ -24,91 +24,91 @@ class Row(NamedTuple):
     fault: str = ""
 
 
-class Listing:
-    """Bad rows of one file: counted, the first kept to be shown; where they are many, all written beside the file."""
+class RowErrors:
+    """The invalid rows of one file: the first ones for the message; more than `MAX_SHOWN` go to a file beside it."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.full = path, path.with_name(f"{path.name}.malformed.txt")
+        self.path, self.full_list = path, path.with_name(f"{path.name}.malformed.txt")
         self.count, self._shown = 0, list[str]()
 
-    def add(self, row: Row, why: str) -> None:
-        """One bad row."""
-        line = f"{self.path}:{row.line}: {why}: {row.text[:200]!r}"
+    def add(self, record: Record, fault: str) -> None:
+        """Add an invalid row."""
+        line = f"{self.path}:{record.line}: {fault}: {record.text[:200]!r}"
         self.count += 1
-        if self.count <= SHOWN:
+        if self.count <= MAX_SHOWN:
             self._shown.append(line)
             return
-        # as they come: it may be every row of millions
-        first = self.count == SHOWN + 1
-        with self.full.open("w" if first else "a", encoding="utf-8", newline="\n") as handle:
-            handle.writelines(f"{one}\n" for one in ([*self._shown, line] if first else [line]))
+        # not collected in memory: every row of millions may be invalid
+        first = self.count == MAX_SHOWN + 1
+        with self.full_list.open("w" if first else "a", encoding="utf-8", newline="\n") as handle:
+            handle.writelines(f"{text}\n" for text in ([*self._shown, line] if first else [line]))
 
     def error(self) -> HgldError:
-        """All of it as a message, or the first of it and where all is."""
+        """The error to raise: the first rows, and where the full list is."""
         head = f"{self.path}: {self.count:,} malformed row(s)"
-        if self.count <= SHOWN:
-            return HgldError("\n".join([f"{head}:", *self._shown]))
-        return HgldError("\n".join([f"{head}, all listed in {self.full}; the first:", *self._shown]))
+        if self.count > MAX_SHOWN:
+            head += f", all listed in {self.full_list}; the first"
+        return HgldError("\n".join([f"{head}:", *self._shown]))
 
 
-def malformed(path: Path, table: Table) -> Listing:
-    """Every row that has the wrong number of values, or a value that is not what its column holds, or is not UTF-8."""
-    found = Listing(path)
-    checks = [
+def find_malformed(path: Path, table: Table) -> RowErrors:
+    """Every row with a wrong number of values, a value that its column does not allow, or an encoding error."""
+    errors = RowErrors(path)
+    columns = [
         (name, re.compile(PATTERNS[kind]), EXPECTED.get(kind, "")) for name, kind in table.columns.items()
     ]
-    for row in records(path):
-        if row.values is None:
-            found.add(row, row.fault)
-        elif len(row.values) != len(checks):
-            found.add(row, f"{len(row.values)} values for {len(checks)} columns")
-        elif fault := _utf8_fault(row.text):
-            found.add(row, fault)
+    for record in _records(path):
+        if record.values is None:
+            errors.add(record, record.fault)
+        elif len(record.values) != len(columns):
+            errors.add(record, f"{len(record.values)} values for {len(columns)} columns")
+        elif fault := _utf8_fault(record.text):
+            errors.add(record, fault)
         else:
-            for value, (name, pattern, expected) in zip(row.values, checks, strict=True):
+            for value, (name, pattern, expected) in zip(record.values, columns, strict=True):
                 if not pattern.fullmatch(value):
-                    found.add(row, f"{name} is {value[:40]!r}, expected {expected}")
+                    errors.add(record, f"{name} is {value[:40]!r}, expected {expected}")
                     break
-    return found
+    return errors
 
 
-def repeated(path: Path, table: Table, keys: set[str]) -> Listing:
-    """Every row that brings one of these keys, which more than one row does."""
-    found, first = Listing(path), dict[str, int]()
+def find_duplicates(path: Path, table: Table, keys: set[str]) -> RowErrors:
+    """Every row with one of `keys` that an earlier row has."""
+    errors, first = RowErrors(path), dict[str, int]()
     column = list(table.columns).index(
         "images" if "ids" in table.columns.values() else next(iter(table.columns))
     )
-    for row in records(path):
-        for key in row.values[column].split(" ") if row.values else ():
+    for record in _records(path):
+        for key in record.values[column].split(" ") if record.values else ():
             if key in keys and key in first:
-                found.add(row, f"{key} stands in line {first[key]} already")
+                errors.add(record, f"{key} is already in line {first[key]}")
             elif key in keys:
-                first[key] = row.line
-    return found
+                first[key] = record.line
+    return errors
 
 
-def records(path: Path) -> Iterator[Row]:
-    """The records after the header; what is no CSV record is given up to the end of its first line."""
-    with path.open("rb") as handle, _any_length():
+def _records(path: Path) -> Iterator[Record]:
+    """The records after the header; text that is not valid CSV is a record up to the end of its first line."""
+    with path.open("rb") as handle, _unlimited_field_size():
         next(handle, None)
-        waiting: list[str] = []
+        lines: list[str] = []
         number = 2
         while True:
-            if not waiting:
+            if not lines:
                 line = handle.readline()
                 if not line:
                     return
-                waiting.append(line.decode("utf-8", "surrogateescape"))
-            row, used = _record(waiting, handle, number)
-            if row.text:
-                yield row
-            del waiting[:used]
+                lines.append(line.decode("utf-8", "surrogateescape"))
+            record, used = _record(lines, handle, number)
+            if record.text:
+                yield record
+            del lines[:used]
             number += used
 
 
 @contextmanager
-def _any_length() -> Iterator[None]:
-    """Csv refuses values of more than 128 KiB; a landmark's images in one cell may be more."""
+def _unlimited_field_size() -> Iterator[None]:
+    """Raise the limit of 128 KiB on a value: the images of a landmark are one value."""
     usual = csv.field_size_limit(1 << 30)
     try:
         yield
@@ -116,24 +116,24 @@ def _any_length() -> Iterator[None]:
         csv.field_size_limit(usual)
 
 
-def _record(waiting: list[str], handle: "Iterator[bytes]", number: int) -> tuple[Row, int]:
-    """The record that begins with the first waiting line, and how many lines it takes."""
+def _record(lines: list[str], handle: Iterator[bytes], number: int) -> tuple[Record, int]:
+    """The record that begins with the first of the lines read ahead, and how many lines it takes."""
     fault = ""
-    for used in range(1, _LINES + 1):
-        if used > len(waiting):
+    for used in range(1, _MAX_LINES + 1):
+        if used > len(lines):
             line = next(handle, b"")
             if not line:
                 break
-            waiting.append(line.decode("utf-8", "surrogateescape"))
+            lines.append(line.decode("utf-8", "surrogateescape"))
         try:
-            values = next(csv.reader(waiting[:used], strict=True), [])
+            values = next(csv.reader(lines[:used], strict=True), [])
         except csv.Error as error:
             fault = f"not a CSV row ({error})"
             if "unexpected end of data" not in fault:
                 break
         else:
-            return Row(number, _text(waiting[:used]), values), used
-    return Row(number, _text(waiting[:1]), None, fault), 1
+            return Record(number, _text(lines[:used]), values), used
+    return Record(number, _text(lines[:1]), None, fault), 1
 
 
 def _text(lines: list[str]) -> str:

@@ -1,8 +1,8 @@
-"""What lies where in a tar of pictures: found in one pass, without extracting anything, whatever the tar holds.
+"""The index of a tar of images: id, offset and size of each, in one pass and without extracting anything.
 
-A member is a picture when it is a plain file of its own with a relative name that ends in `<image id>.jpg`. All else
-(links, devices, sparse files, names that climb out of their folder, an id that was there before) is reported and left
-out. A picture that is plainly not whole is reported, and stays: who reads it is told.
+A member is indexed as an image if it is a regular file with a relative name that ends in `<image id>.jpg`. Everything
+else (links, devices, sparse files, names that lead out of the folder, duplicate ids) is reported and left out. A
+truncated image is reported and indexed: reading it raises an error.
 """
 
 import os
@@ -16,30 +16,30 @@ import pandas as pd
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tar_images import COLUMNS, MAX_PIXELS
 
-FAULTS = ["tar", "member", "fault"]
-_BLOCK = 512
-# Where the size of a JPEG stands: behind the tables and comments of its head.
-_HEAD = 1 << 16
-_TAIL = 1 << 10
+FAULT_COLUMNS = ["tar", "member", "fault"]
+_BLOCK_BYTES = 512
+# How far into a JPEG its frame header with the size may be: behind tables and comments.
+_HEAD_BYTES = 1 << 16
+_TAIL_BYTES = 1 << 10
 _START, _END = b"\xff\xd8", b"\xff\xd9"
-# The markers that hold no segment, and those that begin a frame.
-_BARE = {0x01, *range(0xD0, 0xD8)}
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+# The markers without a segment, and those of frame headers.
+_STANDALONE = {0x01, *range(0xD0, 0xD8)}
+_FRAME_HEADERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
 class Scan(NamedTuple):
-    """The pictures of a tar (`COLUMNS` of foundation/tar_images.py), and what is wrong in it (`FAULTS`)."""
+    """The images of a tar (columns: `COLUMNS` of foundation/tar_images.py), and its faults (`FAULT_COLUMNS`)."""
 
     images: pd.DataFrame
     faults: pd.DataFrame
 
 
 def scan_tar(tar: Path, split: str) -> Scan:
-    """The pictures of `tar` and the faults in it, in the order in which they stand there.
+    """The images and the faults of `tar`, in the order of its members.
 
-    tar is named as below the image folder: `train/images_000.tar`. Offset and size of a picture are in bytes.
+    The index names the tar relative to the image folder: `train/images_000.tar`. Offsets and sizes are in bytes.
 
-    Raises HgldError when the tar itself is damaged: cut off, or a header that is none.
+    Raises HgldError when the tar itself is damaged: truncated, or with an invalid header.
     """
     name = f"{split}/{tar.name}"
     rows: dict[str, tuple[str, str, str, int, int]] = {}
@@ -49,22 +49,24 @@ def scan_tar(tar: Path, split: str) -> Scan:
             end = os.fstat(handle.fileno()).st_size
             for member in archive:
                 image = PurePosixPath(member.name).stem
-                fault = _no_picture(member, rows)
+                fault = _not_an_image(member, rows)
                 if not fault:
                     if member.offset_data + member.size > end:
                         raise tarfile.ReadError(f"it ends within {member.name}")
                     rows[image] = (image, split, name, member.offset_data, member.size)
-                    fault = jpeg_fault(handle.fileno(), member.offset_data, member.size)
+                    fault = _jpeg_fault(handle.fileno(), member.offset_data, member.size)
                 if fault:
-                    faults.append((name, _plain(member.name), fault))
+                    faults.append((name, _printable(member.name), fault))
             _check_end(handle.fileno(), archive.offset)
     except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError) as error:
-        raise HgldError(f"{tar}: not a readable tar ({error}; {len(rows)} images before that)") from None
-    return Scan(pd.DataFrame(list(rows.values()), columns=COLUMNS), pd.DataFrame(faults, columns=FAULTS))
+        raise HgldError(f"{tar}: not a readable tar: {error}, after {len(rows)} images") from None
+    return Scan(
+        pd.DataFrame(list(rows.values()), columns=COLUMNS), pd.DataFrame(faults, columns=FAULT_COLUMNS)
+    )
 
 
-def _no_picture(member: tarfile.TarInfo, known: dict[str, tuple[str, str, str, int, int]]) -> str:
-    """Why a member is not taken for a picture; "" when it is one, or a folder."""
+def _not_an_image(member: tarfile.TarInfo, known: dict[str, tuple[str, str, str, int, int]]) -> str:
+    """Why a member is not indexed; "" for an image, or an ordinary folder."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts:
         return "a name that leaves its folder; left out"
@@ -79,42 +81,42 @@ def _no_picture(member: tarfile.TarInfo, known: dict[str, tuple[str, str, str, i
     return ""
 
 
-def _plain(name: str) -> str:
-    """A member's name as text that any file takes: tars may hold names that are not UTF-8."""
+def _printable(name: str) -> str:
+    """A member's name as text that UTF-8 can encode: names in tars may be any bytes."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _check_end(handle: int, offset: int) -> None:
-    """The end of a tar is a block of zeros; tarfile takes a damaged header, or the end of the file, for it as well."""
-    block = os.pread(handle, _BLOCK, offset)
-    if block != bytes(_BLOCK):
-        what = "it ends without the block that ends a tar" if len(block) < _BLOCK else "a header is damaged"
-        raise tarfile.ReadError(f"{what} at byte {offset}")
+    """Raise ReadError unless a block of zeros ends the tar: tarfile also stops at a damaged header or a missing end."""
+    block = os.pread(handle, _BLOCK_BYTES, offset)
+    if block != bytes(_BLOCK_BYTES):
+        fault = "no end-of-archive block" if len(block) < _BLOCK_BYTES else "a damaged header"
+        raise tarfile.ReadError(f"{fault} at byte {offset}")
 
 
-def jpeg_fault(handle: int, offset: int, size: int) -> str:
-    """What is wrong with the JPEG in these bytes of a file, as far as its two ends show; "" for nothing."""
-    head = os.pread(handle, min(size, _HEAD), offset)
+def _jpeg_fault(handle: int, offset: int, size: int) -> str:
+    """What is wrong with the JPEG in these bytes of a file, judged by its first and last bytes; "" for nothing."""
+    head = os.pread(handle, min(size, _HEAD_BYTES), offset)
     if not head.startswith(_START):
         return "not a JPEG"
     pixels = _pixels(head)
     if pixels and pixels[0] * pixels[1] > MAX_PIXELS:
         return f"{pixels[0]} x {pixels[1]} pixels are too many"
-    tail = os.pread(handle, min(size, _TAIL), offset + max(size - _TAIL, 0))
+    tail = os.pread(handle, min(size, _TAIL_BYTES), offset + max(size - _TAIL_BYTES, 0))
     return "" if _END in tail else "truncated: no end-of-image marker"
 
 
 def _pixels(head: bytes) -> tuple[int, int] | None:
-    """Width and height from the frame header of a JPEG; None when it does not stand in `head`."""
-    at = 2
-    while at + 9 <= len(head) and head[at] == 0xFF:
-        marker = head[at + 1]
+    """Width and height from the frame header of a JPEG; None when it is not in `head`."""
+    pos = 2
+    while pos + 9 <= len(head) and head[pos] == 0xFF:
+        marker = head[pos + 1]
         if marker == 0xFF:
-            at += 1
-        elif marker in _BARE:
-            at += 2
-        elif marker in _FRAMES:
-            return int.from_bytes(head[at + 7 : at + 9]), int.from_bytes(head[at + 5 : at + 7])
+            pos += 1
+        elif marker in _STANDALONE:
+            pos += 2
+        elif marker in _FRAME_HEADERS:
+            return int.from_bytes(head[pos + 7 : pos + 9]), int.from_bytes(head[pos + 5 : pos + 7])
         else:
-            at += 2 + int.from_bytes(head[at + 2 : at + 4])
+            pos += 2 + int.from_bytes(head[pos + 2 : pos + 4])
     return None

@@ -1,10 +1,10 @@
-"""DATA_CARD.md: prose by people, numbers by the release.
+"""`hgld card`: DATA_CARD.md has prose by people and numbers from the release.
 
-A block is what stands between `<!-- numbers:NAME -->` and `<!-- /numbers -->`. It is generated; the rest is not
-touched. Some figures come out of a training, and a training on another processor gives slightly other weights: such a
-block ends with the checksum of what it was made from. Where that is the same, the check is exact. Where it is not, the
-check is within the tolerance that the block states (`<!-- numbers:NAME tolerance=0.05 -->`, absolute; relative=0.2 is a
-share of the figure), and a block without one is left unchecked, which the check says.
+The text between `<!-- numbers:NAME -->` and `<!-- /numbers -->` is a generated block; the rest is never changed. Some
+numbers depend on trained weights, which differ slightly from one processor to another. Such a block ends with the
+checksum of the file that it was made from. If the checksum matches, the check is exact. Otherwise numbers may differ by
+the tolerance in the opening mark (`<!-- numbers:NAME tolerance=0.05 -->` is absolute, relative=0.2 relative), and a
+block without a tolerance is reported as unchecked.
 """
 
 import re
@@ -17,7 +17,7 @@ from hgld.foundation.settings import Params
 from hgld.pipeline.dataset.card_numbers import BLOCKS, MADE_FROM, Numbers
 
 _BLOCK = re.compile(
-    r"<!-- numbers:(?P<name>[a-z-]+)(?P<rest>[^>]*) -->\n(?P<body>.*?)<!-- /numbers -->", re.DOTALL
+    r"<!-- numbers:(?P<name>[a-z-]+)(?P<options>[^>]*) -->\n(?P<body>.*?)<!-- /numbers -->", re.DOTALL
 )
 _OPEN = re.compile(r"<!-- numbers\b")
 _CLOSE = "<!-- /numbers -->"
@@ -28,21 +28,21 @@ _NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
 
 @dataclass(frozen=True)
 class _Tolerance:
-    """How far two figures may lie apart, and how a reader is told."""
+    """The largest difference between two numbers, and the sentence about it in the card."""
 
     absolute: float = 0.0
     relative: float = 0.0
 
     def allows(self, old: str, new: str) -> bool:
-        """Whether two lines say the same, but for figures that are near enough."""
+        """Whether two lines are equal except for numbers within the tolerance."""
         if _NUMBER.sub("#", old) != _NUMBER.sub("#", new):
             return False
         pairs = zip(_NUMBER.findall(old), _NUMBER.findall(new), strict=True)
         return all(self._near(float(a.replace(",", "")), float(b.replace(",", ""))) for a, b in pairs)
 
-    def _near(self, one: float, other: float) -> bool:
-        # half of the last printed digit: 0.30 and 0.35 are 0.05 apart, in floating point a little more
-        return abs(one - other) <= max(self.absolute, self.relative * max(one, other)) + 1e-9
+    def _near(self, a: float, b: float) -> bool:
+        # 1e-9 for rounding: 0.35 - 0.30 is a little more than 0.05 in floating point
+        return abs(a - b) <= max(self.absolute, self.relative * max(a, b)) + 1e-9
 
     def sentence(self) -> str:
         if not (self.absolute or self.relative):
@@ -51,31 +51,32 @@ class _Tolerance:
         return f"\nTrained on another processor, they may differ by {range_}.\n"
 
 
-def render(text: str, card: Numbers, data: Path) -> str:
-    """`text` with every block filled from the numbers of `card` and of the metrics below `data`.
+def render(text: str, numbers: Numbers, data: Path) -> str:
+    """`text` with every block generated from `numbers` and the metrics below `data`.
 
-    Raises HgldError for a block that is unknown or not closed (with its line), or metrics that are not there.
+    Raises HgldError for a block that is unknown or not closed (with its line), or missing metrics.
     """
     blocks = list(_BLOCK.finditer(text))
     starts = {block.start() for block in blocks}
     for mark in _OPEN.finditer(text):
         if mark.start() not in starts:
             raise HgldError(
-                f"line {_line(text, mark.start())}: a block 'numbers' that is malformed or never closed"
+                f"line {_line(text, mark.start())}: block 'numbers' is malformed or never closed; expected "
+                f"<!-- numbers:NAME --> ... {_CLOSE}"
             )
     for block in reversed(blocks):
-        body = _body(block, card, data, _line(text, block.start()))
+        body = _body(block, numbers, data, _line(text, block.start()))
         text = text[: block.start("body")] + body + text[block.end("body") :]
     return text
 
 
-def _body(block: re.Match[str], card: Numbers, data: Path, line: int) -> str:
+def _body(block: re.Match[str], numbers: Numbers, data: Path, line: int) -> str:
     name = block["name"]
     if name not in BLOCKS:
         raise HgldError(f"line {line}: no block 'numbers:{name}'{suggest(name, BLOCKS)}")
     if _OPEN.search(block["body"]):
-        raise HgldError(f"line {line}: the block 'numbers:{name}' is never closed")
-    return f"\n{BLOCKS[name](card, data)}{_tolerance(block, line).sentence()}{_made_from(name, data)}\n"
+        raise HgldError(f"line {line}: block 'numbers:{name}' is never closed; add {_CLOSE}")
+    return f"\n{BLOCKS[name](numbers, data)}{_tolerance(block, line).sentence()}{_made_from(name, data)}\n"
 
 
 def _made_from(name: str, data: Path) -> str:
@@ -88,28 +89,40 @@ def _made_from(name: str, data: Path) -> str:
 
 
 def _tolerance(block: re.Match[str], line: int) -> _Tolerance:
-    found = _TOLERANCE.fullmatch(block["rest"])
-    if block["rest"] and not found:
+    match = _TOLERANCE.fullmatch(block["options"])
+    if block["options"] and not match:
         raise HgldError(
-            f"line {line}: expected tolerance=NUMBER or relative=NUMBER, found '{block['rest'].strip()}'"
+            f"line {line}: expected tolerance=NUMBER or relative=NUMBER, found '{block['options'].strip()}'"
         )
-    if not found:
+    if not match:
         return _Tolerance()
-    return (
-        _Tolerance(absolute=float(found[2]))
-        if found[1] == "tolerance"
-        else _Tolerance(relative=float(found[2]))
-    )
+    kind, value = match.groups()
+    return _Tolerance(absolute=float(value)) if kind == "tolerance" else _Tolerance(relative=float(value))
 
 
-def _line(text: str, place: int) -> int:
-    return text.count("\n", 0, place) + 1
+def _line(text: str, position: int) -> int:
+    return text.count("\n", 0, position) + 1
+
+
+def card(params: Params, path: Path, *, only_check: bool = False) -> str:
+    """Write the numbers of the release into the card at `path`, or only check them; returns a summary.
+
+    Raises HgldError as `write_card` and `check_card` do.
+    """
+    if not only_check:
+        write_card(params, path)
+        return f"{path} has the numbers of the release."
+    summary = f"{path} matches the release."
+    if unchecked := check_card(params, path):
+        blocks = ", ".join(unchecked)
+        summary += f"\nNot checked, as they depend on another model or other proposals: {blocks}."
+    return summary
 
 
 def write_card(params: Params, path: Path) -> None:
-    """Write the release's numbers into the blocks of the card; its prose stays as it is.
+    """Write the numbers of the release into the blocks of the card; its prose is not changed.
 
-    Raises HgldError when the card, the release or a block's metrics are not there.
+    Raises HgldError if the card, the release or the metrics of a block are missing.
     """
     text = _card_text(path)
     new = _rendered(text, params, path)
@@ -118,49 +131,51 @@ def write_card(params: Params, path: Path) -> None:
 
 
 def check_card(params: Params, path: Path) -> list[str]:
-    """The blocks that could not be checked, when all others say what the release says.
+    """Check the blocks of the card; returns the names of those that could not be checked.
 
-    Raises HgldError that lists the lines that do not.
+    Raises HgldError that lists every line that differs from the release (file:line).
     """
     text = _card_text(path)
     new = _rendered(text, params, path)
     if not _BLOCK.search(text) or text.count(_CLOSE) != len(_BLOCK.findall(text)):
         raise HgldError(
-            f"{path}: a mark of a block 'numbers' is missing; there is nothing to check without it"
+            f"{path}: nothing to check, as a mark of a block 'numbers' is missing; restore it from git"
         )
-    wrong: list[str] = []
+    differences: list[str] = []
     unchecked = []
     for old_block, new_block in zip(_BLOCK.finditer(text), _BLOCK.finditer(new), strict=True):
         line = _line(text, old_block.start("body"))
         tolerance = _tolerance(old_block, line)
-        said, is_ = (_MADE_FROM.findall(block["body"]) for block in (old_block, new_block))
-        if not said or said == is_:
-            wrong += _differences(old_block, new_block, _Tolerance(), f"{path}:{line}")
+        old_source, new_source = (_MADE_FROM.findall(block["body"]) for block in (old_block, new_block))
+        if not old_source or old_source == new_source:
+            differences += _differences(old_block, new_block, _Tolerance(), path, line)
         elif tolerance == _Tolerance():
             unchecked.append(old_block["name"])
         else:
-            wrong += _differences(old_block, new_block, tolerance, f"{path}:{line}")
-    if wrong:
-        raise HgldError(f"{path} does not state the release's numbers; run: hgld card\n" + "\n".join(wrong))
+            differences += _differences(old_block, new_block, tolerance, path, line)
+    if differences:
+        raise HgldError(f"{path} does not match the release; run: hgld card\n" + "\n".join(differences))
     return unchecked
 
 
-def _differences(old: re.Match[str], new: re.Match[str], near: _Tolerance, place: str) -> list[str]:
-    path, _, start = place.rpartition(":")
-    said, is_ = (_MADE_FROM.sub("", block["body"]).splitlines() for block in (old, new))
-    if len(said) != len(is_):
-        return [f"{place}: the block '{old['name']}' has {len(said)} lines, the release gives {len(is_)}"]
+def _differences(
+    old: re.Match[str], new: re.Match[str], tolerance: _Tolerance, path: Path, first_line: int
+) -> list[str]:
+    old_lines, new_lines = (_MADE_FROM.sub("", block["body"]).splitlines() for block in (old, new))
+    if len(old_lines) != len(new_lines):
+        counts = f"has {len(old_lines)} lines, the release gives {len(new_lines)}"
+        return [f"{path}:{first_line}: block '{old['name']}' {counts}"]
     return [
-        f"{path}:{number}: states {a!r}, the release says {b!r}"
-        for number, (a, b) in enumerate(zip(said, is_, strict=True), start=int(start))
-        if not near.allows(a, b)
+        f"{path}:{number}: states {old_line!r}, the release says {new_line!r}"
+        for number, (old_line, new_line) in enumerate(zip(old_lines, new_lines, strict=True), first_line)
+        if not tolerance.allows(old_line, new_line)
     ]
 
 
 def _rendered(text: str, params: Params, path: Path) -> str:
-    card = read_json(params.data / "release" / "card.json")
+    numbers = read_json(params.data / "release" / "card.json")
     try:
-        return render(text, card, params.data)
+        return render(text, numbers, params.data)
     except HgldError as error:
         raise HgldError(f"{path}: {error}") from None
 

@@ -1,72 +1,86 @@
-"""`hgld check`: the curated files, by themselves and against the class graph at hand."""
+"""`hgld check`: the curated files, by themselves and against the profile's class graph."""
 
 import importlib
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import read_parquet
-from hgld.hierarchy.curation.file_checks import check as file_problems
-from hgld.hierarchy.curation.taxonomy_checks import Snapshot, examine
+from hgld.hierarchy.curation.file_checks import file_problems
+from hgld.hierarchy.curation.taxonomy_checks import ClassSnapshot, check_taxonomy
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.sparql.oxigraph import facts_files
+from hgld.pipeline.sparql.rdf_terms import ENTITY
 
 _DIRECT = "http://www.wikidata.org/prop/direct/"
-_ENTITY = "http://www.wikidata.org/entity/"
 
 
-def curated(params: Params, review: Path, *, strict: bool = False) -> tuple[list[str], str]:
-    """The problems of the curated files, and a text about how they fit the class graph.
+@dataclass(frozen=True)
+class CheckResult:
+    """The problems, one message each; and a report on how the curated files match the class graph."""
 
-    strict: the class graph is whole, so a row that does nothing in it is a problem too.
+    problems: list[str]
+    report: str
+
+
+def check(params: Params, review: Path, *, strict: bool = False) -> CheckResult:
+    """Check the curated files of the profile and the verdicts below `review`.
+
+    strict: the class graph is complete, so a row without effect on it is a problem too.
     """
     folder = Path(params.build.taxonomy)
     problems = file_problems(folder, review)
     if problems:
-        return problems, ""
-    found = class_snapshot(params)
-    if found is None:
-        return [], "No class graph at hand (dvc repro wikidata makes one): rows were not held against it."
-    snapshot, where = found
-    findings = examine(load_taxonomy(folder), snapshot)
-    return [*findings.problems, *(findings.dead() if strict else [])], findings.text(where)
+        return CheckResult(problems, "")
+    source, snapshot = class_snapshot(params)
+    if snapshot is None:
+        return CheckResult(
+            [], "No class graph to check the rows against; to get one, run: dvc repro wikidata"
+        )
+    findings = check_taxonomy(load_taxonomy(folder), snapshot)
+    return CheckResult(
+        [*findings.problems, *(findings.rows_without_effect() if strict else [])], findings.text(source)
+    )
 
 
-def class_snapshot(params: Params) -> tuple[Snapshot, str] | None:
-    """What the profile knows of Wikidata's classes, and where: the stage's tables, else its folder of facts."""
-    folder = params.data / "wikidata"
+def class_snapshot(params: Params) -> tuple[str, ClassSnapshot | None]:
+    """The source of the class graph, and the graph: from the tables of the stage `wikidata`, else from the facts."""
+    folder, facts = params.data / "wikidata", params.wikidata.facts
     if (folder / "class_edges.parquet").is_file():
-        classes, edges, names = (
+        classes, edges, labels = (
             read_parquet(folder / f"{name}.parquet")
             for name in ("item_classes", "class_edges", "class_labels")
         )
         pairs = frozenset(edges.itertuples(index=False, name=None))
-        named = dict(names.itertuples(index=False, name=None))
-        return Snapshot(frozenset(classes["class"]), pairs, named), str(folder)
-    if params.wikidata.facts is not None and Path(params.wikidata.facts).exists():
-        return _of_facts(Path(params.wikidata.facts)), params.wikidata.facts
-    return None
+        names = dict(labels.itertuples(index=False, name=None))
+        return str(folder), ClassSnapshot(frozenset(classes["class"]), pairs, names)
+    if facts is not None and Path(facts).exists():
+        return facts, _read_facts(Path(facts))
+    return "", None
 
 
-def _of_facts(folder: Path) -> Snapshot:
-    """The classes in Turtle or N-Triples files."""
-    rdflib = importlib.import_module("rdflib")  # SPARQLWrapper brings it; only needed here
+def _read_facts(folder: Path) -> ClassSnapshot:
+    """The class graph in a folder of Turtle or N-Triples files."""
+    rdflib = importlib.import_module("rdflib")  # SPARQLWrapper depends on it; slow to import, and untyped
     graph = rdflib.Graph()
     with tempfile.TemporaryDirectory() as scratch:
         for path in facts_files([folder], Path(scratch)):
             try:
                 graph.parse(path)
-            except Exception as error:  # rdflib raises whatever its parsers raise
+            except Exception as error:  # each parser of rdflib raises its own
                 raise HgldError(f"{path}: not RDF: {' '.join(str(error).split())[:200]}") from None
 
-    def pairs(name: str) -> list[tuple[str, str]]:
-        found = graph.subject_objects(rdflib.URIRef(f"{_DIRECT}{name}"))
-        return [(str(one).removeprefix(_ENTITY), str(other).removeprefix(_ENTITY)) for one, other in found]
+    def statements(prop: str) -> Iterator[tuple[str, str]]:
+        for subject, value in graph.subject_objects(rdflib.URIRef(f"{_DIRECT}{prop}")):
+            yield str(subject).removeprefix(ENTITY), str(value).removeprefix(ENTITY)
 
     names = {
-        str(one).removeprefix(_ENTITY): str(text)
-        for one, text in graph.subject_objects(rdflib.RDFS.label)
+        str(subject).removeprefix(ENTITY): str(text)
+        for subject, text in graph.subject_objects(rdflib.RDFS.label)
         if text.language == "en"
     }
-    return Snapshot(frozenset(item_class for _, item_class in pairs("P31")), frozenset(pairs("P279")), names)
+    used = frozenset(item_class for _, item_class in statements("P31"))
+    return ClassSnapshot(used, frozenset(statements("P279")), names)

@@ -1,4 +1,4 @@
-"""`hgld classify`: the hierarchical label of anybody's list of class names, category names, or URLs of categories."""
+"""`hgld classify`: hierarchical labels for any list of class names, landmark names, or URLs of Commons categories."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,20 +6,21 @@ from pathlib import Path
 import pandas as pd
 
 from hgld.foundation.errors import HgldError, suggest
-from hgld.foundation.tables import read_csv, read_parquet, write_csv
+from hgld.foundation.tables import read_csv_with_lines, read_parquet, write_csv
+from hgld.hierarchy.fusion.proposals import top_two
 from hgld.hierarchy.names.class_names import load_class_names
-from hgld.hierarchy.names.known_classes import Snapshot, class_table, snapshot
-from hgld.hierarchy.names.name_classifier import Lexicon, NameModel, fit, ranked
-from hgld.hierarchy.names.name_rules import ClassReader, Reading, class_reader
+from hgld.hierarchy.names.known_classes import KnownClasses, class_label_table, index_by_name
+from hgld.hierarchy.names.name_classifier import Lexicon, fit_classifier
+from hgld.hierarchy.names.name_rules import NameRules, Prediction, build_name_rules
 from hgld.hierarchy.names.name_words import load_name_words
-from hgld.hierarchy.taxonomy.commons_category import normalise
+from hgld.hierarchy.taxonomy.commons_category import normalise_rows
 from hgld.hierarchy.taxonomy.taxonomy import Taxonomy, load_taxonomy
 from hgld.pipeline.sparql.kgtk import TABLES, is_subset, read_pairs
 
 COLUMNS = ["hierarchical_label", "score", "margin", "evidence", "because"]
 
-# a column of the input that has one of our names is kept under this one
-_KEPT = "input_"
+# An input column that has the name of an output column is kept with this prefix.
+_INPUT_PREFIX = "input_"
 
 
 def classify(
@@ -30,81 +31,67 @@ def classify(
     labelled: Path | None = None,
     facts: Path | None = None,
 ) -> str:
-    """Write `texts` with a label, score, margin, evidence and reason for the text in `column`; returns a summary.
+    """Add a label with score, margin, evidence and reason to every row of `texts`; returns a summary.
 
-    evidence is what decided: `labelled`; `anchor`, `class`, `name`, `general` (a class by its whole name: of the
-    taxonomy, of the snapshot, of the lexicon); `head`, `compound`, `word` (a part of it); `open` (a kind that stays
-    without a label); `class text`, `name model` (the text models); `empty`. because says what was matched.
+    evidence names the rule that decided: `labelled`; `anchor`, `class`, `name`, `general` (the whole text is a class
+    name of the taxonomy, of the snapshot, of the lexicon); `head`, `compound`, `word` (a part of it is); `open` (a kind
+    without a label); `class text`, `name model` (the text models); `empty`. because quotes what was matched.
 
-    A text is first looked up: among the names that `labelled` gives a label, then as the name of a class (of the
-    taxonomy, of the snapshot in `facts`, of the lexicon). Else, without `labelled`, the English of the text is read,
-    and what cannot be read goes to a model of the lexicons; with `labelled` a model trained on it decides.
+    A text is looked up among the labelled names, then among the class names of the taxonomy, of the snapshot in `facts`
+    and of the lexicon. If that fails: without `labelled`, the rules read its English words, and a model of the lexicons
+    decides on the rest; with `labelled`, a model trained on it decides.
 
-    Raises HgldError for a missing column, a text that is no UTF-8 (file:line), or an unusable snapshot.
+    Raises HgldError for a missing column, a text that is not UTF-8 (file:line), or an unusable snapshot.
     """
     if out.resolve() in {texts.resolve(), labelled.resolve() if labelled else None}:
         raise HgldError(f"{out} is the input; choose another file for the labels")
-    table = _table(texts, [column])
-    names = _names(texts, table[column])
+    table, lines = read_csv_with_lines(texts, [], extra=True)
+    names = _read_names(texts, table, column, lines)
     taxonomy = load_taxonomy()
-    reader = class_reader(load_class_names(), taxonomy, read_snapshot(facts, taxonomy) if facts else None)
-    lexicon = Lexicon(reader, load_name_words())
-    readings = _classify(names, lexicon, _labels(labelled, column) if labelled else None)
-    result = table.rename(columns={name: f"{_KEPT}{name}" for name in COLUMNS if name in table})
-    result["hierarchical_label"] = [one.hierarchical_label for one in readings]
-    result["score"] = [f"{one.score:.4f}" for one in readings]
-    result["margin"] = [f"{one.margin:.4f}" for one in readings]
-    result["evidence"] = [one.rule for one in readings]
-    result["because"] = [one.evidence for one in readings]
+    snapshot = read_snapshot(facts, taxonomy) if facts else None
+    rules = build_name_rules(load_class_names(), taxonomy, snapshot)
+    lexicon = Lexicon(rules, load_name_words())
+    predictions = _classify(names, lexicon, _read_labels(labelled, column) if labelled else None)
+    result = table.rename(columns={name: f"{_INPUT_PREFIX}{name}" for name in COLUMNS if name in table})
+    result["hierarchical_label"] = [prediction.hierarchical_label for prediction in predictions]
+    result["score"] = [f"{prediction.score:.4f}" for prediction in predictions]
+    result["margin"] = [f"{prediction.margin:.4f}" for prediction in predictions]
+    result["evidence"] = [prediction.rule for prediction in predictions]
+    result["because"] = [prediction.evidence for prediction in predictions]
     write_csv(result, out)
     count = int((result["hierarchical_label"] != "").sum())
     return f"{out}: {count} of {len(result)} texts have a label"
 
 
-def read_snapshot(folder: Path, taxonomy: Taxonomy) -> Snapshot:
-    """The classes of a folder: a profile's `data/PROFILE`, or the four tables of `hgld serve`."""
+def read_snapshot(folder: Path, taxonomy: Taxonomy) -> KnownClasses:
+    """The classes of a snapshot of Wikidata: of a profile's `data/PROFILE`, or of the tables of `hgld serve`."""
     if is_subset(folder):
         edges = read_pairs(folder, "subclass_of.tsv.gz")
-        return snapshot(class_table(edges, dict(read_pairs(folder, "labels_en.tsv.gz")), taxonomy))
+        return index_by_name(class_label_table(edges, dict(read_pairs(folder, "labels_en.tsv.gz")), taxonomy))
     built = folder / "build" / "classes.parquet"
     if not built.is_file():
         raise HgldError(
-            f"{folder}: no snapshot of Wikidata; expected build/classes.parquet (dvc repro build), "
+            f"{folder}: no snapshot of Wikidata; expected build/classes.parquet (run: dvc repro build), "
             f"or the tables {', '.join(TABLES)}"
         )
-    return snapshot(read_parquet(built, ["class", "label", "hierarchical_label", "path"]))
+    return index_by_name(read_parquet(built, ["class", "label", "hierarchical_label", "path"]))
 
 
-def _table(path: Path, columns: list[str]) -> pd.DataFrame:
-    table = read_csv(path, [], extra=True)
-    for name in columns:
-        if name not in table:
-            known = ", ".join(map(str, table.columns))
-            raise HgldError(
-                f"{path}:1: no column '{name}' (there are: {known}){suggest(name, table.columns)}"
-            )
-    return table
+def _read_names(path: Path, table: pd.DataFrame, column: str, lines: Sequence[int]) -> list[str]:
+    """The normalised names in a column of the table that was read from `path`; "" for a blank value."""
+    if column not in table:
+        known = ", ".join(map(str, table.columns))
+        raise HgldError(
+            f"{path}:1: no column '{column}' (there are: {known}){suggest(column, table.columns)}"
+        )
+    return normalise_rows(path, table[column], lines, blank=True)
 
 
-def _names(path: Path, texts: "pd.Series[str]") -> list[str]:
-    """The plain name in every text; empty where there is none."""
-    names, bad = [], []
-    for line, text in enumerate(texts, 2):
-        try:
-            names.append(normalise(text) if text.strip() else "")
-        except HgldError as error:
-            bad.append(f"{path}:{line}: {error}")
-    if bad:
-        raise HgldError("\n".join(bad))
-    return names
-
-
-def _labels(path: Path, column: str) -> pd.DataFrame:
-    """The labelled names of a CSV (name, hierarchical_label), each pair once, sorted; empty labels left out."""
-    header = read_csv(path, ["hierarchical_label"], extra=True)
-    source = column if column in header else "category"
-    table = _table(path, [source, "hierarchical_label"])
-    frame = pd.DataFrame({"name": _names(path, table[source]), "label": table["hierarchical_label"]})
+def _read_labels(path: Path, column: str) -> pd.DataFrame:
+    """The labelled names of a CSV (name, label), distinct and sorted; rows without a label are dropped."""
+    table, lines = read_csv_with_lines(path, ["hierarchical_label"], extra=True)
+    names = _read_names(path, table, column if column in table else "category", lines)
+    frame = pd.DataFrame({"name": names, "label": table["hierarchical_label"]})
     known = (
         frame[(frame["name"] != "") & (frame["label"] != "")].drop_duplicates().sort_values(["name", "label"])
     )
@@ -113,50 +100,49 @@ def _labels(path: Path, column: str) -> pd.DataFrame:
     return known.reset_index(drop=True)
 
 
-def _classify(names: Sequence[str], lexicon: Lexicon, known: pd.DataFrame | None) -> list[Reading]:
-    found: dict[str, Reading] = {"": Reading(evidence="no text", rule="empty")}
-    given = _given(known) if known is not None else {}
+def _classify(names: Sequence[str], lexicon: Lexicon, labelled: pd.DataFrame | None) -> list[Prediction]:
+    predictions: dict[str, Prediction] = {"": Prediction(evidence="no text", rule="empty")}
+    lookup = _unambiguous(labelled) if labelled is not None else {}
     for name in dict.fromkeys(names):
-        reading = given.get(name) or _read(name, lexicon.reader, whole=known is not None)
-        if reading and name:
-            found[name] = reading
-    open_names = sorted(set(names) - found.keys())
-    if open_names:
-        found |= _modelled(open_names, lexicon, known)
-    return [found[name] for name in names]
+        prediction = lookup.get(name) or _apply_rules(name, lexicon.rules, whole_name=labelled is not None)
+        if prediction and name:
+            predictions[name] = prediction
+    unmatched = sorted(set(names) - predictions.keys())
+    if unmatched:
+        predictions |= _predict(unmatched, lexicon, labelled)
+    return [predictions[name] for name in names]
 
 
-def _given(known: pd.DataFrame) -> dict[str, Reading]:
-    """The names that the labelled file itself answers: those with one label there."""
-    alone = known.drop_duplicates("name", keep=False)
-    rows = alone.itertuples(index=False, name=None)
+def _unambiguous(labelled: pd.DataFrame) -> dict[str, Prediction]:
+    """The names that have exactly one label in the labelled file."""
+    unique = labelled.drop_duplicates("name", keep=False)
     return {
-        str(name): Reading(str(label), 1.0, 1.0, "the labelled file says so", "labelled")
-        for name, label in rows
+        str(name): Prediction(str(label), 1.0, 1.0, "the labelled file says so", "labelled")
+        for name, label in unique.itertuples(index=False, name=None)
     }
 
 
-def _read(name: str, reader: ClassReader, whole: bool) -> Reading | None:
-    """What the rules say; whole: only where the name as it stands is the name of a class."""
-    reading = reader.name_of_class(name) if whole else reader.read(name)
-    return reading if reading and reading.rule else None
+def _apply_rules(name: str, rules: NameRules, whole_name: bool) -> Prediction | None:
+    """The prediction of the rules; whole_name: only if the whole text is the name of a class."""
+    prediction = rules.match_whole_name(name) if whole_name else rules.predict(name)
+    return prediction if prediction and prediction.rule else None
 
 
-def _modelled(names: list[str], lexicon: Lexicon, known: pd.DataFrame | None) -> dict[str, Reading]:
-    model: NameModel
-    if known is None:
-        model, rule, by = fit([], [], lexicon), "class text", "the words of the lexicons"
+def _predict(names: list[str], lexicon: Lexicon, labelled: pd.DataFrame | None) -> dict[str, Prediction]:
+    """The predictions of a text model: of the lexicons, or trained on the labelled names."""
+    if labelled is None:
+        model, rule, source = fit_classifier([], [], lexicon), "class text", "the words of the lexicons"
     else:
-        model = fit(known["name"].tolist(), known["label"].tolist(), lexicon)
-        rule, by = "name model", f"{len(known)} labelled names"
-    columns, scores, margins, seconds = ranked(model.probabilities(names))
+        model = fit_classifier(labelled["name"].tolist(), labelled["label"].tolist(), lexicon)
+        rule, source = "name model", f"{len(labelled)} labelled names"
+    top = top_two(model.probabilities(names))
     return {
-        name: Reading(
+        name: Prediction(
             model.labels[best],
             float(score),
             float(margin),
-            f"{by}; next: {model.labels[second].strip()}",
+            f"{source}; next: {model.labels[second].strip()}",
             rule,
         )
-        for name, best, score, margin, second in zip(names, columns, scores, margins, seconds, strict=True)
+        for name, best, score, margin, second in zip(names, *top, strict=True)
     }

@@ -1,42 +1,48 @@
-"""A confusion matrix as a picture: SVG text for a page, PNG for a paper.
+"""A confusion matrix as a heat map: one drawing, saved as PNG for a paper or as SVG for a page.
 
-Blue on the diagonal, orange beside it, grey where a label is left empty: told apart with any kind of colour vision, and
-never so dark that dark text on them cannot be read. The shade grows with the square root of the share of the row, so
-that a rare confusion is still seen.
+Blue on the diagonal, orange beside it, grey where our label is empty: distinguishable with any colour vision, and light
+enough for dark numbers. The shade grows with the square root of the row fraction, so that rare confusions are visible.
 """
 
+import io
+import re
+from collections.abc import Iterator
 from html import escape
-from itertools import pairwise
+from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hgld.foundation.files import replacing
-from hgld.hierarchy.comparison.confusion import EMPTY, Matrix
+from hgld.hierarchy.comparison.confusion import EMPTY, ConfusionMatrix
 
-INK = "#1d2126"
-_LINE = "#8a929b"
-_SHADES = {"equal": (96, 163, 217), "other": (240, 152, 62), "empty": (150, 157, 165)}
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-# SVG units: of a cell, and of the names beside and above them.
-_CELL, _LEFT, _TOP, _EDGE = 17, 176, 176, 26
+COUNT_INK = "#14181c"  # on the shades, which are the same in light and dark pages
+_INK, _EDGE, _RULE = "#1d2126", "#8a929b", "#e9ebee"
+_CSS_VARIABLES = {_INK: "var(--ink)", _EDGE: "var(--edge)", _RULE: "var(--rule)"}
+SHADES = {"equal": (96, 163, 217), "other": (240, 152, 62), "empty": (150, 157, 165)}
 
-# The same for the PNG, in inches.
-_CELL_INCH, _LEFT_INCH, _TOP_INCH, _EDGE_INCH, _BOTTOM_INCH = 0.2, 2.0, 2.2, 0.45, 0.75
-DPI = 150
+# The unit of all coordinates is a cell; margins hold the names of labels and groups, and title and legend of the PNG.
+_CELL_INCH, DPI = 0.2, 150
+_LEFT, _TOP, _RIGHT, _TITLE, _LEGEND = 10, 10, 2, 2, 3
 
-LEGEND = "Shade: share of the row (square root). Blue: the same label. Orange: another label. Grey: no label."
+LEGEND = (
+    "Shade: fraction of the row (square root). Blue: the same label. Orange: another label. Grey: no label."
+)
 
 
-def shade(matrix: Matrix, row: str, column: str) -> str:
-    """The colour of a cell that is not empty, as #rrggbb."""
+def shade(matrix: ConfusionMatrix, row: str, column: str) -> str:
+    """The colour of a non-zero cell, as #rrggbb."""
     kind = "empty" if column == EMPTY else "equal" if row == column else "other"
-    depth = 0.12 + 0.88 * matrix.share(row, column) ** 0.5
-    return "#" + "".join(f"{round(255 + (full - 255) * depth):02x}" for full in _SHADES[kind])
+    depth = 0.12 + 0.88 * matrix.row_fraction(row, column) ** 0.5
+    return "#" + "".join(f"{round(255 + (full - 255) * depth):02x}" for full in SHADES[kind])
 
 
-def number(count: int) -> str:
-    """A count in at most three characters, as wide as a cell.
+def short_count(count: int) -> str:
+    """A count in at most three characters, the width of a cell.
 
-    >>> number(128), number(1585), number(128710)
+    >>> short_count(128), short_count(1585), short_count(128710)
     ('128', '2k', '.1M')
     """
     if count < 1000:
@@ -44,120 +50,108 @@ def number(count: int) -> str:
     return f"{(count + 500) // 1000}k" if count < 99_500 else f"{count / 1e6:.1f}M".removeprefix("0")
 
 
-def svg(matrix: Matrix, rows: str, columns: str) -> str:
-    """The matrix as inline SVG in its natural size; every cell has a <title> with its names, count and share.
+def svg(matrix: ConfusionMatrix, rows: str, columns: str) -> str:
+    """The matrix as inline SVG; every cell has a <title> with its labels, count and row fraction.
 
-    rows, columns: what stands in the rows and in the columns, such as "reference" and "ours".
+    rows, columns: what the rows and the columns are, such as "reference" and "ours". Fonts, and the colours --ink,
+    --edge and --rule, come from the page.
     """
-    across = {column: at for at, column in enumerate(matrix.columns)}
-    down = {row: at for at, row in enumerate(matrix.labels)}
-    wide, high = _LEFT + _CELL * len(across) + _EDGE, _TOP + _CELL * len(down) + 4
-    parts = [
-        f'<rect class="plot" x="{_LEFT}" y="{_TOP}" width="{_CELL * len(across)}" height="{_CELL * len(down)}"/>'
+    import matplotlib
+
+    page = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans"]}):
+        _draw(matrix, rows, columns).savefig(page, format="svg", transparent=True, metadata={"Date": None})
+    text = page.getvalue()
+    text = re.sub(r"<(metadata|defs)>.*?</\1>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    tooltips = [
+        f"{rows}: {row}, {columns}: {column}: {count} of {matrix.row_totals[row]} "
+        f"({matrix.row_fraction(row, column):.1%})"
+        for (row, column), count in matrix.counts.items()
     ]
-    for row, at in down.items():
-        y = _TOP + _CELL * at
-        parts.append(
-            f'<text class="name" x="{_LEFT - 6}" y="{y + 12}" text-anchor="end">{escape(_short(row))}</text>'
-        )
-        parts.append(f'<path class="rule" d="M{_LEFT} {y}H{_LEFT + _CELL * len(across)}"/>')
-    for column, at in across.items():
-        x = _LEFT + _CELL * at
-        turn = f"translate({x + 12} {_TOP - 6}) rotate(-90)"
-        parts.append(f'<text class="name" transform="{turn}">{escape(_short(column))}</text>')
-        parts.append(f'<path class="rule" d="M{x} {_TOP}V{_TOP + _CELL * len(down)}"/>')
-    for (row, column), count in matrix.counts.items():
-        x, y = _LEFT + _CELL * across[column], _TOP + _CELL * down[row]
-        of_row = f"{count} of {matrix.row_totals[row]} ({matrix.share(row, column):.1%})"
-        told = f"{rows}: {row}, {columns}: {column}: {of_row}"
-        parts.append(
-            f'<g><title>{escape(told)}</title><rect x="{x}" y="{y}" width="{_CELL}" height="{_CELL}" '
-            f'fill="{shade(matrix, row, column)}"/>'
-            f'<text class="count" x="{x + _CELL / 2:g}" y="{y + 12}" text-anchor="middle">{number(count)}</text></g>'
-        )
-    for group, first, last in _groups(matrix):
-        top, bottom = _TOP + _CELL * first, _TOP + _CELL * last
-        parts.append(f'<path class="group" d="M{_LEFT} {top}H{_LEFT + _CELL * len(across)}"/>')
-        parts.append(f'<path class="group" d="M{_LEFT + _CELL * first} {_TOP}V{_TOP + _CELL * len(down)}"/>')
-        middle, side = (top + bottom) / 2, wide - _EDGE + 16
-        if last - first > 3:
-            turn = f"translate({side} {middle:g}) rotate(-90)"
-            parts.append(f'<text class="name" transform="{turn}" text-anchor="middle">{escape(group)}</text>')
-    parts.append(
-        f'<text class="axis" x="{_LEFT - 6}" y="{_TOP - 18}" text-anchor="end">{escape(columns)} →</text>'
+    text = re.sub(
+        '<g id="cell-([0-9]+)">', lambda cell: f"<g><title>{escape(tooltips[int(cell[1])])}</title>", text
     )
-    parts.append(
-        f'<text class="axis" x="{_LEFT - 6}" y="{_TOP - 4}" text-anchor="end">{escape(rows)} ↓</text>'
-    )
-    return (
-        f'<svg class="heatmap" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" role="img" '
-        f'aria-label="{escape(rows)} by {escape(columns)}" xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
+    text = re.sub('<g id="[a-z0-9]+_[0-9]+">', "<g>", text)
+    text = re.sub(' transform="rotate[(]-0 [^"]*"', "", re.sub(r"\s*\n\s*", " ", text))
+    for colour, variable in _CSS_VARIABLES.items():
+        text = text.replace(colour, variable)
+    return text.replace(
+        "<svg ", f'<svg class="heatmap" role="img" aria-label="{escape(rows)} by {escape(columns)}" ', 1
     )
 
 
-def write_png(matrix: Matrix, path: Path, title: str, rows: str, columns: str) -> None:
-    """The matrix as a PNG at DPI dots an inch, atomically; equal matrices give equal bytes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def write_png(matrix: ConfusionMatrix, path: Path, title: str, rows: str, columns: str) -> None:
+    """Write the matrix as a PNG of DPI dots per inch, atomically; equal matrices give equal bytes."""
+    figure = _draw(matrix, rows, columns, title)
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+
+
+def _draw(matrix: ConfusionMatrix, rows: str, columns: str, title: str = "") -> "Figure":
+    """The matrix as a figure; title: draw it above the matrix, and the legend below."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-    across, down = list(matrix.columns), list(matrix.labels)
-    wide = _LEFT_INCH + _CELL_INCH * max(len(across), 12) + _EDGE_INCH
-    high = _TOP_INCH + _CELL_INCH * len(down) + _BOTTOM_INCH
-    figure = Figure(figsize=(wide, high), facecolor="white")
-    FigureCanvasAgg(figure)
-    share = (
-        _LEFT_INCH / wide,
-        _BOTTOM_INCH / high,
-        _CELL_INCH * len(across) / wide,
-        _CELL_INCH * len(down) / high,
-    )
-    axes = figure.add_axes(share)
-    axes.set(xlim=(0, max(1, len(across))), ylim=(max(1, len(down)), 0))
-    axes.set_xticks(
-        [at + 0.5 for at in range(len(across))],
-        [_short(name) for name in across],
-        rotation=90,
-        fontsize=8,
-        color=INK,
-    )
-    axes.set_yticks(
-        [at + 0.5 for at in range(len(down))], [_short(name) for name in down], fontsize=8, color=INK
-    )
-    axes.xaxis.tick_top()
-    axes.tick_params(length=0)
-    for name in [*axes.get_xticklabels(), *axes.get_yticklabels()]:
-        name.set_parse_math(False)
-    for (row, column), count in matrix.counts.items():
-        x, y = across.index(column), down.index(row)
-        axes.add_patch(Rectangle((x, y), 1, 1, facecolor=shade(matrix, row, column), edgecolor="none"))
-        axes.text(x + 0.5, y + 0.54, number(count), fontsize=6, color=INK, ha="center", va="center")
-    axes.hlines(range(1, len(down)), 0, len(across), color="#e3e6e9", linewidth=0.4, zorder=0)
-    axes.vlines(range(1, len(across)), 0, len(down), color="#e3e6e9", linewidth=0.4, zorder=0)
+    across, down = len(matrix.columns), len(matrix.labels)
+    top, bottom = (_TOP + _TITLE, _LEGEND) if title else (_TOP, 0.2)
+    width, height = _LEFT + max(across, 12) + _RIGHT, top + down + bottom
+    figure = Figure(figsize=(width * _CELL_INCH, height * _CELL_INCH))
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(-_LEFT, width - _LEFT), ylim=(down + bottom, -top))
+    axes.set_axis_off()
+
+    def write(x: float, y: float, text: str, size: float, rotation: float = 0, **style: str) -> None:
+        style = {"color": _INK, "ha": "left", "va": "center", **style}
+        axes.text(
+            x, y, text, style, fontsize=size, rotation=rotation, rotation_mode="anchor", parse_math=False
+        )
+
+    def frame(x: float, y: float, right: float, bottom: float, colour: str, line: float) -> None:
+        axes.plot(
+            [x, right, right, x, x],
+            [y, y, bottom, bottom, y],
+            color=colour,
+            lw=line,
+            clip_on=False,
+            zorder=line,
+        )
+
+    for n, name in enumerate(matrix.columns):
+        write(n + 0.55, -0.4, _short_name(name), 8, rotation=90)
+        frame(n, 0, n + 1, down, _RULE, 0.4)
+    for n, name in enumerate(matrix.labels):
+        write(-0.4, n + 0.55, _short_name(name), 8, ha="right")
+        frame(0, n, across, n + 1, _RULE, 0.4)
+    write(-0.4, -1.2, f"{columns} →", 8, ha="right", weight="bold")
+    write(-0.4, -0.4, f"{rows} ↓", 8, ha="right", weight="bold")
+    x = {name: n for n, name in enumerate(matrix.columns)}
+    y = {name: n for n, name in enumerate(matrix.labels)}
+    for n, ((row, column), count) in enumerate(matrix.counts.items()):
+        colour = shade(matrix, row, column)
+        axes.add_patch(
+            Rectangle((x[column], y[row]), 1, 1, color=colour, lw=0, clip_on=False, gid=f"cell-{n}")
+        )
+        write(x[column] + 0.5, y[row] + 0.54, short_count(count), 6, color=COUNT_INK, ha="center")
     for group, first, last in _groups(matrix):
-        axes.hlines(first, 0, len(across), color=_LINE, linewidth=1)
-        axes.vlines(first, 0, len(down), color=_LINE, linewidth=1)
+        frame(0, first, across, last, _EDGE, 1)
+        frame(first, 0, last, down, _EDGE, 1)
         if last - first > 3:
-            place = len(across) + 0.5
-            axes.text(place, (first + last) / 2, group, rotation=270, fontsize=9, color=INK, va="center")
-    for spine in axes.spines.values():
-        spine.set_color(_LINE)
-    heading = figure.text(
-        0.15 / wide, 1 - 0.15 / high, title, fontsize=11, color=INK, va="top", weight="bold"
-    )
-    heading.set_parse_math(False)
-    below = f"Rows: {rows}. Columns: {columns}.\n" + LEGEND.replace(". Blue", ".\nBlue")
-    figure.text(0.15 / wide, 0.12 / high, below, fontsize=8, color=INK, va="bottom")
-    with replacing(path) as part:
-        figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None})
+            write(across + 0.8, (first + last) / 2, group, 9, rotation=270, ha="center")
+    frame(0, 0, across, down, _EDGE, 1)
+    if title:
+        write(0.7 - _LEFT, 0.7 - top, title, 11, va="top", weight="bold")
+        write(0.7 - _LEFT, down + 0.8, LEGEND.replace(". Blue", ".\nBlue"), 8, va="top")
+    return figure
 
 
-def _short(name: str) -> str:
-    """A name that fits its place: the longest that the 78 labels have is 26 letters."""
+def _short_name(name: str) -> str:
+    """A name that fits into the margin: the longest of the 78 labels has 26 characters."""
     return name if len(name) <= 28 else f"{name[:27]}…"
 
 
-def _groups(matrix: Matrix) -> list[tuple[str, int, int]]:
-    """Each group with its first place and the place behind its last."""
-    starts = [at for at, group in enumerate(matrix.groups) if at == 0 or matrix.groups[at - 1] != group]
-    return [(matrix.groups[first], first, last) for first, last in pairwise([*starts, len(matrix.groups)])]
+def _groups(matrix: ConfusionMatrix) -> Iterator[tuple[str, int, int]]:
+    """Each group with the index of its first label and the one behind its last."""
+    first = 0
+    for group, members in groupby(matrix.groups):
+        last = first + len(list(members))
+        yield group, first, last
+        first = last

@@ -2,33 +2,24 @@
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import read_parquet
-from hgld.hierarchy.curation.verdicts import VERDICTS, load_verdicts, settled, stale
+from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, is_stale, load_verdicts, settled
+from hgld.hierarchy.fusion.evidence_kinds import titles
 from hgld.hierarchy.taxonomy.commons_category import category_url, normalise
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
-from hgld.pipeline.dataset.landmarks import SPLITS, image_count, landmarks
-
-_BY = {
-    "wikidata": "Wikidata",
-    "class": "the names of its classes",
-    "name": "its name",
-    "clip": "CLIP",
-    "": "nobody",
-}
+from hgld.pipeline.dataset.landmarks import SPLITS, image_count, landmark_table
 
 
-@dataclass(frozen=True)
-class _Line:
-    """A line of the answer: what it is about, and what is known."""
+class _Line(NamedTuple):
+    """One line of the output."""
 
     name: str
     value: str
@@ -37,183 +28,181 @@ class _Line:
 def show(key: str, params: Params) -> str:
     """The evidence for a landmark id or a Commons category (URL or name in any spelling), as plain text.
 
-    A number is looked up as a landmark id of train and of index: they are different landmarks, and both are shown.
+    An id is looked up in train and in index: they are different landmarks, and both are shown.
 
-    Raises HgldError when nothing is called so, with the nearest name there is.
+    Raises HgldError if there is no such landmark or category, and suggests the most similar name.
     """
-    if any(unicodedata.category(sign) == "Cs" for sign in key):
+    if any(unicodedata.category(char) == "Cs" for char in key):
         raise HgldError(f"{key!r} is not UTF-8 text; give a landmark id, or a category's name or URL")
-    tables = {split: landmarks(params, split) for split in SPLITS}
-    found = _by_id(key.strip(), tables)
-    if not found:
-        category = _by_name(key, tables)
-        found = {"": category}
-    kinds = load_taxonomy(Path(params.build.taxonomy)).natures
-    verdicts = load_verdicts(VERDICTS, kinds)
-    parts = []
-    for space, category in found.items():
-        heading = f"{space} landmark {key.strip()}" if space else category
-        lines = _chain(category, params, tables, verdicts)
-        parts.append("\n".join([heading, *_aligned(lines)]))
-    return "\n\n".join(parts)
+    tables = {split: landmark_table(params, split) for split in SPLITS}
+    categories = _categories_by_id(key.strip(), tables) or {"": _category_by_name(key, tables)}
+    verdicts = load_verdicts(REVIEW_FOLDER, load_taxonomy(Path(params.build.taxonomy)).natures)
+    sections = []
+    for split, category in categories.items():
+        heading = f"{split} landmark {key.strip()}" if split else category
+        lines = _evidence_lines(category, params, tables, verdicts)
+        sections.append("\n".join([heading, *_align(lines)]))
+    return "\n\n".join(sections)
 
 
-def _by_id(key: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """Id space → category, for a landmark id."""
-    found = {}
+def _categories_by_id(key: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """Split → category of the landmark with this id, for the splits that have it."""
+    categories = {}
     for split, table in tables.items():
         rows = table.loc[table["landmark_id"] == key, "category"]
         if len(rows):
-            found[split] = str(rows.iloc[0])
-    return found
+            categories[split] = str(rows.iloc[0])
+    return categories
 
 
-def _by_name(key: str, tables: Mapping[str, pd.DataFrame]) -> str:
+def _category_by_name(key: str, tables: Mapping[str, pd.DataFrame]) -> str:
     name = normalise(key)
     known = set(pd.concat([table["category"] for table in tables.values()]))
     if name not in known:
         kind = "landmark id or category" if key.strip().isdigit() else "category"
-        raise HgldError(f"no {kind} '{key}' in the metadata{_hint(name, known)}")
+        raise HgldError(f"no {kind} '{key}' in the metadata{_suggest_category(name, known)}")
     return name
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown category: the nearest there is, whatever its case, or nothing."""
-    # difflib is slow on 200,000 names; a typing error seldom hits the first letter
-    near = {one.casefold(): one for one in sorted(known)
-            if one[0] == name[0] and abs(len(one) - len(name)) <= 4}  # fmt: skip
-    found = get_close_matches(name.casefold(), near, n=1)
-    return f"; did you mean '{near[found[0]]}'?" if found else ""
+def _suggest_category(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown category: the most similar one, ignoring case, or nothing."""
+    # difflib is slow on 200,000 names, so only those with the same first letter and a similar length are compared
+    near = {category.casefold(): category for category in sorted(known)
+            if category[0] == name[0] and abs(len(category) - len(name)) <= 4}  # fmt: skip
+    matches = get_close_matches(name.casefold(), near, n=1)
+    return f"; did you mean '{near[matches[0]]}'?" if matches else ""
 
 
-def _aligned(lines: list[_Line]) -> list[str]:
+def _align(lines: list[_Line]) -> list[str]:
     width = max(len(line.name) for line in lines)
     return [f"  {line.name:<{width}}  {line.value}".rstrip() for line in lines]
 
 
-def _chain(
+def _evidence_lines(
     category: str, params: Params, tables: Mapping[str, pd.DataFrame], verdicts: pd.DataFrame
 ) -> list[_Line]:
     lines = [_Line("category", category), _Line("page", category_url(category))]
     for split, table in tables.items():
         ids = list(table.loc[table["category"] == category, "landmark_id"])
-        number = image_count(params, split, ids)
-        lines += [_Line(split, f"landmark {', '.join(ids)}, {number} images")] if ids else []
-    names = read_parquet(params.data / "wikidata" / "class_labels.parquet")
-    called = dict(zip(names["qid"], names["label"], strict=True))
-    said = verdicts[verdicts["category"] == category]
-    lines += _items(category, params.data, called)
+        count = image_count(params, split, ids)
+        lines += [_Line(split, f"landmark {', '.join(ids)}, images: {count}")] if ids else []
+    labels = read_parquet(params.data / "wikidata" / "class_labels.parquet")
+    class_names = dict(zip(labels["qid"], labels["label"], strict=True))
+    own_verdicts = verdicts[verdicts["category"] == category]
+    lines += _item_lines(category, params.data, class_names)
     label = _row(params.data / "build" / "labels.parquet", category)
-    proposal = _proposed(category, params)
-    lines += _label(label, called)
-    lines += _proposal(proposal, params)
-    lines += _verdicts(said, _suggested(label, proposal))
-    return lines + _decision(category, params.data / "release" / "labels.parquet", said)
+    proposals = params.data / "refine" / "proposals.parquet"
+    proposal = _row(proposals, category) if proposals.is_file() else None
+    lines += _wikidata_lines(label, class_names)
+    lines += _proposal_lines(proposal, params)
+    lines += _verdict_lines(own_verdicts, _suggested_label(label, proposal))
+    return [*lines, _released_line(category, params.data / "release" / "labels.parquet", own_verdicts)]
 
 
-def _items(category: str, data: Path, called: Mapping[str, str]) -> list[_Line]:
-    """The items that the category may mean, and the classes of each with what they came to."""
+def _item_lines(category: str, data: Path, class_names: Mapping[str, str]) -> list[_Line]:
+    """The candidate items of the category, and the classes of each with their outcome."""
     items = read_parquet(data / "wikidata" / "items.parquet")
-    classes = read_parquet(data / "wikidata" / "item_classes.parquet")
-    came_to = _came_to(category, data / "build" / "considered.parquet")
+    item_classes = read_parquet(data / "wikidata" / "item_classes.parquet")
+    outcomes = _class_outcomes(category, data / "build" / "considered.parquet")
     lines = []
     for item in items[(items["category"] == category) & (items["qid"] != "")].itertuples(index=False):
-        lines.append(_Line("item", f"{item.qid}  found by {item.method}, confidence {item.confidence}"))
-        said = classes.loc[classes["qid"] == item.qid, "class"]
+        lines.append(_Line("item", f"{item.qid}  matched by {item.method}, confidence {item.confidence}"))
+        classes = item_classes.loc[item_classes["qid"] == item.qid, "class"]
         lines += [
-            _Line("  is a", _class(qid, called) + came_to.get((str(item.qid), qid), "")) for qid in said
-        ] or [_Line("  is a", "(no class)")]
-    return lines or [_Line("item", "none found")]
+            _Line("  class", _class_text(qid, class_names) + outcomes.get((str(item.qid), qid), ""))
+            for qid in classes
+        ] or [_Line("  class", "none")]
+    return lines or [_Line("item", "none")]
 
 
-def _came_to(category: str, path: Path) -> dict[tuple[str, str], str]:
-    """(Item, class) → its label and what became of it; empty before the stage build has run."""
+def _class_outcomes(category: str, path: Path) -> dict[tuple[str, str], str]:
+    """(Item, class) → the label of the class and its outcome; empty before the stage build has run."""
     if not path.is_file():
         return {}
     table = read_parquet(path)
     rows = table.loc[table["category"] == category, ["qid", "class", "hierarchical_label", "outcome"]]
     return {
-        (qid, one): f": {label.strip()}, {outcome}" if label else f": {outcome}"
-        for qid, one, label, outcome in rows.itertuples(index=False, name=None)
+        (item, qid): f": {label.strip()}, {outcome}" if label else f": {outcome}"
+        for item, qid, label, outcome in rows.itertuples(index=False, name=None)
     }
 
 
-def _class(qid: str, called: Mapping[str, str]) -> str:
-    return f"{called[qid]} ({qid})" if qid in called else qid
+def _class_text(qid: str, class_names: Mapping[str, str]) -> str:
+    return f"{class_names[qid]} ({qid})" if qid in class_names else qid
 
 
-def _label(row: dict[Any, Any] | None, called: Mapping[str, str]) -> list[_Line]:
-    """What Wikidata's classes come to."""
+def _wikidata_lines(row: dict[Any, Any] | None, class_names: Mapping[str, str]) -> list[_Line]:
+    """The label that the classes on Wikidata give."""
     if row is None:
-        return [_Line("Wikidata says", "the category was not resolved yet; run: dvc repro build")]
+        return [_Line("Wikidata", "not resolved yet; run: dvc repro build")]
     if not row["hierarchical_label"]:
-        return [_Line("Wikidata says", f"no label: {row['note']}")]
-    path = [_Line("path", " > ".join(_class(qid, called) for qid in row["path"].split(">")))]
-    note = [_Line("note", row["note"])] if row["note"] else []
+        return [_Line("Wikidata", f"no label: {row['note']}")]
+    path = " > ".join(_class_text(qid, class_names) for qid in row["path"].split(">"))
     label = f"{row['supercategory']} > {row['hierarchical_label'].strip()} > {row['natural_or_human_made']}"
-    return [*path, _Line("Wikidata says", label), *note]
+    note = [_Line("  note", row["note"])] if row["note"] else []
+    return [_Line("path", path), _Line("Wikidata", label), *note]
 
 
-def _proposed(category: str, params: Params) -> dict[Any, Any] | None:
-    path = params.data / "refine" / "proposals.parquet"
-    return _row(path, category) if path.is_file() else None
+def _suggested_label(label: dict[Any, Any] | None, proposal: dict[Any, Any] | None) -> str:
+    """The label that the queue suggests to the annotators: Wikidata's, else the proposal's, else ""."""
+    suggestions = [str(row["hierarchical_label"]) for row in (label, proposal) if row]
+    return next(filter(None, suggestions), "")
 
 
-def _suggested(label: dict[Any, Any] | None, proposal: dict[Any, Any] | None) -> str:
-    """The label that the queue suggests to the annotators: Wikidata's, else the proposal's, else none."""
-    said = [str(row["hierarchical_label"]) for row in (label, proposal) if row]
-    return next((one for one in said if one), "")
-
-
-def _proposal(row: dict[Any, Any] | None, params: Params) -> list[_Line]:
+def _proposal_lines(row: dict[Any, Any] | None, params: Params) -> list[_Line]:
     if row is None:
         return []
     refine = params.refine
-    sure = row["score"] >= refine.accept_score and row["margin"] >= refine.accept_margin
-    verdict = "accepted" if sure else "not sure enough"
-    wanted = f"wants score {refine.accept_score:g}, margin {refine.accept_margin:g}"
-    best = f"{row['hierarchical_label'].strip()}  score {row['score']:.4f}, margin {row['margin']:.4f}"
-    return [_Line("proposal", f"{best} over {row['runner_up'].strip()}; {verdict} ({wanted})"),
-            _Line("  from", row["evidence"])]  # fmt: skip
+    accepted = row["score"] >= refine.accept_score and row["margin"] >= refine.accept_margin
+    thresholds = f"score {refine.accept_score:g}, margin {refine.accept_margin:g}"
+    outcome = f"accepted (thresholds: {thresholds})" if accepted else f"below the thresholds ({thresholds})"
+    text = f"{row['hierarchical_label'].strip()}  score {row['score']:.4f}, margin {row['margin']:.4f}"
+    return [
+        _Line("proposal", f"{text}, runner-up {row['runner_up'].strip()}; {outcome}"),
+        _Line("  evidence", row["evidence"]),
+    ]
 
 
-def _verdicts(said: pd.DataFrame, suggested: str) -> list[_Line]:
-    """Every verdict, and whether what they come to was said of another suggestion than today's."""
+def _verdict_lines(verdicts: pd.DataFrame, suggested: str) -> list[_Line]:
+    """Every verdict on the category, and whether the one that applies answers a suggestion that has changed since."""
     lines = []
-    for row in said.to_dict("records"):
+    for row in verdicts.to_dict("records"):
         comment = f": {row['comment']}" if row["comment"] else ""
         label = row["hierarchical_label"].strip() or "leave empty"
         lines.append(_Line("verdict", f"{label}  by {row['annotator']} on {row['decided_on']}{comment}"))
-    agreed, _ = settled(said)
+    agreed, _ = settled(verdicts)
     for row in agreed.to_dict("records"):
-        if stale(row, suggested):
-            was = f"{row['suggested_label'].strip() or 'nothing'} (by {row['suggested_by']})"
-            now = f"now it is {suggested.strip()}; look again with hgld review"
-            lines.append(_Line("  stale", f"given when {was} was suggested; {now}"))
+        if is_stale(row, suggested):
+            old = f"{row['suggested_label'].strip() or 'nothing'} (by {row['suggested_by']})"
+            text = f"the suggestion was {old}, now it is {suggested.strip()}; review it again: hgld review"
+            lines.append(_Line("  stale", text))
     return lines
 
 
-def _decision(category: str, path: Path, said: pd.DataFrame) -> list[_Line]:
-    """What was released, and whether a verdict has come since."""
+def _released_line(category: str, path: Path, verdicts: pd.DataFrame) -> _Line:
+    """The released label, and whether the verdicts have changed since the release."""
     row = _row(path, category) if path.is_file() else None
     if row is None:
-        return [_Line("released", "not yet; run: dvc repro")]
-    source = f"verdict of {row['annotator']}" if row["source"] == "review" else _BY[row["source"]]
-    if row["hierarchical_label"]:
-        chain = [row["supercategory"], row["hierarchical_label"].strip(), row["natural_or_human_made"]]
-        text = f"{' > '.join(part for part in chain if part)}  (source: {source})"
-    else:
-        text = f"no label  (source: {source})"
-    agreed, conflicts = settled(said)
+        return _Line("released", "not yet; run: dvc repro")
+    title = titles()[row["source"]] if row["source"] else "none"
+    source = f"verdict of {row['annotator']}" if row["source"] == "review" else title
+    levels = [row["supercategory"], row["hierarchical_label"].strip(), row["natural_or_human_made"]]
+    label = " > ".join(filter(None, levels)) if row["hierarchical_label"] else "no label"
+    return _Line("released", f"{label}  (source: {source}){_changed_since_release(row, verdicts)}")
+
+
+def _changed_since_release(row: dict[Any, Any], verdicts: pd.DataFrame) -> str:
+    """What the next release would change about this row, as the end of its line; "" for nothing."""
+    agreed, conflicts = settled(verdicts)
     if len(conflicts):
-        text += "; the verdicts conflict and are not applied"
-    elif len(agreed) and (row["source"], row["annotator"], row["hierarchical_label"]) != (
-        "review", agreed["annotator"].iloc[0], agreed["hierarchical_label"].iloc[0]
-    ):  # fmt: skip
-        text += "; the verdict is newer: run dvc repro"
-    elif row["source"] == "review" and agreed.empty:
-        text += "; the verdict was taken back since: run dvc repro"
-    return [_Line("released", text)]
+        return "; the verdicts conflict and are not applied"
+    if agreed.empty:
+        return "; the verdict has been withdrawn: run dvc repro" if row["source"] == "review" else ""
+    verdict = agreed.iloc[0]
+    released = (row["source"], row["annotator"], row["hierarchical_label"])
+    if released != ("review", verdict["annotator"], verdict["hierarchical_label"]):
+        return "; the verdict is newer: run dvc repro"
+    return ""
 
 
 def _row(path: Path, category: str) -> dict[Any, Any] | None:

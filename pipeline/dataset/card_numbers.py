@@ -1,4 +1,4 @@
-"""The figures of a release: counted once, and shown as the tables of the data card."""
+"""The numbers of a release, counted once, and their tables in the data card."""
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -9,32 +9,25 @@ import pandas as pd
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import read_json
 from hgld.foundation.settings import Release
+from hgld.hierarchy.fusion.evidence_kinds import titles
+from hgld.pipeline.dataset.landmarks import SPLITS
 
 Numbers = Mapping[str, Any]
-
-_SOURCES = {
-    "wikidata": "Wikidata",
-    "class": "class name",
-    "name": "name",
-    "clip": "CLIP",
-    "review": "annotators",
-    "": "no label",
-}
 
 
 def card_numbers(
     release: Release, labels: pd.DataFrame, tables: Mapping[str, pd.DataFrame], counts: Mapping[str, int]
 ) -> dict[str, Any]:
-    """What the card says about a release: sizes, and how many of what each source and each label has.
+    """The content of card.json: sizes, and the number of categories and images per source and per label.
 
-    labels: one row a category; tables: the released tables by file name; counts: what was settled by rule.
+    labels: one row per category; tables: the released tables by file name; counts: the cases settled by rule.
     """
-    landmarks = {split: tables[f"{split}_label_to_hierarchical.csv"] for split in ("train", "index")}
-    images = {split: tables[f"{split}.parquet"] for split in ("train", "index", "test")}
-    by_label = {split: _counted(table["hierarchical_label"]) for split, table in images.items()}
+    landmarks = {split: tables[f"{split}_label_to_hierarchical.csv"] for split in SPLITS}
+    images = {split: tables[f"{split}.parquet"] for split in (*SPLITS, "test")}
+    by_label = {split: _value_counts(table["hierarchical_label"]) for split, table in images.items()}
     source_of = labels.set_index("category")["source"]
-    by_source = {split: _counted(table["category"].map(source_of)) for split, table in images.items()}
-    categories = _counted(labels["source"])
+    by_source = {split: _value_counts(table["category"].map(source_of)) for split, table in images.items()}
+    categories = _value_counts(labels["source"])
     return {
         "release": {"name": release.name, "version": release.version},
         "categories": len(labels),
@@ -46,13 +39,13 @@ def card_numbers(
             }
             for split, table in images.items()
         },
-        "usage": _counted(images["test"]["usage"]),
+        "usage": _value_counts(images["test"]["usage"]),
         "sources": {
             name: {
                 "categories": categories.get(name, 0),
                 **{split: by_source[split].get(name, 0) for split in images},
             }
-            for name in _SOURCES
+            for name in titles()
         },
         "labels": {
             str(label): {
@@ -68,8 +61,8 @@ def card_numbers(
     }
 
 
-def _counted(column: "pd.Series[str]") -> dict[str, int]:
-    return {str(name): int(number) for name, number in column.value_counts().sort_index().items()}
+def _value_counts(column: "pd.Series[str]") -> dict[str, int]:
+    return {str(value): int(count) for value, count in column.value_counts().sort_index().items()}
 
 
 def _table(header: list[str], rows: list[list[object]]) -> str:
@@ -87,35 +80,34 @@ def _cell(value: object) -> str:
 
 def _splits(card: Numbers, _: Path) -> str:
     rows = [
-        [name, one["landmarks"], one["images"], one["labelled_images"]]
-        for name, one in card["splits"].items()
+        [split, sizes["landmarks"], sizes["images"], sizes["labelled_images"]]
+        for split, sizes in card["splits"].items()
     ]
     title = f"{card['release']['name']} {card['release']['version']}: {card['categories']:,} categories.\n\n"
-    usage = ", ".join(f"{number:,} {name}" for name, number in card["usage"].items())
+    usage = ", ".join(f"{count:,} {name}" for name, count in card["usage"].items())
     table = _table(["split", "landmarks", "images", "images with a label"], rows)
     return f"{title}{table}\nTest images by use: {usage}.\n"
 
 
 def _sources(card: Numbers, _: Path) -> str:
-    rows = [[_SOURCES[name], *one.values()] for name, one in card["sources"].items()]
+    rows = [[titles()[source], *counts.values()] for source, counts in card["sources"].items()]
     return _table(["label from", "categories", "train images", "index images", "test images"], rows)
 
 
 def _labels(card: Numbers, _: Path) -> str:
-    rows = [[label, *one.values()] for label, one in card["labels"].items()]
-    table = _table(["label", "kind", "categories", "train images", "index images", "test images"], rows)
-    return table
+    rows = [[label, *counts.values()] for label, counts in card["labels"].items()]
+    return _table(["label", "kind", "categories", "train images", "index images", "test images"], rows)
 
 
 def _rules(card: Numbers, _: Path) -> str:
     rows: list[list[object]] = [
-        [name.replace("_", " "), number] for name, number in card["settled_by_rule"].items()
+        [name.replace("_", " "), count] for name, count in card["settled_by_rule"].items()
     ]
     return _table(["settled by rule", "cases"], rows)
 
 
 def _clip(_: Numbers, data: Path) -> str:
-    # Weights and outcomes are steps: a small difference of the model moves them by a whole one, or not at all.
+    # Not weights and outcomes: they are discrete, so that a slightly different model may change them by a whole step.
     return _metrics(data / "refine" / "metrics.json", without=("weights", "accepted", "review", "empty"))
 
 
@@ -128,31 +120,31 @@ def _benchmark(_: Numbers, data: Path) -> str:
 
 
 def _metrics(path: Path, without: Collection[str] = ()) -> str:
-    found = {name: value for name, value in read_json(path).items() if name not in without}
-    rows: list[list[object]] = [[name, value] for name, value in _flat(found).items()]
+    metrics = {name: value for name, value in read_json(path).items() if name not in without}
+    rows: list[list[object]] = [[name, value] for name, value in _flat(metrics).items()]
     return _table(["figure", "value"], rows)
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
-    """Nested figures with dotted names; what is neither a number nor nested is left out."""
-    found: dict[str, object] = {}
+    """Nested numbers as one level with dotted names; text and lists are dropped."""
+    numbers: dict[str, object] = {}
     for name, value in content.items():
         if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{name}.")
+            numbers |= _flat(value, f"{prefix}{name}.")
         elif isinstance(value, int | float) or value is None:
-            found[prefix + name] = value
-    return found
+            numbers[prefix + name] = value
+    return numbers
 
 
 def _of_card(block: Callable[[Numbers, Path], str]) -> Callable[[Numbers, Path], str]:
-    """`block`, with HgldError for a card.json that does not hold what the block shows."""
+    """`block`, with HgldError when card.json lacks what the block shows."""
 
     def checked(card: Numbers, data: Path) -> str:
         try:
             return block(card, data)
         except (KeyError, AttributeError, TypeError, ValueError) as error:
             raise HgldError(
-                f"{data / 'release' / 'card.json'}: not the figures of a release ({type(error).__name__}: {error}); "
+                f"{data / 'release' / 'card.json'}: not the numbers of a release ({type(error).__name__}: {error}); "
                 "run: dvc repro release"
             ) from None
 
@@ -169,8 +161,7 @@ BLOCKS: dict[str, Callable[[Numbers, Path], str]] = {
     "benchmark": _benchmark,
 }
 
-
-# What a block's figures depend on that a training made: where it differs, so may they.
+# The output of a training that the numbers of a block depend on: if it differs, they may differ.
 MADE_FROM = {
     "splits": "refine/proposals.parquet",
     "sources": "refine/proposals.parquet",

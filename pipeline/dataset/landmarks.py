@@ -1,4 +1,4 @@
-"""Landmarks, their categories and their images, of train and index; two id spaces that only the category links."""
+"""Landmarks, categories and images of train and index: two id spaces that only the Commons category links."""
 
 import hashlib
 
@@ -12,14 +12,14 @@ SPLITS = ("train", "index")
 
 _IMAGES = {"train": "train", "index": "index_image_to_landmark"}
 
-# Enough for a 95 % interval of about 2 points around a measured accuracy.
+# A 95 % confidence interval of about 2 points around a measured accuracy.
 CALIBRATION = 2000
 
 
-def landmarks(params: Params, split: str) -> pd.DataFrame:
-    """The landmarks of one split (landmark_id, category, url): normalised category, and what GLDv2 writes for it.
+def landmark_table(params: Params, split: str) -> pd.DataFrame:
+    """The landmarks of one split (landmark_id, category, url): normalised category, and GLDv2's spelling of it.
 
-    Rows by landmark number. The ids of `train` and `index` name different things.
+    Sorted by landmark number. An id of `train` and the same id of `index` are different landmarks.
     """
     table = read_parquet(params.data / "metadata" / f"{split}_label_to_category.parquet")
     table = table.rename(columns={"category": "url"})
@@ -28,31 +28,31 @@ def landmarks(params: Params, split: str) -> pd.DataFrame:
     return table.loc[order, ["landmark_id", "category", "url"]].reset_index(drop=True)
 
 
-def images(params: Params, split: str) -> pd.DataFrame:
-    """The images of one split (id, landmark_id, category), by id; a landmark without a category has an empty one."""
+def image_table(params: Params, split: str) -> pd.DataFrame:
+    """The images of one split (id, landmark_id, category), sorted by id; an unknown landmark has an empty category."""
     table = read_parquet(params.data / "metadata" / f"{_IMAGES[split]}.parquet", ["id", "landmark_id"])
-    names = landmarks(params, split).set_index("landmark_id")["category"]
-    table["category"] = table["landmark_id"].map(names).fillna("").astype("str")
+    categories = landmark_table(params, split).set_index("landmark_id")["category"]
+    table["category"] = table["landmark_id"].map(categories).fillna("").astype("str")
     return table.sort_values("id", ignore_index=True)
 
 
 def image_count(params: Params, split: str, landmark_ids: list[str]) -> int:
-    """How many images of one split these landmarks have."""
+    """The number of images of these landmarks in one split."""
     table = read_parquet(params.data / "metadata" / f"{_IMAGES[split]}.parquet", ["landmark_id"])
     return int(table["landmark_id"].isin(landmark_ids).sum())
 
 
 def image_counts(params: Params) -> "pd.Series[int]":
-    """How many images of train and index a category has, and so how many a verdict on it moves."""
-    tables = [images(params, split)["category"] for split in SPLITS]
+    """The number of train and index images of each category: those that a verdict on it relabels."""
+    tables = [image_table(params, split)["category"] for split in SPLITS]
     counts: pd.Series[int] = pd.concat(tables).value_counts()
     return counts
 
 
-def to_judge(labels: pd.DataFrame, calibration: int = CALIBRATION) -> set[str]:
-    """The unlabelled categories, and up to `calibration` labelled ones: those whose hashes come first.
+def evidence_categories(labels: pd.DataFrame, calibration: int = CALIBRATION) -> set[str]:
+    """The categories to collect evidence for: the unlabelled ones, and up to `calibration` labelled ones.
 
-    A hash is as good as a die and needs no seed: the sample stays the same when other categories come and go.
+    The sample is drawn by hash, so it needs no seed and hardly changes when categories are added or removed.
     """
     unlabelled = labels["hierarchical_label"] == ""
     known = sorted(

@@ -1,11 +1,10 @@
-"""The shape of the tables that come from outside or out of a model, checked with pandera where they are written.
+"""Schemas of the tables that come from outside or from a model, checked with pandera where they are written.
 
-These are the index of the image tars, what Wikidata says, and CLIP's proposals. GLDv2's metadata are checked where they
-are read (acquisition/gldv2_tables.py); the tables that are made of
-all these (build, queue, release) are not checked here.
+These are the index of the image tars, Wikidata's tables, and the proposals. GLDv2's metadata are checked where they are
+read (acquisition/gldv2_tables.py); the tables made from all of these (build, queue, release) are not checked here.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
@@ -14,62 +13,79 @@ from hgld.foundation.errors import HgldError
 if TYPE_CHECKING:
     import pandera.pandas as pa
 
-# name -> ({column: check}, the columns that together name a row). A check is "id" (16 hex digits), "qid",
-# "text" (not empty), "any" (may be empty), "count", "share" or "degrees" (may be missing).
-_SHAPES: dict[str, tuple[dict[str, str], list[str]]] = {
-    "images": ({"id": "id", "split": "text", "tar": "text", "offset": "count", "size": "count"}, ["id"]),
-    "items": ({"category": "text", "qid": "any", "method": "method", "confidence": "any", "candidates": "count",
-               "via": "any"}, ["category", "qid"]),
-    "item_facts": ({"qid": "qid", "label": "any", "latitude": "degrees", "longitude": "degrees", "coordinates": "count",
-                    "countries": "any", "sitelinks": "count"}, ["qid"]),
-    "item_classes": ({"qid": "qid", "class": "qid"}, ["qid", "class"]),
-    "class_edges": ({"child": "qid", "parent": "qid"}, ["child", "parent"]),
-    "class_labels": ({"qid": "qid", "label": "text"}, ["qid"]),
-    "class_aliases": ({"class": "qid", "alias": "text"}, ["class", "alias"]),
-    "proposals": ({"category": "text", "hierarchical_label": "text", "score": "share", "margin": "share",
-                   "runner_up": "text", "images": "count", "evidence": "text", "source": "text",
-                   "outcome": "text"}, ["category"]),
+
+class _Schema(NamedTuple):
+    """The key, whose columns are unique together, and the columns in any order, each with its type (see `_types`)."""
+
+    key: list[str]
+    columns: dict[str, str]
+
+
+_SCHEMAS = {
+    "images": _Schema(["id"], {
+        "id": "image id", "split": "text", "tar": "text", "offset": "count", "size": "count",
+    }),
+    "items": _Schema(["category", "qid"], {
+        "category": "text", "qid": "text or empty", "method": "method", "confidence": "text or empty",
+        "candidates": "count", "via": "text or empty",
+    }),
+    "item_facts": _Schema(["qid"], {
+        "qid": "qid", "label": "text or empty", "latitude": "degrees or missing", "longitude": "degrees or missing",
+        "coordinates": "count", "countries": "text or empty", "sitelinks": "count",
+    }),
+    "item_classes": _Schema(["qid", "class"], {"qid": "qid", "class": "qid"}),
+    "class_edges": _Schema(["child", "parent"], {"child": "qid", "parent": "qid"}),
+    "class_labels": _Schema(["qid"], {"qid": "qid", "label": "text"}),
+    "class_aliases": _Schema(["class", "alias"], {"class": "qid", "alias": "text"}),
+    "proposals": _Schema(["category"], {
+        "category": "text", "hierarchical_label": "text", "score": "fraction", "margin": "fraction",
+        "runner_up": "text", "images": "count", "evidence": "text", "source": "text", "outcome": "text",
+    }),
 }  # fmt: skip
 
 
 def validated(frame: pd.DataFrame, name: str, where: str = "") -> pd.DataFrame:
-    """`frame` itself when it has the columns, types and unique keys of the table `name`.
+    """`frame` itself, if it has exactly the columns, types and unique keys of the schema `name`.
 
     where: what to name in the message (a file, a URL).
 
-    Raises HgldError that shows the first offending values of every broken rule.
+    Raises HgldError that shows, for every rule, the first values that violate it.
     """
     import pandera.errors
 
     try:
-        _schema(name).validate(frame, lazy=True)
+        _dataframe_schema(name).validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as error:
         cases = error.failure_cases.groupby(["column", "check"], dropna=False, sort=True)["failure_case"]
-        lines = [f"  {column}: {check} fails for {len(values)} value(s), such as {list(values[:3])}"
-                 for (column, check), values in cases]  # fmt: skip
+        lines = [
+            f"  {column}: {check} fails for {len(values)} value(s), such as {list(values[:3])}"
+            for (column, check), values in cases
+        ]
         raise HgldError(f"{where or name}: not a valid '{name}' table\n" + "\n".join(lines)) from None
     return frame
 
 
-def _schema(name: str) -> "pa.DataFrameSchema":
+def _dataframe_schema(name: str) -> "pa.DataFrameSchema":
     import pandera.pandas as pa
 
-    text = "str"
-    checks: dict[str, pa.Column] = {
-        "id": pa.Column(text, pa.Check.str_matches(r"^[0-9a-f]{16}$", error="16 hex digits")),
-        "qid": pa.Column(text, pa.Check.str_matches(r"^Q[0-9]+$", error="a QID")),
-        "text": pa.Column(text, pa.Check.str_length(min_value=1, error="not empty")),
-        "any": pa.Column(text),
-        "method": pa.Column(
-            text, pa.Check.isin(["sitelink", "category-item", "p373", "soft-redirect", "none"])
+    schema, types = _SCHEMAS[name], _types()
+    columns = {column: types[type_] for column, type_ in schema.columns.items()}
+    return pa.DataFrameSchema(columns, unique=schema.key, strict=True)
+
+
+def _types() -> "dict[str, pa.Column]":
+    import pandera.pandas as pa
+
+    methods = ["sitelink", "category-item", "p373", "soft-redirect", "none"]
+    return {
+        "image id": pa.Column("str", pa.Check.str_matches(r"^[0-9a-f]{16}$", error="16 hex digits")),
+        "qid": pa.Column("str", pa.Check.str_matches(r"^Q[0-9]+$", error="a QID")),
+        "text": pa.Column("str", pa.Check.str_length(min_value=1, error="not empty")),
+        "text or empty": pa.Column("str"),
+        "method": pa.Column("str", pa.Check.isin(methods)),
+        "degrees or missing": pa.Column(
+            "float64", pa.Check.in_range(-360, 360, error="degrees"), nullable=True
         ),
-        "degrees": pa.Column("float64", pa.Check.in_range(-360, 360, error="degrees"), nullable=True),
         "count": pa.Column("int64", pa.Check.ge(0, error="not negative")),
-        "share": pa.Column("float64", pa.Check.in_range(0, 1, error="between 0 and 1")),
+        "fraction": pa.Column("float64", pa.Check.in_range(0, 1, error="between 0 and 1")),
     }
-    columns, key = _SHAPES[name]
-    return pa.DataFrameSchema(
-        {column: checks[check] for column, check in columns.items()},
-        unique=key,
-        strict=True,
-    )

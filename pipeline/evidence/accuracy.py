@@ -1,4 +1,4 @@
-"""How often the proposals are right about the sample's unlabelled landmarks, whose truth only the sample knows."""
+"""The accuracy of proposals for unlabelled landmarks, where a file of true labels exists, as for the sample."""
 
 from pathlib import Path
 
@@ -9,20 +9,19 @@ from hgld.hierarchy.taxonomy.commons_category import normalise
 
 
 def unlabelled_accuracy(proposals: pd.DataFrame, truth: Path) -> tuple[float, int]:
-    """The share of proposals (category, hierarchical_label) that name what `truth` says, and how many it speaks of.
+    """The fraction of proposals (category, hierarchical_label) that equal the true label, and how many have one.
 
-    truth: a CSV with the columns category (any spelling of it) and drawn_as (its label). It measures; nothing that
-    is proposed, decided or released ever comes from it. (NaN, 0) when it knows none of the categories.
+    truth: a CSV with the columns category (in any spelling) and drawn_as (the label); used for measuring only. (NaN, 0)
+    when it has none of the categories.
 
-    Raises HgldError when the file is missing or has other columns.
+    Raises HgldError when the file is missing or lacks these columns.
     """
     table = read_csv(truth, ["category", "drawn_as"], extra=True)
-    known = dict(zip(table["category"].map(normalise), table["drawn_as"], strict=True))
+    true_label = dict(zip(table["category"].map(normalise), table["drawn_as"], strict=True))
     pairs = [
-        (label, known[category])
+        (label, true_label[category])
         for category, label in zip(proposals["category"], proposals["hierarchical_label"], strict=True)
-        if category in known
+        if category in true_label
     ]
-    if not pairs:
-        return float("nan"), 0
-    return sum(proposed == true for proposed, true in pairs) / len(pairs), len(pairs)
+    correct = sum(proposed == true for proposed, true in pairs)
+    return (correct / len(pairs) if pairs else float("nan")), len(pairs)

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The annotators' review of doubtful labels, but not the format of verdict files (hgld.hierarchy.curation)."""

@@ -1,4 +1,4 @@
-"""A review session without its terminal: what is asked, what an answer means, and what it writes."""
+"""A review session without its user interface: the items, the meaning of an answer, the verdicts it writes."""
 
 import re
 import textwrap
@@ -10,10 +10,10 @@ from hgld.foundation.errors import suggest
 from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, remove_verdict
 from hgld.hierarchy.taxonomy.commons_category import category_url
 
-_NO_SUGGESTION = "Nothing is suggested here: type a label, or e to leave it empty."
-_NOTE = re.compile(r"(?:^|\s)#\s*(?P<comment>.*)$")
+_NO_SUGGESTION = "There is no suggestion to accept: type a label, or e to leave it empty."
+_COMMENT = re.compile(r"(?:^|\s)#\s*(?P<comment>.*)$")
 _WIDTH = 100
-_LEAST_LETTERS = 3
+_MIN_LETTERS = 3
 
 ACCEPT = {"", "y", "yes"}
 RUNNER_UP = {"r"}
@@ -26,7 +26,7 @@ QUIT = {"q", "quit", "exit"}
 
 @dataclass(frozen=True)
 class Item:
-    """One line of the queue, with the ids of its landmarks."""
+    """One row of the queue, with the ids of its landmarks."""
 
     category: str
     suggested_label: str
@@ -40,20 +40,21 @@ class Item:
     ids: str = ""
 
     def text(self, heading: str) -> str:
-        """What the annotator sees."""
+        """The item as shown to the annotator."""
         suggestion = self.suggested_label.strip() or "none"
         if self.suggested_by:
-            suggestion += f"   (by {self.suggested_by}{self._numbers()})"
-        lines = {
+            scores = f", score {self.score}, margin {self.margin}" if self.score else ""
+            suggestion += f"   (by {self.suggested_by}{scores})"
+        values = {
             "page": category_url(self.category),
             "landmarks": self.ids,
             "images": self.images,
-            "why here": self.reason,
+            "reason": self.reason,
             "suggestion": suggestion,
             "runner-up": self.runner_up.strip(),
             "evidence": self.evidence,
         }
-        rows = [
+        lines = [
             textwrap.fill(
                 value,
                 _WIDTH,
@@ -62,18 +63,15 @@ class Item:
                 break_on_hyphens=False,
                 break_long_words=False,
             )
-            for name, value in lines.items()
+            for name, value in values.items()
             if value
         ]
-        return "\n".join([f"{heading}  {self.category}", *rows])
-
-    def _numbers(self) -> str:
-        return f", score {self.score}, margin {self.margin}" if self.score else ""
+        return "\n".join([f"{heading}  {self.category}", *lines])
 
 
 @dataclass
 class ReviewSession:
-    """Where an annotator is in the queue, and what this session has written: the terminal is only its mouth and ear."""
+    """The position of an annotator in the queue, and the verdicts of this session (position, verdict)."""
 
     items: Sequence[Item]
     labels: Sequence[str]
@@ -85,11 +83,11 @@ class ReviewSession:
 
     @property
     def done(self) -> bool:
-        """Whether every item was judged or skipped."""
+        """Whether every item has been judged or skipped."""
         return self.position >= len(self.items)
 
     def answer(self, text: str) -> str:
-        """Act on one line of input; returns what to say. A line that is not understood changes nothing."""
+        """Act on one line of input; returns the reply. An invalid line changes nothing."""
         word, comment = split_answer(text)
         if word in UNDO:
             return self._undo()
@@ -131,39 +129,43 @@ class ReviewSession:
             return "Nothing to undo in this session."
         position, verdict = self.written.pop()
         if not remove_verdict(self.folder, verdict):
-            return f"The row on {verdict.category} is no longer in the file; it was left as it is."
+            return f"The verdict on {verdict.category} is no longer in the file; the file was not changed."
         self.position = position
-        return f"Took back the verdict on {verdict.category}."
+        return f"Removed the verdict on {verdict.category}."
 
 
 def split_answer(text: str) -> tuple[str, str]:
-    """The word of a line, in lower case, and the comment behind it.
+    """The answer in lower case, and the comment after it.
 
     >>> split_answer("Castle # seen on the spot")
     ('castle', 'seen on the spot')
     """
-    found = _NOTE.search(text)
-    comment = found["comment"].strip() if found else ""
-    return (text[: found.start()] if found else text).strip().casefold(), comment
+    match = _COMMENT.search(text)
+    if not match:
+        return text.strip().casefold(), ""
+    return text[: match.start()].strip().casefold(), match["comment"].strip()
 
 
 def match_label(word: str, labels: Sequence[str]) -> tuple[str, str]:
-    """(the label that `word` means, "") or ("", why it means none).
+    """(label, "") for the label that `word` stands for, or ("", message) for none.
 
-    It means a label that equals it, else the only one that begins with it, given three letters; upper and lower case
-    are the same. A likeness is only proposed: a verdict is never guessed.
+    A label stands for itself, and so does a prefix of at least three letters of exactly one label; case is ignored. A
+    similar label is only suggested, as a verdict must not be guessed.
 
     >>> match_label("lightho", ["house", "lighthouse"])
     ('lighthouse', '')
     >>> match_label("ca", ["castle / fort", "cave"])
-    ('', "'ca' may mean castle / fort, cave.")
+    ('', "There is no label 'ca'; did you mean castle / fort, cave?")
     """
     key = word.casefold()
-    names = {label.strip().casefold(): label for label in labels}
-    begins = [name for name in names if name.startswith(key)]
-    if key in names or (len(begins) == 1 and len(key) >= _LEAST_LETTERS):
-        return names[key if key in names else begins[0]], ""
-    near = begins or [name for name in names if len(key) >= _LEAST_LETTERS and key in name]
-    if near:
-        return "", f"'{word}' may mean {', '.join(names[name].strip() for name in near)}."
-    return "", f"There is no label '{word}'{suggest(key, names)}; ? lists them."
+    by_name = {label.strip().casefold(): label for label in labels}
+    prefixed = [name for name in by_name if name.startswith(key)]
+    if key in by_name:
+        return by_name[key], ""
+    if len(prefixed) == 1 and len(key) >= _MIN_LETTERS:
+        return by_name[prefixed[0]], ""
+    similar = prefixed or [name for name in by_name if len(key) >= _MIN_LETTERS and key in name]
+    if similar:
+        names = ", ".join(by_name[name].strip() for name in similar)
+        return "", f"There is no label '{word}'; did you mean {names}?"
+    return "", f"There is no label '{word}'{suggest(key, by_name)}; ? lists them."

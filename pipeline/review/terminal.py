@@ -1,4 +1,4 @@
-"""`hgld review`: the queue, one category at a time, in a terminal; each answer is a row on disk before the next."""
+"""`hgld review`: the queue in a terminal, one category at a time; each verdict is on disk before the next question."""
 
 import re
 import subprocess
@@ -14,49 +14,50 @@ import pandas as pd
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import read_csv, read_parquet
-from hgld.hierarchy.curation.verdicts import VERDICTS, file_of, load_verdicts, settled, stale
+from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, is_stale, load_verdicts, settled, verdict_file
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
-from hgld.pipeline.dataset.landmarks import SPLITS, landmarks
+from hgld.pipeline.dataset.landmarks import SPLITS, landmark_table
 from hgld.pipeline.review.session import QUIT, UNDO, Item, ReviewSession, split_answer
 from hgld.pipeline.stages.queue import COLUMNS
 
 KEYS = (
-    "Enter or y accept · r runner-up · a label or its beginning · e leave empty · s skip · u undo · "
-    "? lists the labels · q quit"
+    "Enter or y: accept · r: runner-up · a label or its first letters · e: leave empty · s: skip · u: undo · "
+    "?: list the labels · q: quit"
 )
 
 
-def review(params: Params, annotator: str, folder: Path = VERDICTS, limit: int | None = None) -> int:
-    """Ask about the items of the queue that nobody has settled yet; returns the number of verdicts written.
+def review(params: Params, annotator: str, folder: Path = REVIEW_FOLDER, limit: int | None = None) -> int:
+    """Review the items of the queue that have no verdict yet; returns the number of verdicts written.
 
-    Reads answers from the terminal or from a pipe; the end of input ends the session like q.
+    Reads answers from the terminal or a pipe; the end of input ends the session like q.
 
-    Raises HgldError for a bad annotator name, a missing queue, or a malformed verdict file.
+    Raises HgldError for an invalid annotator name, a missing queue, or a malformed verdict file.
     """
-    file_of(folder, annotator)
+    verdict_file(folder, annotator)
     labels = list(load_taxonomy(Path(params.build.taxonomy)).natures)
     items = open_items(params, folder, labels)[:limit]
     session = ReviewSession(items, labels, annotator, folder, datetime.now(UTC).date().isoformat())
     if not items:
         click.echo("Nothing to review.")
         return 0
-    click.echo(f"{len(items)} to review as {annotator}. {KEYS}\nA '#' begins a comment: y # seen on the spot")
-    _ask(session)
-    number = len(session.written)
-    where = f" in {file_of(folder, annotator)}; commit it and run: dvc repro" if number else ""
-    click.echo(f"{number} verdict{'' if number == 1 else 's'}{where}")
-    return number
+    click.echo(
+        f"{len(items)} to review as {annotator}. {KEYS}\nText after # is a comment: y # seen on the spot"
+    )
+    _run(session)
+    count = len(session.written)
+    hint = f" in {verdict_file(folder, annotator)}; commit it and run: dvc repro" if count else ""
+    click.echo(f"{count} verdict{'' if count == 1 else 's'}{hint}")
+    return count
 
 
-def _ask(session: ReviewSession) -> None:
-    """Item after item, until all are judged, the annotator quits or the input ends."""
+def _run(session: ReviewSession) -> None:
+    """Show item after item until all are judged, the annotator quits or the input ends."""
     while True:
         if session.done:
-            question = "All done; Enter ends, u takes back the last verdict"
+            question = "All done. Enter: quit · u: undo the last verdict"
         else:
-            click.echo(
-                session.items[session.position].text(f"\n[{session.position + 1}/{len(session.items)}]")
-            )
+            heading = f"\n[{session.position + 1}/{len(session.items)}]"
+            click.echo(session.items[session.position].text(heading))
             question = "verdict"
         try:
             text = click.prompt(question, default="", show_default=False)
@@ -68,27 +69,26 @@ def _ask(session: ReviewSession) -> None:
             return
         try:
             click.echo(session.answer(text))
-        except HgldError as error:  # such as a tab in a comment: said, and asked again
+        except HgldError as error:  # such as a tab in a comment; the same item is shown again
             click.echo(str(error))
 
 
 def open_items(params: Params, folder: Path, labels: Sequence[str]) -> list[Item]:
-    """The queue without what was settled since it was made; a stale verdict settles nothing here."""
+    """The rows of the queue that need a verdict: they have none that is settled and not stale."""
     queue = _read_queue(params.data / "queue" / "queue.csv")
     agreed, _ = settled(load_verdicts(folder, labels))
     suggested = dict(zip(queue["category"], queue["suggested_label"], strict=True))
     done = {
         row["category"]
         for row in agreed.to_dict("records")
-        if not stale(row, suggested.get(row["category"], ""))
+        if not is_stale(row, suggested.get(row["category"], ""))
     }
     queue = queue[~queue["category"].isin(done)].reset_index(drop=True)
-    ids = _ids(params)
     names = _class_names(params)
-    queue["evidence"] = [named(text, names) for text in queue["evidence"]]
-    queue["ids"] = queue["category"].map(ids).fillna("")
-    shown = queue[[one.name for one in fields(Item)]]
-    return [Item(*row) for row in shown.to_numpy().tolist()]
+    queue["evidence"] = [with_class_names(text, names) for text in queue["evidence"]]
+    queue["ids"] = queue["category"].map(_landmark_ids(params)).fillna("")
+    columns = queue[[field.name for field in fields(Item)]]
+    return [Item(*row) for row in columns.to_numpy().tolist()]
 
 
 def _read_queue(path: Path) -> pd.DataFrame:
@@ -97,15 +97,14 @@ def _read_queue(path: Path) -> pd.DataFrame:
     return read_csv(path, COLUMNS)
 
 
-def _ids(params: Params) -> dict[str, str]:
-    """Category → its landmark ids, each with the name of its space."""
-    parts = []
+def _landmark_ids(params: Params) -> "pd.Series[str]":
+    """Category → its landmark ids, each with its split."""
+    tables = []
     for split in SPLITS:
-        table = landmarks(params, split)
-        parts.append(table["category"].to_frame().assign(text=f"{split} " + table["landmark_id"]))
-    every = pd.concat(parts)
-    texts = every.groupby("category")["text"].agg(", ".join)
-    return {str(category): text for category, text in texts.items()}
+        table = landmark_table(params, split)
+        tables.append(table["category"].to_frame().assign(text=f"{split} " + table["landmark_id"]))
+    ids: pd.Series[str] = pd.concat(tables).groupby("category")["text"].agg(", ".join)
+    return ids
 
 
 def _class_names(params: Params) -> dict[str, str]:
@@ -113,10 +112,10 @@ def _class_names(params: Params) -> dict[str, str]:
     return dict(zip(table["qid"], table["label"], strict=True))
 
 
-def named(text: str, names: dict[str, str]) -> str:
-    """`text` with the name of every class behind its QID.
+def with_class_names(text: str, names: dict[str, str]) -> str:
+    """`text` with every QID preceded by the name of its class.
 
-    >>> named("Q16970>Q1", {"Q16970": "church building"})
+    >>> with_class_names("Q16970>Q1", {"Q16970": "church building"})
     'church building (Q16970) > Q1'
     """
     text = re.sub(r"(Q\d+)>", r"\1 > ", text)
@@ -124,17 +123,17 @@ def named(text: str, names: dict[str, str]) -> str:
 
 
 def default_annotator() -> str:
-    """The annotator's name from git's user.name: "Ana López" is ana-lopez.
+    """The annotator's name from git's user.name: "Ana López" becomes ana-lopez.
 
-    Raises HgldError when git knows none.
+    Raises HgldError if git has none.
     """
     try:
         done = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True, check=False)
         name = done.stdout
     except OSError:
         name = ""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")
     if not slug:
-        raise HgldError("whose verdicts are these? Give --annotator NAME, or set git's user.name")
+        raise HgldError("no annotator: git has no user.name; give --annotator NAME, or set git's user.name")
     return slug

@@ -1,1 +1,1 @@
-"""The sample world: drawn pictures in GLDv2's own file formats, and a tiny CLIP that reads them."""
+"""The sample world: drawings in GLDv2's file formats and a tiny CLIP trained on drawings; nothing else imports it."""

@@ -1,4 +1,4 @@
-"""What the tiny CLIP reads: drawings of imaginary landmarks and the captions that go with them."""
+"""Training data of the tiny CLIP: drawings of imaginary landmarks and their captions."""
 
 from random import Random
 
@@ -32,7 +32,7 @@ TEMPLATES = (
 
 
 def wordings(label: str) -> tuple[str, ...]:
-    """How captions may call a label: by its name, and by each part of a name with a slash.
+    """The names of a label in captions: its own, and each part of a name with a slash.
 
     >>> wordings("castle / fort")
     ('castle / fort', 'castle', 'fort', 'castle or fort')
@@ -49,10 +49,10 @@ def caption(label: str, r: Random) -> str:
 
 
 def drawings(per_label: int, side: int, series: str = "imaginary") -> npt.NDArray[np.uint8]:
-    """Drawings of imaginary landmarks → (per_label, labels, side, side, 3); no landmark of the world is among them.
+    """Drawings of imaginary landmarks, (per_label, labels, side, side, 3) uint8; none is a landmark of the sample.
 
-    Each picture is of another landmark: what a class has in common is to be learnt, not what one landmark has.
-    series: part of the landmarks' names; another series is another set of landmarks.
+    Each picture shows a different landmark, so that the model learns classes and not individual landmarks.
+    series: prefix of the landmarks' names; a different series gives a different set of landmarks.
     """
     jobs = [(series, label, number, side) for number in range(per_label) for label in LABELS]
     pictures = in_parallel(_drawing, jobs)

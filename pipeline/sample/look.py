@@ -1,4 +1,4 @@
-"""What a landmark keeps in all its pictures: seeds that no Python setting changes, palette and angle."""
+"""What all pictures of a landmark share: palette and angle, from a generator seeded by its category."""
 
 import hashlib
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ STEEPEST_ANGLE = 0.85
 
 @dataclass(frozen=True)
 class Look:
-    """The colours of one landmark, and the angle in [-1, 1] from which it is usually pictured."""
+    """The colours of one landmark, and the angle in [-1, 1] from which it is usually seen."""
 
     wall: Colour
     roof: Colour
@@ -45,13 +45,13 @@ class Look:
 
 
 def seeded(*parts: object) -> Random:
-    """A generator that depends on nothing but `parts` (SHA-256, so PYTHONHASHSEED plays no role)."""
+    """A generator seeded by `parts` alone, through SHA-256: independent of PYTHONHASHSEED."""
     digest = hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).digest()
     return Random(int.from_bytes(digest[:8], "big"))
 
 
 def look_of(category: str) -> Look:
-    """The look of a landmark, drawn from its category and nothing else."""
+    """The look of a landmark, a function of its category alone."""
     r = seeded("look", category)
     return Look(
         wall=r.choice(WALLS),

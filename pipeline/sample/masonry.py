@@ -1,4 +1,4 @@
-"""Parts that many drawings share: blocks, roofs, windows, columns, towers, and the small things around."""
+"""Parts that many drawings share: blocks, roofs, windows, columns, and trees, people, boats and water."""
 
 import math
 from random import Random
@@ -13,12 +13,13 @@ DARK: Colour = (58, 50, 52)
 GOLD: Colour = (220, 178, 70)
 WHITE: Colour = (246, 246, 242)
 RED: Colour = (204, 58, 50)
+STEEL: Colour = (120, 126, 134)
 SKIN: Colour = (214, 168, 136)
 BARK: Colour = (104, 78, 56)
 
 
 def block(pen: Pen, x0: float, x1: float, top: float, base: float, colour: Colour) -> None:
-    """A building's front, and the side of it that the angle of view lets us see."""
+    """A building: its front, and the side that is visible from the viewing angle."""
     depth = pen.side(x1 - x0)
     near = x1 if depth > 0 else x0
     far, drop = near + depth, abs(depth)
@@ -28,7 +29,7 @@ def block(pen: Pen, x0: float, x1: float, top: float, base: float, colour: Colou
 
 
 def gable(pen: Pen, x0: float, x1: float, eaves: float, height: float, wall: Colour, roof: Colour) -> None:
-    """A gabled front with the slope of the roof running back along the block's side."""
+    """A gabled front; the roof slopes back along the block's side."""
     depth = pen.side(x1 - x0)
     near = x1 if depth > 0 else x0
     drop, peak = 0.2 * abs(depth), ((x0 + x1) / 2, eaves - height)
@@ -41,7 +42,7 @@ def gable(pen: Pen, x0: float, x1: float, eaves: float, height: float, wall: Col
 def hip(
     pen: Pen, x0: float, x1: float, eaves: float, height: float, colour: Colour, inset: float = 0.14
 ) -> None:
-    """A roof that leans inwards on all sides, with a little overhang."""
+    """A hipped roof with a small overhang."""
     shift = pen.side(x1 - x0) * 0.5
     lean = (x1 - x0) * inset
     ridge = [(x0 + lean + shift, eaves - height), (x1 - lean + shift, eaves - height)]
@@ -58,7 +59,7 @@ def spire(pen: Pen, x: float, half: float, base: float, height: float, colour: C
 
 
 def onion(pen: Pen, x: float, half: float, base: float, height: float, colour: Colour) -> None:
-    """A bulb that ends in a point."""
+    """An onion dome."""
     profile = [(0.62, 0.0), (0.95, 0.18), (1.0, 0.34), (0.8, 0.54), (0.38, 0.72), (0.12, 0.86), (0.0, 1.0)]
     left = [(x - half * across, base - height * up) for across, up in profile]
     right = [(x + half * across, base - height * up) for across, up in reversed(profile)]
@@ -91,7 +92,7 @@ def columns(pen: Pen, x0: float, x1: float, top: float, base: float, count: int,
 
 
 def pediment(pen: Pen, x0: float, x1: float, base: float, height: float, colour: Colour) -> None:
-    """The low triangle above a row of columns."""
+    """The triangular gable above a row of columns."""
     pen.poly([(x0 - 2, base), ((x0 + x1) / 2, base - height), (x1 + 2, base)], colour)
     middle = (x0 + x1) / 2
     inner = [(x0 + 4, base - 1.4), (middle, base - height + 2), (x1 - 4, base - 1.4)]
@@ -106,7 +107,7 @@ def steps(pen: Pen, x0: float, x1: float, top: float, count: int, rise: float, c
 
 
 def crenels(pen: Pen, x0: float, x1: float, top: float, count: int, colour: Colour) -> None:
-    """The teeth of a fortified wall, standing on `top`."""
+    """The battlements of a wall whose upper edge is `top`."""
     step = (x1 - x0) / (2 * count - 1)
     for number in range(count):
         left = x0 + 2 * number * step
@@ -121,7 +122,7 @@ def flag(pen: Pen, x: float, base: float, height: float, colour: Colour) -> None
 
 
 def latin_cross(pen: Pen, x: float, base: float, height: float, colour: Colour, width: float = 1.0) -> None:
-    """A cross with a bar across its upper third."""
+    """A Latin cross."""
     bar = base - height * 0.68
     pen.line([(x, base), (x, base - height)], colour, width)
     pen.line([(x - height * 0.3, bar), (x + height * 0.3, bar)], colour, width)
@@ -142,7 +143,7 @@ def tree(pen: Pen, x: float, base: float, height: float, colour: Colour, pointed
 
 
 def person(pen: Pen, x: float, base: float, height: float, coat: Colour) -> None:
-    """Somebody who happened to stand there."""
+    """A passer-by."""
     pen.line([(x - height * 0.07, base), (x, base - height * 0.45)], DARK, height * 0.11)
     pen.line([(x + height * 0.09, base), (x, base - height * 0.45)], DARK, height * 0.11)
     pen.oval(x, base - height * 0.6, height * 0.15, height * 0.24, coat)
@@ -150,7 +151,7 @@ def person(pen: Pen, x: float, base: float, height: float, coat: Colour) -> None
 
 
 def boat_hull(pen: Pen, x: float, y: float, length: float, colour: Colour) -> None:
-    """A small hull on the water line `y`."""
+    """A small hull at the waterline `y`."""
     half = length / 2
     corners = [
         (x - half, y - length * 0.12),
@@ -161,7 +162,7 @@ def boat_hull(pen: Pen, x: float, y: float, length: float, colour: Colour) -> No
 
 
 def ridge(r: Random, left: float, right: float, base: float, height: float, count: int) -> list[Point]:
-    """The outline of a chain of hills over `base`, closed below; `height` is that of the tallest possible top."""
+    """The closed outline of a chain of `count` hills on `base`; none is higher than `height`."""
     step = (right - left) / (2 * count)
     outline = [(left, base)]
     for number in range(1, 2 * count):

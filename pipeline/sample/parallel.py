@@ -1,4 +1,4 @@
-"""Draw on all processors."""
+"""Draw in several processes."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -9,16 +9,16 @@ from typing import TypeVar
 In = TypeVar("In")
 Out = TypeVar("Out")
 
-MOST_WORKERS = 8
-WORTH_IT = 200
-"""Below so many pictures, starting other processes takes longer than drawing."""
+MAX_WORKERS = 8
+MIN_INPUTS = 200
+"""For fewer pictures, starting the processes takes longer than drawing."""
 
 
 def in_parallel(function: Callable[[In], Out], inputs: Sequence[In]) -> list[Out]:
-    """`function` of each input, in their order; it must be a module's own function, so that it can be sent."""
-    workers = min(MOST_WORKERS, os.cpu_count() or 1)
-    if workers == 1 or len(inputs) < WORTH_IT:
-        return [function(one) for one in inputs]
-    # a fresh interpreter each: forking a process that has threads (torch) can hang
+    """`function` of each input, in input order; it must be defined at module level, because it is pickled."""
+    workers = min(MAX_WORKERS, os.cpu_count() or 1)
+    if workers == 1 or len(inputs) < MIN_INPUTS:
+        return [function(item) for item in inputs]
+    # spawn: forking a process that has threads (torch) can deadlock
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         return list(pool.map(function, inputs, chunksize=32))

@@ -1,4 +1,4 @@
-"""A pen on a 100 × 100 sheet: colours, and the few strokes all drawings are made of."""
+"""Drawing primitives on a 100 × 100 sheet: colours, polygons, ellipses, lines and arches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,28 +10,28 @@ Point = tuple[float, float]
 
 SHEET = 100.0
 GROUND = 80.0
-"""Where a building stands: y grows downwards, so 0 is the top of the sky."""
+"""The y coordinate of the ground; y grows downwards and 0 is the top of the sheet."""
 
 INK_WIDTH = 0.55
 DEEPEST_SIDE = 0.42
-"""How much of its front a block shows of its side at the steepest angle of view."""
+"""Width of a block's visible side at the steepest angle, as a fraction of the width of its front."""
 
 
 def shade(colour: Colour, by: float) -> Colour:
-    """The colour made darker (by < 1) or lighter (by > 1), channel by channel."""
+    """The colour scaled channel by channel: darker for by < 1, lighter for by > 1."""
     red, green, blue = (min(255, max(0, round(channel * by))) for channel in colour)
     return red, green, blue
 
 
-def mix(one: Colour, other: Colour, part: float) -> Colour:
-    """`one` with `part` in [0, 1] of it replaced by `other`."""
-    red, green, blue = (round(a + (b - a) * part) for a, b in zip(one, other, strict=True))
+def mix(start: Colour, end: Colour, weight: float) -> Colour:
+    """Linear interpolation from `start` (weight 0) to `end` (weight 1)."""
+    red, green, blue = (round(a + (b - a) * weight) for a, b in zip(start, end, strict=True))
     return red, green, blue
 
 
 @dataclass(frozen=True)
 class Pen:
-    """Strokes in sheet units; `turn` in [-1, 1] is the angle from which the scene is seen."""
+    """Draws on `ink` in sheet units; `turn` in [-1, 1] is the viewing angle."""
 
     ink: ImageDraw
     scale: float
@@ -46,12 +46,12 @@ class Pen:
         return [(x * self.scale, y * self.scale) for x, y in points]
 
     def poly(self, points: Sequence[Point], colour: Colour, outlined: bool = True) -> None:
-        """A filled polygon, by default with a darker outline: these are drawings, and look it."""
+        """A filled polygon, by default with a darker outline, which makes the picture look drawn."""
         edge = shade(colour, 0.62) if outlined else None
         self.ink.polygon(self.points(points), fill=colour, outline=edge, width=self.width(INK_WIDTH))
 
     def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour, outlined: bool = True) -> None:
-        """A filled upright rectangle; its corners may come in any order."""
+        """A filled axis-aligned rectangle; the corners may be in any order."""
         left, right = sorted((x0, x1))
         top, bottom = sorted((y0, y1))
         self.poly([(left, top), (right, top), (right, bottom), (left, bottom)], colour, outlined)

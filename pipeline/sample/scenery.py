@@ -1,4 +1,4 @@
-"""What surrounds a landmark: sky and ground (its own), light, weather and passers-by (the picture's own)."""
+"""The surroundings of a landmark: ground and backdrop are its own; light, weather and clutter vary by picture."""
 
 from dataclasses import dataclass
 from random import Random
@@ -13,7 +13,7 @@ from hgld.pipeline.sample.pen import GROUND, SHEET, Colour, Pen, mix, shade
 
 @dataclass(frozen=True)
 class Light:
-    """A time of day: the sky's colours from top to horizon, and what it multiplies all colours by."""
+    """A time of day: the sky's colours from top to horizon, and the factors applied to all colours."""
 
     zenith: Colour
     horizon: Colour
@@ -28,7 +28,7 @@ LIGHTS = {
     "dawn": Light((140, 160, 206), (250, 212, 206), (1.02, 0.93, 0.95)),
     "night": Light((22, 28, 62), (66, 76, 122), (0.52, 0.56, 0.78)),
 }
-HOW_OFTEN = {"noon": 8, "haze": 5, "overcast": 5, "evening": 3, "dawn": 2, "night": 1.5}
+LIGHT_WEIGHTS = {"noon": 8, "haze": 5, "overcast": 5, "evening": 3, "dawn": 2, "night": 1.5}
 COATS: tuple[Colour, ...] = (
     (196, 66, 60), (64, 96, 160), (228, 186, 74), (90, 132, 90), (110, 84, 130), (60, 60, 66),
 )  # fmt: skip
@@ -36,7 +36,7 @@ WEATHERS = ("clear", "clear", "clear", "clouds", "clouds", "rain", "snow", "fog"
 
 
 def sky(light: Light, side: int) -> Image.Image:
-    """A sheet of `side` pixels graded from the zenith to the horizon."""
+    """A square sheet of `side` pixels with a vertical gradient from zenith to horizon."""
     column = Image.new("RGB", (1, 2))
     column.putpixel((0, 0), light.zenith)
     column.putpixel((0, 1), light.horizon)
@@ -44,7 +44,7 @@ def sky(light: Light, side: int) -> Image.Image:
 
 
 def backdrop(pen: Pen, look: Look, light: Light, r: Random, built: bool) -> None:
-    """The ground a landmark stands on and what is behind it; `built` puts a town there, else hills or woods."""
+    """The ground and what is behind the landmark: hills or woods, or, if `built`, sometimes a town."""
     if built and r.random() < 0.5:
         x = -3.0
         while x < SHEET:
@@ -98,7 +98,7 @@ def clouds(pen: Pen, light: Light, r: Random, count: int) -> None:
 
 
 def clutter(pen: Pen, look: Look, r: Random, foreground: str) -> None:
-    """What gets between the landmark and whoever drew it; `foreground` is "land", "water" or "indoors"."""
+    """Objects in front of the landmark; `foreground` is "land", "water" or "indoors"."""
     if foreground == "water":
         for _ in range(r.choice((0, 0, 1, 2))):
             sail(pen, r.uniform(8, 92), r.uniform(86, 96), r.uniform(7, 12), r.choice(COATS))
@@ -130,7 +130,7 @@ def car(pen: Pen, x: float, colour: Colour) -> None:
 
 
 def sail(pen: Pen, x: float, y: float, length: float, colour: Colour) -> None:
-    """A small sailing boat that passes by."""
+    """A small sailing boat."""
     pen.line([(x, y), (x, y - length * 1.5)], m.BARK, 0.7)
     pen.poly([(x + 0.6, y - length * 1.4), (x + length * 0.45, y - 2), (x + 0.6, y - 2)], m.WHITE)
     m.boat_hull(pen, x, y, length, colour)
@@ -144,7 +144,7 @@ def birds(pen: Pen, r: Random) -> None:
 
 
 def weathered(picture: Image.Image, light: Light, weather: str, r: Random) -> Image.Image:
-    """The picture under its light and weather, with a camera's exposure, colour cast and noise."""
+    """The picture with its light and weather, and a random exposure, colour cast and noise."""
     values = np.asarray(picture, dtype=np.float32)
     side = values.shape[0]
     grain = np.random.Generator(np.random.PCG64(r.getrandbits(32)))

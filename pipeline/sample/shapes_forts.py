@@ -1,4 +1,4 @@
-"""Drawings of towers, strongholds, palaces and other tall or walled landmarks."""
+"""Drawings of castles, palaces, towers and other tall or walled landmarks."""
 
 import math
 from random import Random
@@ -41,7 +41,7 @@ def castle(pen: Pen, look: Look, r: Random) -> None:
 
 
 def palace(pen: Pen, look: Look, r: Random) -> None:
-    """A wide symmetrical front with wings, many windows, a raised middle."""
+    """A wide symmetrical front with wings, many windows and a raised centre."""
     left, top = r.uniform(6, 12), r.uniform(52, 57)
     right, rows = 100 - left, r.randint(2, 3)
     pen.box(left, top, right, GROUND, look.wall)
@@ -110,7 +110,7 @@ def tower(pen: Pen, look: Look, r: Random) -> None:
 
 
 def skyscraper(pen: Pen, look: Look, r: Random) -> None:
-    """A high-rise of glass among lower ones, with a top of its own."""
+    """A glass high-rise among lower buildings."""
     glass = mix(look.water, look.wall, r.uniform(0.1, 0.5))
     for number in range(7):
         x, up = 4 + number * 14, r.uniform(14, 34)
@@ -213,7 +213,7 @@ def aqueduct(pen: Pen, look: Look, r: Random) -> None:
     """Two or three tiers of arches across a valley."""
     stone, tiers = mix(look.wall, look.stone, 0.5), r.randint(2, 3)
     y, base, slant = r.uniform(38, 44), 84.0, pen.turn * 5
-    heights = [(base - y) * share for share in ((0.36, 0.64) if tiers == 2 else (0.2, 0.36, 0.44))]
+    heights = [(base - y) * fraction for fraction in ((0.36, 0.64) if tiers == 2 else (0.2, 0.36, 0.44))]
     bays = r.randint(5, 7)
     pen.poly(
         [(0, y - 3 - slant), (100, y - 3 + slant), (100, y + 1 + slant), (0, y + 1 - slant)],
@@ -255,7 +255,7 @@ def observatory(pen: Pen, look: Look, r: Random) -> None:
 
 
 def prison(pen: Pen, look: Look, r: Random) -> None:
-    """A high blank wall with wire on it, watchtowers, barred cells behind."""
+    """A high blank wall with barbed wire, watchtowers, barred cells behind."""
     concrete = mix(look.wall, (150, 150, 148), 0.55)
     pen.box(24, 42, 76, 66, shade(concrete, 0.9))
     m.windows(pen, (25, 43, 75, 64), 3, 9, m.DARK)

@@ -1,4 +1,4 @@
-"""Drawings of land forms and of tended green."""
+"""Drawings of landforms, trees, fields, gardens and parks."""
 
 import math
 from random import Random
@@ -11,7 +11,7 @@ SNOW: Colour = (244, 248, 252)
 
 
 def peaks(pen: Pen, look: Look, r: Random, base: float, height: float, snowy: bool) -> None:
-    """Three ridges behind each other, the middle one with the summit."""
+    """Mountains in front of a distant ridge; the middle one is the highest."""
     rock = mix(look.stone, (108, 118, 140), 0.3)
     pen.poly(m.ridge(r, -8, 108, base, height * 0.62, 4), mix(rock, (180, 196, 214), 0.55))
     tops = [
@@ -73,7 +73,7 @@ def volcano(pen: Pen, look: Look, r: Random) -> None:
 
 
 def cliff(pen: Pen, look: Look, r: Random) -> None:
-    """A sheer face that drops to the sea or to a plain."""
+    """A sheer face above the sea or a plain."""
     rock, sign = (
         mix(look.stone, r.choice(((230, 226, 212), (186, 120, 86), look.stone)), 0.6),
         r.choice((-1, 1)),
@@ -82,7 +82,6 @@ def cliff(pen: Pen, look: Look, r: Random) -> None:
     pen.box(0, 72, 100, 100, low, outlined=False)
     top, edge = r.uniform(26, 34), 50 + sign * r.uniform(-4, 10)
     outer = 100.0 if sign < 0 else 0.0
-    outer, edge = (0.0, edge) if sign > 0 else (100.0, edge)
     face = [
         (outer, top - 4),
         (edge, top),
@@ -146,7 +145,7 @@ def cave(pen: Pen, look: Look, r: Random) -> None:
 
 
 def stone(pen: Pen, look: Look, r: Random) -> None:
-    """One remarkable boulder, or standing stones."""
+    """A large boulder, or standing stones."""
     rock = mix(look.stone, look.wall, 0.25)
     if r.random() < 0.35:
         for number in range(5):
@@ -177,7 +176,7 @@ def stone(pen: Pen, look: Look, r: Random) -> None:
 
 
 def tree(pen: Pen, look: Look, r: Random) -> None:
-    """One old tree with a broad crown and a thick trunk."""
+    """An old tree with a broad crown and a thick trunk."""
     height, lean = r.uniform(28, 38), 4 * pen.turn
     pen.poly([(42, 84), (46, 60), (47 + lean, 44), (54 + lean, 44), (55, 60), (60, 84)], m.BARK)
     for sign in (-1, 1):

@@ -1,13 +1,11 @@
-"""Drawings of places where people spend their free time."""
+"""Drawings of leisure: sports, baths, amusement, markets, restaurants and shops."""
 
 import math
 from random import Random
 
 from hgld.pipeline.sample import masonry as m
 from hgld.pipeline.sample.look import Look
-from hgld.pipeline.sample.pen import GROUND, Colour, Pen, mix, shade
-
-STEEL: Colour = (120, 126, 134)
+from hgld.pipeline.sample.pen import GROUND, Pen, mix, shade
 
 
 def sports_venue(pen: Pen, look: Look, r: Random) -> None:
@@ -66,18 +64,18 @@ def amusement_park(pen: Pen, look: Look, r: Random) -> None:
     bright = (m.RED, m.GOLD, look.trim, look.water, look.leaf, look.roof)
     track = [(float(x), 62 - 16 * math.sin(x / r.choice((9, 11))) - 6) for x in range(0, 104, 4)]
     for x, y in track[::2]:
-        pen.line([(x, y), (x, GROUND)], mix(STEEL, m.WHITE, 0.4), 0.6)
+        pen.line([(x, y), (x, GROUND)], mix(m.STEEL, m.WHITE, 0.4), 0.6)
     pen.line(track, m.RED, 1.5)
     x, y, radius = r.uniform(36, 64), 47.0, r.uniform(22, 26)
     for foot in (-13, 13):
-        pen.line([(x, y), (x + foot, GROUND)], STEEL, 1.8)
+        pen.line([(x, y), (x + foot, GROUND)], m.STEEL, 1.8)
     pen.ring(x, y, radius, radius, look.roof, 1.2)
     pen.ring(x, y, radius * 0.86, radius * 0.86, look.roof, 0.7)
     cabins = r.randint(9, 12)
     for number in range(cabins):
         angle = math.radians(360 * number / cabins + 9)
         cx, cy = x + radius * math.cos(angle), y + radius * math.sin(angle)
-        pen.line([(x, y), (cx, cy)], STEEL, 0.6)
+        pen.line([(x, y), (cx, cy)], m.STEEL, 0.6)
         pen.oval(cx, cy + 1.6, 2.7, 2.5, bright[number % len(bright)])
     for tent in (12, 88):
         for stripe in range(4):
@@ -107,7 +105,7 @@ def festival(pen: Pen, look: Look, r: Random) -> None:
             outlined=False,
         )
     pen.box(14, 70, 86, 77, look.roof)
-    pen.box(16, 36, 84, 41, STEEL)
+    pen.box(16, 36, 84, 41, m.STEEL)
     for row in range(2):
         for number in range(12):
             x, y = 2 + number * 8.6, 32 + row * 3 + 3 * math.sin(number)
@@ -183,7 +181,7 @@ def market(pen: Pen, look: Look, r: Random) -> None:
 
 
 def restaurant(pen: Pen, look: Look, r: Random) -> None:
-    """A low house with a striped awning, tables and parasols before it."""
+    """A low house with a striped awning, tables and parasols in front."""
     half, top = r.uniform(20, 26), r.uniform(54, 59)
     m.block(pen, 50 - half, 50 + half, top, GROUND, look.wall)
     pen.box(50 - half * 0.6, top - 7, 50 + half * 0.6, top - 1, shade(look.trim, 0.7))

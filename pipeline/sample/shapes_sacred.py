@@ -1,4 +1,4 @@
-"""Drawings of places of worship and remembrance."""
+"""Drawings of places of worship and remembrance, sculpture and ruins."""
 
 from random import Random
 
@@ -8,7 +8,7 @@ from hgld.pipeline.sample.pen import GROUND, Pen, mix, shade
 
 
 def church(pen: Pen, look: Look, r: Random) -> None:
-    """A gabled nave, a steeple beside or before it, a cross on top."""
+    """A gabled nave, a steeple beside or in front of it, a cross on top."""
     eaves, half, tower = r.uniform(52, 60), r.uniform(13, 19), r.uniform(5, 7.5)
     x = 50 + r.choice((-1, 0, 1)) * (half + tower * 0.6)
     m.block(pen, 50 - half, 50 + half, eaves, GROUND, look.wall)
@@ -74,7 +74,7 @@ def synagogue(pen: Pen, look: Look, r: Random) -> None:
 
 
 def buddhist_temple(pen: Pen, look: Look, r: Random) -> None:
-    """A pagoda: storeys that get narrower, each below a roof with upturned corners."""
+    """A pagoda: ever narrower storeys, each below a roof with upturned corners."""
     storeys, half, height = r.randint(3, 5), r.uniform(17, 22), r.uniform(9, 11)
     base, wall = GROUND - 4, mix(look.wall, (176, 62, 46), r.uniform(0.3, 0.8))
     m.steps(pen, 50 - half, 50 + half, GROUND - 4, 2, 2, look.stone)
@@ -115,7 +115,7 @@ def hindu_temple(pen: Pen, look: Look, r: Random) -> None:
 
 
 def shinto_shrine(pen: Pen, look: Look, r: Random) -> None:
-    """A torii before a small hall among conifers."""
+    """A torii in front of a small hall among conifers."""
     for x in (14.0, 26.0, 76.0, 88.0):
         m.tree(pen, x, GROUND, r.uniform(30, 44), shade(look.leaf, 0.8), pointed=True)
     half, top = r.uniform(9, 12), r.uniform(62, 66)
@@ -135,7 +135,7 @@ def shinto_shrine(pen: Pen, look: Look, r: Random) -> None:
 
 
 def monastery(pen: Pen, look: Look, r: Random) -> None:
-    """A long wing with a cloister arcade, a small bell tower, all behind a low wall."""
+    """A long wing with an arcade and a small bell tower behind a low wall."""
     top, left, right = r.uniform(55, 60), r.uniform(10, 16), r.uniform(84, 90)
     tower = r.choice((left + 7, right - 7, r.uniform(40, 60)))
     pen.box(tower - 4.5, r.uniform(32, 38), tower + 4.5, GROUND, shade(look.wall, 0.94))
@@ -171,7 +171,7 @@ def cemetery(pen: Pen, look: Look, r: Random) -> None:
 
 
 def cross(pen: Pen, look: Look, r: Random) -> None:
-    """One large cross on a stepped plinth."""
+    """A large cross on a stepped plinth."""
     height, width = r.uniform(42, 52), r.uniform(3.4, 5)
     wood = r.choice((look.stone, look.wall, (116, 84, 58)))
     m.steps(pen, 42, 58, GROUND - 8, 3, 2.8, look.stone)
@@ -187,7 +187,7 @@ def cross(pen: Pen, look: Look, r: Random) -> None:
 
 
 def memorial(pen: Pen, look: Look, r: Random) -> None:
-    """An obelisk or a slab with an inscription, wreaths and flames before it, flags beside it."""
+    """An obelisk or a slab with an inscription, with wreaths, flames and flags."""
     top, half = r.uniform(26, 38), r.uniform(4, 6)
     m.steps(pen, 36, 64, GROUND - 6, 3, 2.4, look.stone)
     if r.random() < 0.6:

@@ -1,4 +1,4 @@
-"""Drawings of the buildings and places of a town."""
+"""Drawings of buildings and squares of a town, of villages and cities."""
 
 from random import Random
 
@@ -88,7 +88,7 @@ def school(pen: Pen, look: Look, r: Random) -> None:
 
 
 def library(pen: Pen, look: Look, r: Random) -> None:
-    """Tall arched windows that show shelves of books, an open book over the door."""
+    """Tall arched windows with shelves of books behind them, an open book above the door."""
     half, top = r.uniform(22, 28), r.uniform(44, 50)
     m.block(pen, 50 - half, 50 + half, top, GROUND - 4, look.wall)
     pen.box(50 - half - 1.5, top - 2.5, 50 + half + 1.5, top, shade(look.wall, 1.08))
@@ -116,7 +116,7 @@ def library(pen: Pen, look: Look, r: Random) -> None:
 
 
 def museum(pen: Pen, look: Look, r: Random) -> None:
-    """A temple front with columns above broad steps, banners beside it."""
+    """A temple front with columns above broad steps, flanked by banners."""
     half, top, wing = r.uniform(17, 22), r.uniform(46, 51), r.uniform(12, 16)
     pen.box(50 - half - wing, top + 4, 50 + half + wing, GROUND - 5, shade(look.wall, 0.95))
     m.block(pen, 50 - half, 50 + half, top, GROUND - 5, look.wall)
@@ -177,7 +177,7 @@ def government_building(pen: Pen, look: Look, r: Random) -> None:
 
 
 def square(pen: Pen, look: Look, r: Random) -> None:
-    """A paved place between rows of fronts, with a column in its middle."""
+    """A paved square with a column in its centre, lined by buildings."""
     walls = (look.wall, look.trim, look.stone, mix(look.wall, look.roof, 0.4))
     for number in range(7):
         x, top = number * 14.4, 44 + r.uniform(-4, 4)
@@ -200,7 +200,7 @@ def square(pen: Pen, look: Look, r: Random) -> None:
 
 
 def city(pen: Pen, look: Look, r: Random) -> None:
-    """A skyline of many blocks of different heights, mirrored or behind a river."""
+    """A skyline of buildings of different heights behind a river."""
     for layer, tone in ((0, 0.8), (1, 1.0)):
         x = -2.0
         while x < 100:

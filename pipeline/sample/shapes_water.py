@@ -1,4 +1,4 @@
-"""Drawings of waters and coasts."""
+"""Drawings of water and coasts."""
 
 import math
 from random import Random
@@ -12,7 +12,7 @@ SAND: Colour = (232, 208, 156)
 
 
 def lake(pen: Pen, look: Look, r: Random) -> None:
-    """Still water inside a shore, hills mirrored in it."""
+    """Still water within a shore, hills behind."""
     hills = m.ridge(r, -6, 106, 58, r.uniform(16, 28), r.randint(2, 4))
     pen.poly(hills, mix(look.leaf, (120, 140, 150), 0.35))
     pen.box(0, 57, 100, 100, look.leaf, outlined=False)
@@ -29,7 +29,7 @@ def lake(pen: Pen, look: Look, r: Random) -> None:
 
 
 def river(pen: Pen, look: Look, r: Random) -> None:
-    """A winding stream that gets narrower towards the hills."""
+    """A winding river that narrows towards the hills."""
     pen.poly(m.ridge(r, -6, 106, 54, r.uniform(12, 22), 3), mix(look.leaf, (130, 150, 160), 0.4))
     pen.box(0, 53, 100, 100, look.leaf, outlined=False)
     swing, vanish, turns = r.uniform(10, 20) * r.choice((-1, 1)), 50 + 14 * pen.turn, r.uniform(1.2, 1.9)
@@ -112,7 +112,7 @@ def beach(pen: Pen, look: Look, r: Random) -> None:
 
 
 def ocean_area(pen: Pen, look: Look, r: Random) -> None:
-    """Nothing but waves up to the horizon, a far sail, gulls."""
+    """Waves up to the horizon, a distant sail, gulls."""
     horizon = r.uniform(40, 50)
     pen.box(0, horizon, 100, 100, look.water, outlined=False)
     for row in range(8):
@@ -133,7 +133,7 @@ def ocean_area(pen: Pen, look: Look, r: Random) -> None:
 
 
 def island(pen: Pen, look: Look, r: Random) -> None:
-    """Land with water all around it."""
+    """Land surrounded by water."""
     pen.box(0, 52, 100, 100, look.water, outlined=False)
     m.ripples(pen, r, (0, 55, 94, 98), 22, shade(look.water, 1.22))
     x, half, up = 50 + r.uniform(-8, 8), r.uniform(26, 36), r.uniform(12, 26)

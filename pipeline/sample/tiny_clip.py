@@ -1,8 +1,8 @@
-"""Stage `clip`: a tiny CLIP in open_clip's own format, trained on drawings of imaginary landmarks.
+"""Stage `clip`: a tiny CLIP in open_clip's format, trained on drawings of imaginary landmarks.
 
-It exists so that the sample needs no weights from a hub. It is loaded like any other model: its configuration
-with `open_clip.add_model_config`, its weights with `open_clip.create_model_and_transforms(name, pretrained=path)`.
-It knows GLDv2's hierarchical labels as the drawing program draws them, and nothing else.
+It spares the sample a download of weights. It is loaded like any other model: its configuration with
+`open_clip.add_model_config`, its weights with `open_clip.create_model_and_transforms(name, pretrained=path)`.
+It knows nothing but GLDv2's hierarchical labels as they are drawn here.
 """
 
 import json
@@ -32,12 +32,12 @@ CONFIG: dict[str, Any] = {
 }
 
 SPECIAL_TOKENS = (0, 49406, 49407)
-"""Padding, start and end: everything else in a caption is a word."""
+"""Token ids of padding, start and end; all others are words."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and on what the tiny CLIP learns."""
+    """Training settings of the tiny CLIP."""
 
     drawings_per_label: int = 56
     epochs: int = 10
@@ -45,14 +45,14 @@ class Settings:
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     stray_words: float = 0.1
-    """The share of a caption's words that are replaced by random ones, so that unknown words do little harm."""
+    """Fraction of caption tokens replaced by random ones, for robustness to unknown words."""
 
     shift: int = 5
-    """Pixels by which a picture is moved at most."""
+    """Maximum translation of a picture, in pixels."""
 
     seed: int = 7
     threads: int = 1
-    """One: equal bytes on any number of cores; two took twice the processor time on a busy machine."""
+    """One thread gives the same bytes on any number of cores; two took twice the CPU time on a busy machine."""
 
 
 def run(sources: Path = Path("sources/sample"), settings: Settings | None = None) -> None:
@@ -62,7 +62,7 @@ def run(sources: Path = Path("sources/sample"), settings: Settings | None = None
     model = train(settings or Settings())
     with replacing(sources / "clip", directory=True) as folder:
         write_text(json.dumps(CONFIG, indent=2) + "\n", folder / "model_config.json")
-        # through a file object: given a path, torch writes the file's name into the archive
+        # a file object: given a path, torch writes the name of the (temporary) file into the archive
         with (folder / "model.pt").open("wb") as handle:
             torch.save({name: value.contiguous() for name, value in model.state_dict().items()}, handle)
 
@@ -70,7 +70,7 @@ def run(sources: Path = Path("sources/sample"), settings: Settings | None = None
 def train(settings: Settings) -> "torch.nn.Module":
     """The trained model, in evaluation mode; equal settings give equal weights on equal machines.
 
-    Each batch holds one drawing of every label, so that each other caption of the batch is truly wrong for it.
+    Each batch holds one drawing of every label, so that a batch contains no false negatives.
     """
     import torch
 
@@ -84,16 +84,16 @@ def train(settings: Settings) -> "torch.nn.Module":
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _warm_cosine(step, steps))
         loss = torch.nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
         truth, r = torch.arange(len(LABELS)), seeded("clip", settings.seed)
-        # convolutions over few channels are half as slow with the channels last
+        # with few channels, convolutions take half the time in this layout
         model.train().to(memory_format=torch.channels_last)
         for _ in range(settings.epochs):
             for row in r.sample(range(len(pictures)), len(pictures)):
-                inputs = normalise(_varied(pictures[row].float() / 255, settings.shift, r))
+                inputs = normalise(_augmented(pictures[row].float() / 255, settings.shift, r))
                 texts = _with_stray_words(
                     tokenize([caption(label, r) for label in LABELS]), settings.stray_words
                 )
-                seen, read, scale = model(inputs, texts)
-                logits = scale * seen @ read.T
+                image_features, text_features, scale = model(inputs, texts)
+                logits = scale * image_features @ text_features.T
                 optimiser.zero_grad()
                 (loss(logits, truth) + loss(logits.T, truth)).backward()
                 optimiser.step()
@@ -104,16 +104,16 @@ def train(settings: Settings) -> "torch.nn.Module":
 
 @contextmanager
 def reproducible(settings: Settings) -> Iterator[None]:
-    """Fixed seed, threads and algorithms inside; what was set before comes back after."""
+    """A context with fixed seed and threads and deterministic algorithms; restores the previous state."""
     import torch
 
-    # the module replaces itself by an object with this property, which type checkers do not see
+    # fill_uninitialized_memory is a property that torch adds at run time, invisible to type checkers
     memory: Any = torch.utils.deterministic
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     fill = memory.fill_uninitialized_memory
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True)
-    # on by default with it; filling memory that is written to anyway only takes time
+    # deterministic mode fills uninitialised memory by default, which costs time and is not needed here
     memory.fill_uninitialized_memory = False
     try:
         with torch.random.fork_rng(devices=[]):
@@ -126,7 +126,7 @@ def reproducible(settings: Settings) -> Iterator[None]:
 
 
 def _untrained() -> tuple[Any, Any, Any]:
-    """Model, tokenizer and normalisation: what open_clip makes of CONFIG when the model is loaded."""
+    """Model, tokenizer and normalisation, as open_clip builds them from CONFIG."""
     import open_clip
     from torchvision.transforms import Normalize
 
@@ -135,7 +135,7 @@ def _untrained() -> tuple[Any, Any, Any]:
 
 
 def _warm_cosine(step: int, steps: int) -> float:
-    """The share of the learning rate at a step: up in a line over a twentieth, then down in half a cosine."""
+    """The learning-rate factor: linear warm-up over a twentieth of the steps, then cosine decay to zero."""
     warm = max(1, steps // 20)
     return (
         (step + 1) / warm
@@ -144,24 +144,24 @@ def _warm_cosine(step: int, steps: int) -> float:
     )
 
 
-def _varied(pictures: "torch.Tensor", shift: int, r: Random) -> "torch.Tensor":
-    """(N, 3, S, S) in [0, 1] → the same moved a little, with other colours, sometimes mirrored."""
+def _augmented(pictures: "torch.Tensor", shift: int, r: Random) -> "torch.Tensor":
+    """Augment (N, 3, S, S) in [0, 1]: one random translation, random flips and colour scaling."""
     import torch
     from torch.nn.functional import pad
 
     count, _, side, _ = pictures.shape
     padded = pad(pictures, (shift,) * 4, mode="replicate")
     left, top = r.randint(0, 2 * shift), r.randint(0, 2 * shift)
-    moved = padded[:, :, top : top + side, left : left + side]
+    shifted = padded[:, :, top : top + side, left : left + side]
     mirrored = torch.rand(count, 1, 1, 1) < 0.5
-    moved = torch.where(mirrored, moved.flip(-1), moved)
-    return (moved * (0.8 + 0.4 * torch.rand(count, 3, 1, 1))).clamp(0, 1)
+    shifted = torch.where(mirrored, shifted.flip(-1), shifted)
+    return (shifted * (0.8 + 0.4 * torch.rand(count, 3, 1, 1))).clamp(0, 1)
 
 
-def _with_stray_words(tokens: "torch.Tensor", share: float) -> "torch.Tensor":
-    """Token ids (N, C) with a share of the words replaced by random ones."""
+def _with_stray_words(tokens: "torch.Tensor", fraction: float) -> "torch.Tensor":
+    """Token ids (N, C) with a fraction of the words replaced by random ones."""
     import torch
 
     words = ~torch.isin(tokens, torch.tensor(SPECIAL_TOKENS))
-    stray = words & (torch.rand(tokens.shape) < share)
+    stray = words & (torch.rand(tokens.shape) < fraction)
     return torch.where(stray, torch.randint(1, SPECIAL_TOKENS[1], tokens.shape), tokens)

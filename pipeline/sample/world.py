@@ -1,8 +1,8 @@
-"""Stage `draw`: the sample world's pictures and metadata, in GLDv2's own files and folders.
+"""Stage `draw`: the pictures and metadata of the sample, in GLDv2's files and folders.
 
-Below the output folder stands what Google's server holds below its base URL: `metadata/*.csv`,
-`{train,index,test}/images_000.tar`, and `md5sum/`. Only the pictures differ: they are drawings, so
-train.csv gives `drawing:<image id>` where upstream gives the URL of a photograph.
+The output folder has the layout of Google's server below its base URL: `metadata/*.csv`,
+`{train,index,test}/images_000.tar` and `md5sum/`. The pictures are drawings, so the URLs in train.csv are
+`drawing:<image id>`.
 """
 
 import io
@@ -16,7 +16,7 @@ from hgld.foundation.files import md5, replacing, write_text
 from hgld.foundation.tables import write_csv
 from hgld.pipeline.sample.draw import draw
 from hgld.pipeline.sample.parallel import in_parallel
-from hgld.pipeline.sample.pictures import Picture, Place, all_pictures, read_places
+from hgld.pipeline.sample.pictures import LandmarkRow, Picture, all_pictures, read_landmarks
 
 SIZE = 96
 JPEG_QUALITY = 88
@@ -24,14 +24,14 @@ SPLITS = ("train", "index", "test")
 
 
 def run(sources: Path = Path("sources/sample")) -> None:
-    """Draw the world of `sources`/landmarks.csv into `sources`/metadata, all of it or nothing.
+    """Draw the landmarks of `sources`/landmarks.csv into `sources`/metadata, atomically.
 
-    Raises HgldError when landmarks.csv is malformed or names a label that has no drawing.
+    Raises HgldError if landmarks.csv is malformed or names a label without a drawing.
     """
-    places = read_places(sources / "landmarks.csv")
-    pictures: list[Picture] = all_pictures(places)["picture"].tolist()
+    rows = read_landmarks(sources / "landmarks.csv")
+    pictures = all_pictures(rows)
     with replacing(sources / "metadata", directory=True) as folder:
-        for name, table in metadata(places, pictures).items():
+        for name, table in metadata(rows, pictures).items():
             write_csv(table, folder / "metadata" / name)
             _publish_md5(folder, Path("metadata") / name)
         files = dict(zip((p.id for p in pictures), in_parallel(jpeg, pictures), strict=True))
@@ -41,18 +41,18 @@ def run(sources: Path = Path("sources/sample")) -> None:
             _publish_md5(folder, Path(split) / "images_000.tar")
 
 
-def metadata(places: list[Place], pictures: list[Picture]) -> dict[str, pd.DataFrame]:
-    """Nine of GLDv2's CSVs by file name: those that the stages read."""
+def metadata(rows: list[LandmarkRow], pictures: list[Picture]) -> dict[str, pd.DataFrame]:
+    """The nine CSVs of GLDv2 that the stages read, by file name."""
     by_split = {split: [p for p in pictures if p.split == split] for split in SPLITS}
     return {
         "train.csv": _table(
             ["id", "url", "landmark_id"], ((p.id, f"drawing:{p.id}", _train(p)) for p in by_split["train"])
         ),
         "train_clean.csv": _clean(by_split["train"]),
-        "train_label_to_category.csv": _categories((p.train_id, p.category) for p in places),
+        "train_label_to_category.csv": _categories((row.train_id, row.category) for row in rows),
         "index.csv": _table(["id"], ((p.id,) for p in by_split["index"])),
         "index_image_to_landmark.csv": _table(["id", "landmark_id"], ((p.id, _index(p)) for p in by_split["index"])),
-        "index_label_to_category.csv": _categories((p.index_id, p.category) for p in places),
+        "index_label_to_category.csv": _categories((row.index_id, row.category) for row in rows),
         "test.csv": _table(["id"], ((p.id,) for p in by_split["test"])),
         "retrieval_solution_v2.1.csv": _retrieval(by_split["test"], by_split["index"]),
         "recognition_solution_v2.1.csv": _table(
@@ -62,11 +62,11 @@ def metadata(places: list[Place], pictures: list[Picture]) -> dict[str, pd.DataF
 
 
 def _train(picture: Picture) -> str:
-    return picture.place.train_id if picture.place else ""
+    return picture.labelled_as.train_id if picture.labelled_as else ""
 
 
 def _index(picture: Picture) -> str:
-    return picture.place.index_id if picture.place else ""
+    return picture.labelled_as.index_id if picture.labelled_as else ""
 
 
 def _half(picture: Picture) -> str:
@@ -78,14 +78,14 @@ def _table(columns: list[str], rows: Iterable[tuple[str, ...]]) -> pd.DataFrame:
 
 
 def _categories(rows: Iterable[tuple[str, str]]) -> pd.DataFrame:
-    """Landmark ids of one split and their categories, in the order of the numbers, as upstream."""
+    """Landmark ids of one split and their categories, in numerical order, as upstream."""
     return _table(
         ["landmark_id", "category"], sorted((row for row in rows if row[0]), key=lambda row: int(row[0]))
     )
 
 
 def _clean(train: list[Picture]) -> pd.DataFrame:
-    """train_clean.csv: the clean pictures of a landmark in one cell; landmarks with fewer than two are left out."""
+    """train_clean.csv: a landmark's clean pictures in one cell; landmarks with fewer than two are omitted."""
     kept: dict[str, list[str]] = {}
     for picture in train:
         if picture.clean:
@@ -95,7 +95,7 @@ def _clean(train: list[Picture]) -> pd.DataFrame:
 
 
 def _retrieval(test: list[Picture], index: list[Picture]) -> pd.DataFrame:
-    """Every index picture of a query's landmark is relevant; a query that shows none has the word None, Ignored."""
+    """All index pictures of a query's landmark are relevant; a query without a landmark has `None` and `Ignored`."""
     relevant: dict[str, list[str]] = {}
     for picture in index:
         relevant.setdefault(_index(picture), []).append(picture.id)
@@ -106,14 +106,14 @@ def _retrieval(test: list[Picture], index: list[Picture]) -> pd.DataFrame:
 
 
 def jpeg(picture: Picture) -> bytes:
-    """The picture's file."""
+    """The picture, drawn and encoded as JPEG."""
     buffer = io.BytesIO()
     draw(picture.shown, picture.view, SIZE).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     return buffer.getvalue()
 
 
 def _write_tar(path: Path, files: list[tuple[str, bytes]]) -> None:
-    """A tar with members a/b/c/<id>.jpg; owner, time and mode are fixed, so equal pictures give equal bytes."""
+    """A tar with members a/b/c/<id>.jpg; fixed owner, time and mode make its bytes reproducible."""
     path.parent.mkdir(parents=True)
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for name, data in files:
@@ -123,6 +123,6 @@ def _write_tar(path: Path, files: list[tuple[str, bytes]]) -> None:
 
 
 def _publish_md5(folder: Path, name: Path) -> None:
-    """`md5sum/train/md5.images_000.txt` for `train/images_000.tar`, in the format of md5sum(1)."""
+    """Write `md5sum/train/md5.images_000.txt` for `train/images_000.tar`, in the format of md5sum(1)."""
     stem = name.stem if name.suffix == ".tar" else name.name
     write_text(f"{md5(folder / name)}  {name.name}\n", folder / "md5sum" / name.parent / f"md5.{stem}.txt")

@@ -1,9 +1,8 @@
-"""Many keys, few queries: asked in batches, several at a time, halved where they time out, complete or an error.
+"""Many keys in few queries: in batches, several at a time, halved after a timeout, complete or an error.
 
-Every query of this kind gives rows (key, property, value), for each key that it was asked one row whose property is
-`asked`, and one row without a key, `zz`, that it sorts last. So an answer proves that it is whole and that it is the
-answer to this question: an empty one, one cut short between rows, or that of somebody else's query lacks some of these
-rows, or has others.
+A batched query returns rows (key, property, value): for every queried key one row with the property `asked`, and one
+row without a key, with the property `zz`, that it sorts last. So the completeness of a response can be verified: one
+that is empty, truncated between rows, or of another query lacks some of these rows, or has others.
 """
 
 import re
@@ -18,224 +17,219 @@ from pathlib import Path
 from tqdm import tqdm
 
 from hgld.foundation.errors import HgldError
-from hgld.pipeline.sparql.client import (
-    BrokenAnswerError,
-    Endpoint,
-    QueryTimeoutError,
-    patiently,
-)
+from hgld.pipeline.acquisition.retry import StoppedError, TransientError
+from hgld.pipeline.sparql.client import Endpoint, query_with_retries
 from hgld.pipeline.sparql.endpoint_policy import check_endpoint
-from hgld.pipeline.sparql.rate_limit import StoppedError
-from hgld.pipeline.sparql.response_cache import Row, answer_path, keep, kept
+from hgld.pipeline.sparql.rdf_terms import Row
+from hgld.pipeline.sparql.response_cache import load, response_path, store
+from hgld.pipeline.sparql.results import QueryTimeoutError
 
 COLUMNS = ("key", "property", "value")
 ASKED = "asked"
-# The property of the row that the queries sort last: an answer that is cut off at any row lacks it.
+# The property of the row that the queries sort last: a truncated response lacks it.
 LAST = "zz"
 
-# Of a query, in bytes before it is percent-encoded (three times as long at most): Jetty, in front of the public
+# Bytes of a query before percent-encoding, which makes it at most three times as long: Jetty, in front of the public
 # endpoint's engine, refuses forms of more than 200,000 bytes.
-_LARGEST_QUERY = 64_000
+_MAX_QUERY_BYTES = 64_000
 
 
 @dataclass(frozen=True)
-class Question:
-    """The query text `name`.rq; its holes, each with the RDF term that a key is there; the key as answers name it.
+class BatchedQuery:
+    """A query template and what to fill in.
 
-    properties: a pattern of what answers say of a key.
+    path: the template, a `.rq` file; `%NAME%` in it is replaced by terms separated by spaces.
+    placeholders: NAME → the RDF term of a key there.
+    key_in_response: a key as the responses write it.
+    properties: a regular expression for the properties of a key in the responses.
     """
 
     path: Path
-    holes: Mapping[str, Callable[[str], str]]
-    answered_as: Callable[[str], str]
+    placeholders: Mapping[str, Callable[[str], str]]
+    key_in_response: Callable[[str], str]
     properties: str
 
     def text(self, keys: Sequence[str]) -> str:
         """The query for these keys."""
         text = self.template()
-        for hole, term in self.holes.items():
-            text = text.replace(f"%{hole}%", " ".join(map(term, keys)))
+        for name, term in self.placeholders.items():
+            text = text.replace(f"%{name}%", " ".join(map(term, keys)))
         return text
 
     def template(self) -> str:
-        """The query with its holes, without the comments: to reword one shall not ask everything again."""
+        """The template without its comment lines, so that editing a comment does not invalidate the cache."""
         lines = self.path.read_text(encoding="utf-8").splitlines()
         return "\n".join(line for line in lines if not line.startswith("#"))
 
 
 @dataclass
 class _Run:
-    """One question to one endpoint, and the size of batch that it answers in time.
+    """One batched query to one endpoint, and the batch size that the endpoint manages.
 
-    resumed: answers of an earlier run are there.
-    fits: larger batches are halved before they are asked. It is halved by a timeout, and doubled again after `trust`
-    answers in a row, for an endpoint may have been busy for a while; where that proves too much, twice as many answers
-    are waited for the next time, so that one that can do no more is not vexed for long.
+    resumed: there are responses of an earlier run.
+    limit: larger batches are split before they are sent. As in congestion control, it adapts: a timeout halves it,
+    `required_streak` successes in a row near the limit double it, as an endpoint may have been busy only for a while.
+    A timeout after such an increase doubles the required streak, so that a weak endpoint is probed less often.
     """
 
     endpoint: Endpoint
-    question: Question
-    fits: int
+    query: BatchedQuery
+    limit: int
     resumed: bool
-    trust: int = 8
-    well: int = 0
-    grew: bool = False
+    required_streak: int = 8
+    streak: int = 0
+    increased: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def timed_out(self, count: int) -> None:
-        """A batch of so many keys was too much."""
+    def record_timeout(self, keys: int) -> None:
+        """Decrease the limit after a batch of this many keys timed out."""
         with self.lock:
-            self.trust *= 2 if self.grew else 1
-            self.fits, self.well, self.grew = min(self.fits, (count + 1) // 2), 0, False
+            self.required_streak *= 2 if self.increased else 1
+            self.limit, self.streak, self.increased = min(self.limit, (keys + 1) // 2), 0, False
 
-    def answered(self, count: int) -> None:
-        """A batch of so many keys was answered."""
+    def record_success(self, keys: int) -> None:
+        """Extend the streak after a batch of this many keys succeeded; increase the limit when it is long enough."""
         with self.lock:
-            self.well += 2 * count > self.fits
-            if self.well >= self.trust and self.fits < self.endpoint.batch:
-                self.fits, self.well, self.grew = min(2 * self.fits, self.endpoint.batch), 0, True
+            self.streak += 2 * keys > self.limit
+            if self.streak >= self.required_streak and self.limit < self.endpoint.batch:
+                self.limit, self.streak, self.increased = min(2 * self.limit, self.endpoint.batch), 0, True
 
 
-def ask_all(endpoint: Endpoint, question: Question, keys: Sequence[str]) -> list[Row]:
+def query_all(endpoint: Endpoint, query: BatchedQuery, keys: Sequence[str]) -> list[Row]:
     """All rows (key, property, value) about `keys`, without the `asked` ones.
 
-    The order depends on the set of keys alone. Sorted first, so that the same set makes the same queries.
+    The rows, their order and the queries depend only on the set of keys.
 
-    Raises HgldError when the endpoint gives no complete answer; what it answered until then is kept.
+    Raises HgldError when the endpoint gives no complete response; the responses received until then stay in the cache.
     """
     check_endpoint(endpoint.url, endpoint.user_agent)
-    batches = list(_batches(question, sorted(set(keys)), endpoint.batch))
-    run = _Run(endpoint, question, fits=endpoint.batch, resumed=_resumed(endpoint))
-    endpoint.pace.start()
+    batches = list(_batches(query, sorted(set(keys)), endpoint.batch))
+    run = _Run(endpoint, query, limit=endpoint.batch, resumed=_is_resumed(endpoint))
+    endpoint.limiter.restart()
     with ThreadPoolExecutor(endpoint.in_flight) as pool:
-        futures = [pool.submit(_answer_or_stop, run, batch) for batch in batches]
+        futures = [pool.submit(_query_or_stop, run, batch) for batch in batches]
         try:
-            return list(chain.from_iterable(_progress(question.path.stem, futures)))
+            # disable=None: a bar on a terminal, nothing in a log
+            results = tqdm(futures, desc=query.path.stem, unit="query", disable=None)
+            return list(chain.from_iterable(future.result() for future in results))
         except BaseException as error:
-            endpoint.pace.stop()
+            endpoint.limiter.stop()
             pool.shutdown(wait=True, cancel_futures=True)
             if isinstance(error, StoppedError):
-                raise _first_cause(futures) from None
+                raise _first_error(futures) from None
             raise
 
 
-def _resumed(endpoint: Endpoint) -> bool:
-    """Whether more answers are kept than this run can have been given."""
+def _is_resumed(endpoint: Endpoint) -> bool:
+    """Whether the cache holds more responses than this run can have received."""
     if not (endpoint.cache and endpoint.cache.is_dir()):
         return False
-    return sum(1 for _ in endpoint.cache.iterdir()) > endpoint.pace.requests
+    return sum(1 for _ in endpoint.cache.iterdir()) > endpoint.limiter.requests
 
 
-def _answer_or_stop(run: _Run, keys: list[str]) -> list[Row]:
+def _query_or_stop(run: _Run, keys: list[str]) -> list[Row]:
     try:
-        return _answer(run, keys)
+        return _query(run, keys)
     except BaseException:
-        # at once, not when its turn to be read has come: the other threads shall not go on asking
-        run.endpoint.pace.stop()
+        # at once, before the main thread reads this result: the other threads must not send more queries
+        run.endpoint.limiter.stop()
         raise
 
 
-def _progress(name: str, futures: "list[Future[list[Row]]]") -> Iterator[list[Row]]:
-    # disable=None: a bar on a terminal, nothing in a log
-    for future in tqdm(futures, desc=name, unit="query", disable=None):
-        yield future.result()
-
-
-def _first_cause(futures: "list[Future[list[Row]]]") -> BaseException:
-    """Why the run was stopped: the thread that was waited for may have heard of it from another one."""
-    errors = [one.exception() for one in futures if one.done() and not one.cancelled()]
+def _first_error(futures: "list[Future[list[Row]]]") -> BaseException:
+    """The error that stopped the run; the thread whose result was read may have failed only because of it."""
+    errors = [future.exception() for future in futures if future.done() and not future.cancelled()]
     return next(error for error in errors if error and not isinstance(error, StoppedError))
 
 
-def _batches(question: Question, keys: list[str], most: int) -> Iterator[list[str]]:
-    """The keys in groups of at most `most`, whose queries are not too long."""
-    template = question.template()
-    terms = [(term, template.count(f"%{hole}%")) for hole, term in question.holes.items()]
+def _batches(query: BatchedQuery, keys: list[str], max_keys: int) -> Iterator[list[str]]:
+    """The keys in groups of at most `max_keys` whose queries are not too long."""
+    template = query.template()
+    terms = [(term, template.count(f"%{name}%")) for name, term in query.placeholders.items()]
     batch: list[str] = []
     size = len(template)
     for key in keys:
-        own = sum(count * (len(term(key).encode()) + 1) for term, count in terms)
-        if batch and (len(batch) == most or size + own > _LARGEST_QUERY):
+        key_size = sum(count * (len(term(key).encode()) + 1) for term, count in terms)
+        if batch and (len(batch) == max_keys or size + key_size > _MAX_QUERY_BYTES):
             yield batch
             batch, size = [], len(template)
         batch.append(key)
-        size += own
+        size += key_size
     if batch:
         yield batch
 
 
-def _answer(run: _Run, keys: list[str]) -> list[Row]:
-    """The rows about `keys`: from the cache, at once, or in halves."""
-    query = run.question.text(keys)
-    check = partial(_check, run, frozenset(map(run.question.answered_as, keys)))
-    rows = _kept(run, query, check)
+def _query(run: _Run, keys: list[str]) -> list[Row]:
+    """The rows about `keys`: from the cache, from one query, or from two halves."""
+    endpoint, text = run.endpoint, run.query.text(keys)
+    check = partial(_check_complete, run.query, frozenset(map(run.query.key_in_response, keys)))
+    rows = _load_cached(endpoint, text, check)
     if rows is None:
-        if len(keys) > 1 and (len(keys) > run.fits or _was_halved(run, keys)):
-            return _halves(run, keys)
+        single = len(keys) == 1
+        if not single and (len(keys) > run.limit or _was_halved(run, keys)):
+            return _query_halves(run, keys)
         try:
-            rows = patiently(run.endpoint, query, COLUMNS, check, smallest=len(keys) == 1)
+            rows = query_with_retries(endpoint, text, COLUMNS, check, retry_timeouts=single)
         except QueryTimeoutError as error:
-            if len(keys) == 1:
-                text = f"{run.endpoint.url}: no answer in time, even for '{keys[0]}' alone ({error})"
-                raise HgldError(text) from None
-            run.timed_out(len(keys))
-            return _halves(run, keys)
-        run.answered(len(keys))
-        if run.endpoint.cache:
-            keep(run.endpoint.cache, run.endpoint.url, query, COLUMNS, rows)
+            if single:
+                raise HgldError(
+                    f"{endpoint.url}: the query timed out, even for '{keys[0]}' alone ({error}); raise the timeout "
+                    "(wikidata.timeout_s in params.yaml), or use another endpoint"
+                ) from None
+            run.record_timeout(len(keys))
+            return _query_halves(run, keys)
+        run.record_success(len(keys))
+        if endpoint.cache:
+            store(endpoint.cache, endpoint.url, text, COLUMNS, rows)
     return [row for row in rows if row[0] and row[1] != ASKED]
 
 
-def _check(run: _Run, asked: frozenset[str], rows: Sequence[Row]) -> None:
-    """Raise BrokenAnswerError unless `rows` can be the whole answer about the keys `asked`, and no other one.
+def _check_complete(query: BatchedQuery, keys: frozenset[str], rows: Sequence[Row]) -> None:
+    """Raise TransientError unless `rows` is the complete response about `keys`.
 
-    All keys stand in the first column, and only these, with properties that the question is about; and the row without
-    a key is there that says that it is the LAST.
+    Every key must occur, no other key and no property of another query may, and the LAST row must be there.
     """
-    place = run.endpoint.url
-    answered = {row[0] for row in rows}
-    if strange := sorted(answered - asked - {""}):
-        raise BrokenAnswerError(
-            f"{place}: the answer is about {strange[0]}, which was not asked: not the answer to this query"
+    found = {row[0] for row in rows}
+    if unexpected := sorted(found - keys - {""}):
+        raise TransientError(
+            f"the response is about {unexpected[0]}, which is not in the query: a response to another query"
         )
-    if missing := sorted(asked - answered):
-        raise BrokenAnswerError(
-            f"{place}: {len(missing)} of {len(asked)} keys are missing from the answer, such as {missing[0]}: an empty "
-            "or cut answer"
+    if missing := sorted(keys - found):
+        raise TransientError(
+            f"{len(missing)} of {len(keys)} keys are missing from the response, such as {missing[0]}: it is empty or "
+            "truncated"
         )
-    said = {row[1] for row in rows if row[0]} - {ASKED}
-    if strange := sorted(prop for prop in said if not re.fullmatch(run.question.properties, prop)):
-        raise BrokenAnswerError(
-            f"{place}: the answer says '{strange[0]}' of its keys, which was not asked: not the answer to this query"
+    properties = {row[1] for row in rows if row[0]} - {ASKED}
+    if unexpected := sorted(name for name in properties if not re.fullmatch(query.properties, name)):
+        raise TransientError(
+            f"the response has the property '{unexpected[0]}', which is not in the query: a response to another query"
         )
     if LAST not in {row[1] for row in rows if not row[0]}:
-        raise BrokenAnswerError(f"{place}: the last row is missing from the answer: it was cut")
+        raise TransientError("the last row is missing from the response: it is truncated")
 
 
-def _halves(run: _Run, keys: list[str]) -> list[Row]:
+def _query_halves(run: _Run, keys: list[str]) -> list[Row]:
     half = (len(keys) + 1) // 2
-    return _answer(run, keys[:half]) + _answer(run, keys[half:])
+    return _query(run, keys[:half]) + _query(run, keys[half:])
 
 
 def _was_halved(run: _Run, keys: list[str]) -> bool:
-    """Whether an earlier run, killed since, had to halve this batch: then its first half, or a half of it, is kept."""
+    """Whether an interrupted run had to halve this batch: then the cache holds its first half, or a half of that."""
     while run.resumed and run.endpoint.cache and len(keys) > 1:
         keys = keys[: (len(keys) + 1) // 2]
-        if answer_path(run.endpoint.cache, run.endpoint.url, run.question.text(keys)).is_file():
+        if response_path(run.endpoint.cache, run.endpoint.url, run.query.text(keys)).is_file():
             return True
     return False
 
 
-def _kept(run: _Run, query: str, check: Callable[[Sequence[Row]], None]) -> list[Row] | None:
-    endpoint = run.endpoint
-    if endpoint.cache is None:
-        return None
-    rows = kept(endpoint.cache, endpoint.url, query, COLUMNS)
+def _load_cached(endpoint: Endpoint, text: str, check: Callable[[Sequence[Row]], None]) -> list[Row] | None:
+    """The stored response to the query `text` if it passes `check`."""
+    rows = load(endpoint.cache, endpoint.url, text, COLUMNS) if endpoint.cache else None
     if rows is None:
         return None
     try:
         check(rows)
-    except BrokenAnswerError:
+    except TransientError:
         return None
-    endpoint.pace.count_kept()
+    endpoint.limiter.count_cache_hit()
     return rows

@@ -1,7 +1,7 @@
-"""Real facts of Wikidata from a KGTK subset (four tables of tab-separated values) as RDF.
+"""A KGTK subset of Wikidata (four gzipped tables of tab-separated values) as RDF.
 
 The tables are `subclass_of.tsv.gz` (child, parent), `instance_of.tsv.gz` (item, class), `labels_en.tsv.gz` (id,
-label) and `commons_category.tsv.gz` (item, category). `hgld serve FOLDER` makes a SPARQL endpoint of them.
+label) and `commons_category.tsv.gz` (item, category). `hgld serve FOLDER` serves them as a SPARQL endpoint.
 """
 
 import gzip
@@ -9,58 +9,68 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import replacing
-from hgld.pipeline.sparql.client import ENTITY, literal
+from hgld.pipeline.sparql.rdf_terms import ENTITY, literal
 
 _DIRECT = "http://www.wikidata.org/prop/direct/"
 _LABEL = "http://www.w3.org/2000/01/rdf-schema#label"
 
-# file name → (its header, the property it states, whether the second column is text, and in what language)
+
+class KgtkTable(NamedTuple):
+    """A table of two columns, subject and value: its header, and the predicate of its statements.
+
+    language: of values that are text ("": no language tag); None for values that are items.
+    """
+
+    header: tuple[str, str]
+    predicate: str
+    language: str | None = None
+
+
 TABLES = {
-    "subclass_of.tsv.gz": (("child", "parent"), f"{_DIRECT}P279", False, ""),
-    "instance_of.tsv.gz": (("item", "class"), f"{_DIRECT}P31", False, ""),
-    "labels_en.tsv.gz": (("id", "label"), _LABEL, True, "en"),
-    "commons_category.tsv.gz": (("item", "category"), f"{_DIRECT}P373", True, ""),
+    "subclass_of.tsv.gz": KgtkTable(("child", "parent"), f"{_DIRECT}P279"),
+    "instance_of.tsv.gz": KgtkTable(("item", "class"), f"{_DIRECT}P31"),
+    "labels_en.tsv.gz": KgtkTable(("id", "label"), _LABEL, language="en"),
+    "commons_category.tsv.gz": KgtkTable(("item", "category"), f"{_DIRECT}P373", language=""),
 }
 
 
 def is_subset(folder: Path) -> bool:
-    """Whether `folder` holds the four tables."""
+    """Whether `folder` has the four tables."""
     return all((folder / name).is_file() for name in TABLES)
 
 
 def subset_to_ntriples(folder: Path, out: Path) -> int:
     """Write the four tables of `folder` as N-Triples to `out`, atomically; returns the number of statements.
 
-    Rows about properties and lexemes (ids that are no QID) are left out: nothing asks for them.
+    Rows about properties and lexemes (ids other than QIDs) are left out: no query is about them.
 
-    Raises HgldError for a missing table, a wrong header, or a row that has not two columns (file:line).
+    Raises HgldError for a missing table, a wrong header, or a row without exactly two columns (file:line).
     """
     count = 0
     with replacing(out) as part, part.open("w", encoding="utf-8", newline="\n") as handle:
-        for name, (header, prop, is_text, language) in TABLES.items():
-            for subject, value in _pairs(folder / name, header):
-                if not _is_item(subject) or not (is_text or _is_item(value)):
-                    continue
-                term = literal(_plain(value), language) if is_text else f"<{ENTITY}{value}>"
-                handle.write(f"<{ENTITY}{subject}> <{prop}> {term} .\n")
+        for name, table in TABLES.items():
+            for subject, value in read_pairs(folder, name):
+                term = f"<{ENTITY}{value}>" if table.language is None else literal(value, table.language)
+                handle.write(f"<{ENTITY}{subject}> <{table.predicate}> {term} .\n")
                 count += 1
     return count
 
 
-def read_pairs(folder: Path, table: str) -> list[tuple[str, str]]:
-    """The rows of one of the TABLES about items (a statement's value, where it is no text, is an item as well)."""
-    header, _, is_text, _ = TABLES[table]
-    return [
-        (subject, _plain(value) if is_text else value)
-        for subject, value in _pairs(folder / table, header)
-        if _is_item(subject) and (is_text or _is_item(value))
-    ]
+def read_pairs(folder: Path, name: str) -> Iterator[tuple[str, str]]:
+    """The rows of one of the TABLES: subjects that are items, with values that are text or items."""
+    table = TABLES[name]
+    for subject, value in _rows(folder / name, table.header):
+        if _is_item(subject) and table.language is not None:
+            yield subject, _unquoted(value)
+        elif _is_item(subject) and _is_item(value):
+            yield subject, value
 
 
-def _pairs(path: Path, header: tuple[str, str]) -> Iterator[tuple[str, str]]:
+def _rows(path: Path, header: tuple[str, str]) -> Iterator[tuple[str, str]]:
     number = 0
     for number, line in enumerate(_lines(path), 1):
         cells = tuple(line.rstrip("\r\n").split("\t"))
@@ -73,28 +83,28 @@ def _pairs(path: Path, header: tuple[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """The lines of a gzipped text. Raises HgldError when it is not there, cut short, or something else."""
+    """The lines of a gzipped text file. Raises HgldError when it is missing, truncated, or something else."""
     if not path.is_file():
         raise HgldError(f"no table {path}; expected {', '.join(TABLES)}")
     try:
         with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
             yield from lines
     except EOFError:
-        raise HgldError(f"{path}: the gzip file is cut short; fetch it again") from None
+        raise HgldError(f"{path}: the gzip file is truncated; download it again") from None
     except UnicodeDecodeError:
         raise HgldError(f"{path}: not UTF-8; expected a gzipped table in UTF-8") from None
     except (OSError, zlib.error) as error:
-        raise HgldError(f"{path}: not a gzip file, or damaged ({error}); fetch it again") from None
+        raise HgldError(f"{path}: not a gzip file, or damaged ({error}); download it again") from None
 
 
 def _is_item(identifier: str) -> bool:
     return re.fullmatch(r"Q[1-9]\d*", identifier) is not None
 
 
-def _plain(value: str) -> str:
-    r"""The text of a cell: KGTK writes a quotation mark as \", and the table doubles the quotes around such cells.
+def _unquoted(value: str) -> str:
+    r"""The text of a cell: KGTK escapes a quotation mark as \", and such cells are quoted with doubled quotes inside.
 
-    >>> _plain("St. Mary\\'s Cathedral")
+    >>> _unquoted("St. Mary\\'s Cathedral")
     "St. Mary's Cathedral"
     """
     if value.startswith('"'):

@@ -1,4 +1,4 @@
-"""A SPARQL server on this machine: the oxigraph binary of the PyPI package, on a free loopback port."""
+"""A local SPARQL server: the oxigraph binary of the PyPI package, on a loopback port."""
 
 import ctypes
 import shutil
@@ -18,17 +18,16 @@ from hgld.pipeline.sparql.kgtk import is_subset, subset_to_ntriples
 
 RDF = (".ttl", ".nt", ".ttl.gz", ".nt.gz")
 
-_STARTS_WITHIN_S = 30.0
-_STOPS_WITHIN_S = 10.0
+_START_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 10.0
 _PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
 def serving(facts: Sequence[Path], port: int | None = None) -> Iterator[str]:
-    """The URL of a SPARQL endpoint that serves `facts` while the block runs; stopped and cleaned up in any case.
+    """The URL of a SPARQL endpoint that serves `facts` while the block runs.
 
-    facts: Turtle or N-Triples files (gzipped, if you like), folders of them, or folders that hold a subset's tables
-    (see `subset`).
+    facts: Turtle or N-Triples files (may be gzipped), folders of them, or folders with the tables of a KGTK subset.
     port: on 127.0.0.1; None takes a free one.
 
     Raises HgldError when there are no facts, a file is not valid RDF, or the server does not start.
@@ -41,7 +40,7 @@ def serving(facts: Sequence[Path], port: int | None = None) -> Iterator[str]:
 
 
 def facts_files(facts: Sequence[Path], scratch: Path) -> list[Path]:
-    """The RDF files that `facts` stand for, in a fixed order; tables are converted into `scratch`."""
+    """The RDF files in `facts`, in a fixed order; KGTK tables are converted to a file in `scratch`."""
     files: list[Path] = []
     for number, path in enumerate(map(Path, facts)):
         if path.is_dir() and is_subset(path):
@@ -49,25 +48,23 @@ def facts_files(facts: Sequence[Path], scratch: Path) -> list[Path]:
             subset_to_ntriples(path, converted)
             files.append(converted)
         elif path.is_dir():
-            files += sorted(one for one in path.iterdir() if is_rdf(one))
+            files += sorted(file for file in path.iterdir() if is_rdf(file))
         elif is_rdf(path):
             files.append(path)
     if not files:
-        raise HgldError(
-            f"no facts in {', '.join(map(str, facts)) or 'nothing'}: expected files {', '.join(RDF)}"
-        )
+        raise HgldError(f"no facts in {', '.join(map(str, facts))}: expected files {', '.join(RDF)}")
     return files
 
 
 def is_rdf(path: Path) -> bool:
-    """Whether a file is one of those that are served, by its name."""
+    """Whether the name of a file is that of an RDF file."""
     return path.name.endswith(RDF)
 
 
 def stop_request() -> threading.Event:
-    """An event that is set when the user presses Ctrl-C or the process is told to end.
+    """An event that is set on SIGINT (Ctrl-C) or SIGTERM.
 
-    Installed outright: a shell starts its background jobs with SIGINT ignored, and they would never hear of it.
+    The handlers replace any other disposition: a shell starts its background jobs with SIGINT ignored.
     """
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -77,14 +74,14 @@ def stop_request() -> threading.Event:
 
 def _binary() -> str:
     beside = Path(sys.executable).with_name("oxigraph")
-    found = str(beside) if beside.is_file() else shutil.which("oxigraph")
-    if not found:
+    binary = str(beside) if beside.is_file() else shutil.which("oxigraph")
+    if not binary:
         raise HgldError("no oxigraph program; install it with: pip install oxigraph")
-    return found
+    return binary
 
 
 def _load(files: list[Path], store: Path) -> None:
-    # one load per file: an error then names the file that it is in
+    # one process per file, so that an error names its file
     for path in files:
         if not path.is_file():
             raise HgldError(f"no file {path}")
@@ -96,7 +93,7 @@ def _load(files: list[Path], store: Path) -> None:
 
 @contextmanager
 def _server(store: Path, port: int | None, log: Path) -> Iterator[str]:
-    # a free port may be taken between finding it and using it: another one is tried
+    # another program may take a free port before the server does: then another port is tried
     for attempts_left in (2, 1, 0):
         chosen = _free_port(port or 0)
         with log.open("wb") as output:
@@ -119,27 +116,27 @@ def _server(store: Path, port: int | None, log: Path) -> Iterator[str]:
 
 
 def _die_with_parent() -> None:
-    """In the server's process: end when the process that started it does, even when that one is killed (on Linux)."""
+    """Runs in the server's process: on Linux the kernel kills it when its parent ends, however that ends."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _free_port(port: int = 0) -> int:
-    """`port`, or any free one for 0. Asked here: oxigraph itself would share a port that another one serves."""
+    """`port`, or any free one for 0. Checked here, as oxigraph would share a port with another server."""
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise HgldError(f"port {port} cannot be used: {error.strerror}; choose another one") from None
+            raise HgldError(f"port {port} cannot be used: {error.strerror}; choose another port") from None
         return int(probe.getsockname()[1])
 
 
 def _is_up(process: "subprocess.Popen[bytes]", port: int) -> bool:
-    """Whether the server accepts connections before it ends or the time is over."""
-    deadline = time.monotonic() + _STARTS_WITHIN_S
+    """Whether the server accepts connections before it exits or the time is over."""
+    deadline = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            time.sleep(0.05)  # another program may hold the port: then ours ends at once
+            time.sleep(0.05)  # if another program has the port, our server exits at once
             return process.poll() is None
         time.sleep(0.02)
     return False
@@ -148,7 +145,7 @@ def _is_up(process: "subprocess.Popen[bytes]", port: int) -> bool:
 def _stop(process: "subprocess.Popen[bytes]") -> None:
     process.terminate()
     try:
-        process.wait(_STOPS_WITHIN_S)
+        process.wait(_STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

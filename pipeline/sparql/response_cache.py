@@ -1,7 +1,7 @@
-"""Answers of a SPARQL endpoint, kept on disk: a run that was killed at any point never asks the same thing again.
+"""Responses of a SPARQL endpoint on disk, so that a run that was killed at any point repeats no query.
 
-One file an answer, named by the SHA-256 of the endpoint's URL and the query text: compressed, written beside and
-renamed. An entry is read back only when all of it is as it was written; any other is asked again.
+One file per response, named by the SHA-256 of the endpoint's URL and the query text: compressed, written to a temporary
+file and renamed. A file that is damaged, or of another query, counts as missing.
 """
 
 import gzip
@@ -13,35 +13,34 @@ from itertools import chain
 from pathlib import Path
 
 from hgld.foundation.files import replacing
+from hgld.pipeline.sparql.rdf_terms import Row
 
-_LEVEL = 3  # of gzip: a third of the time of the default, and answers a tenth larger
-
-Row = tuple[str, ...]
+_GZIP_LEVEL = 3  # a third of the time of the default level, files 10 % larger
 
 
-def answer_path(folder: Path, url: str, query: str) -> Path:
-    """Where the answer to `query` of the endpoint `url` is kept, whether or not it is there."""
+def response_path(folder: Path, url: str, query: str) -> Path:
+    """The file of the response of the endpoint `url` to `query`, whether or not it exists."""
     return folder / f"{_key(url, query)}.json.gz"
 
 
-def keep(folder: Path, url: str, query: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """Keep the answer to `query`, atomically."""
+def store(folder: Path, url: str, query: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """Write the response to `query`, atomically."""
     entry = {"endpoint": url, "key": _key(url, query), "columns": list(columns), "rows": rows}
     text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
-    with replacing(answer_path(folder, url, query)) as part:
-        part.write_bytes(gzip.compress(text.encode("utf-8"), _LEVEL, mtime=0))
+    with replacing(response_path(folder, url, query)) as part:
+        part.write_bytes(gzip.compress(text.encode("utf-8"), _GZIP_LEVEL, mtime=0))
 
 
-def kept(folder: Path, url: str, query: str, columns: Sequence[str]) -> list[Row] | None:
-    """The kept answer to `query`; None where there is none, or none that is sound."""
+def load(folder: Path, url: str, query: str, columns: Sequence[str]) -> list[Row] | None:
+    """The stored response to `query`; None where there is no valid one."""
     try:
-        entry = json.loads(gzip.decompress(answer_path(folder, url, query).read_bytes()))
+        entry = json.loads(gzip.decompress(response_path(folder, url, query).read_bytes()))
         rows = [tuple(row) for row in entry["rows"]]
-        sound = entry["key"] == _key(url, query) and entry["columns"] == list(columns)
+        matches = entry["key"] == _key(url, query) and entry["columns"] == list(columns)
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError):
         return None
-    whole = set(map(len, rows)) <= {len(columns)} and set(map(type, chain.from_iterable(rows))) <= {str}
-    return rows if sound and whole else None
+    valid = set(map(len, rows)) <= {len(columns)} and set(map(type, chain.from_iterable(rows))) <= {str}
+    return rows if matches and valid else None
 
 
 def _key(url: str, query: str) -> str:

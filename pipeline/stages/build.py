@@ -1,11 +1,11 @@
-"""The stage `build`: the class graph becomes a hierarchy, and every category that has a class gets its label.
+"""Stage `build`: from the class graph to a hierarchy, and a label for every category with a suitable class.
 
-All judgement is in hgld.hierarchy (graph, assign, taxonomy); here tables go in and tables come out.
+The rules are in hgld.hierarchy.taxonomy; this module turns tables into their input and their output into tables.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,20 +14,21 @@ import pandas as pd
 from hgld.foundation.files import write_text
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import read_parquet, write_parquet
-from hgld.hierarchy.taxonomy.class_graph import class_graph, reduced
+from hgld.hierarchy.taxonomy.class_graph import class_graph, edge_order, transitive_reduction
 from hgld.hierarchy.taxonomy.class_labels import (
+    AnchorPath,
     Candidate,
     Decision,
-    Route,
-    decide,
-    routes,
-    settle,
-    spellings,
-    weigh,
+    anchor_paths,
+    choose_candidate,
+    class_outcomes,
+    label_item,
+    unify_case,
 )
-from hgld.hierarchy.taxonomy.graph_statistics import shape
-from hgld.hierarchy.taxonomy.taxonomy import Taxonomy, load_taxonomy, number
-from hgld.pipeline.wikidata.tables import Facts
+from hgld.hierarchy.taxonomy.graph_statistics import hierarchy_shape
+from hgld.hierarchy.taxonomy.qid import qid_number
+from hgld.hierarchy.taxonomy.taxonomy import Taxonomy, load_taxonomy
+from hgld.pipeline.wikidata.tables import WikidataTables
 
 LABELS = ["category", "qid", "method", "candidates", "class", "supercategory", "hierarchical_label",
           "natural_or_human_made", "path", "note"]  # fmt: skip
@@ -37,8 +38,8 @@ TABLES = ("labels", "considered", "classes", "dag", "removed_edges")
 
 
 @dataclass(frozen=True)
-class Built:
-    """The tables of the stage, sorted, and the numbers that describe them."""
+class LabelledCategories:
+    """The tables of the stage, sorted, and its metrics."""
 
     labels: pd.DataFrame
     considered: pd.DataFrame
@@ -48,48 +49,65 @@ class Built:
     metrics: dict[str, object]
 
 
+@dataclass(frozen=True)
+class _ClassFacts:
+    """What the rules need: the classes of each item, the path of each class to its anchor, and English names."""
+
+    taxonomy: Taxonomy
+    of_item: Mapping[str, Sequence[str]]
+    paths: Mapping[str, AnchorPath]
+    names: Mapping[str, str]
+
+
 def run(params: Params) -> None:
     """Write `data/PROFILE/build` from `data/PROFILE/wikidata` and the curated files."""
     names = ("items", "item_classes", "class_edges", "class_labels")
-    facts = Facts(*(read_parquet(params.data / "wikidata" / f"{name}.parquet") for name in names))
-    built = build(facts, load_taxonomy(Path(params.build.taxonomy)))
+    wikidata = WikidataTables(*(read_parquet(params.data / "wikidata" / f"{name}.parquet") for name in names))
+    result = label_categories(wikidata, load_taxonomy(Path(params.build.taxonomy)))
     folder = params.data / "build"
     for name in TABLES:
-        write_parquet(getattr(built, name), folder / f"{name}.parquet")
-    write_text(json.dumps(built.metrics, indent=2) + "\n", folder / "metrics.json")
-    labelled = int((built.labels["hierarchical_label"] != "").sum())
+        write_parquet(getattr(result, name), folder / f"{name}.parquet")
+    write_text(json.dumps(result.metrics, indent=2) + "\n", folder / "metrics.json")
+    labelled = int((result.labels["hierarchical_label"] != "").sum())
     print(
-        f"{labelled:,} of {len(built.labels):,} categories labelled; {len(built.removed_edges):,} edges cut"
+        f"{labelled:,} of {len(result.labels):,} categories labelled; "
+        f"{len(result.removed_edges):,} class edges removed"
     )
 
 
-def build(facts: Facts, taxonomy: Taxonomy) -> Built:
-    """Label the categories of `facts`; independent of the order of all rows."""
-    graph = class_graph(_pairs(facts.class_edges), taxonomy)
-    used = sorted(set(facts.item_classes["class"]), key=number)
-    ways = routes(graph.dag, taxonomy, used)
-    names = spellings(dict(_pairs(facts.class_labels)))
-    told = _told(facts.item_classes)
-    labels = _labels(facts, taxonomy, ways, names, told)
-    classes = _classes(sorted({*graph.dag, *used}, key=number), ways, names)
-    hierarchy, shortcuts = reduced(graph.dag)
-    dag = _frame(["child", "parent"], sorted(hierarchy.edges, key=_order))
-    gone = sorted((*graph.removed, *shortcuts), key=lambda one: _order((one.child, one.parent)))
-    removed = _frame(["child", "parent", "reason"], [(one.child, one.parent, one.reason) for one in gone])
-    figures = {
+def label_categories(wikidata: WikidataTables, taxonomy: Taxonomy) -> LabelledCategories:
+    """Label the categories of `wikidata`; independent of the order of all rows."""
+    graph = class_graph(_pairs(wikidata.class_edges), taxonomy)
+    used = sorted(set(wikidata.item_classes["class"]), key=qid_number)
+    of_item: dict[str, list[str]] = defaultdict(list)
+    for item, qid in _pairs(wikidata.item_classes):
+        of_item[item].append(qid)
+    facts = _ClassFacts(
+        taxonomy,
+        of_item,
+        anchor_paths(graph.dag, taxonomy, used),
+        unify_case(dict(_pairs(wikidata.class_labels))),
+    )
+    labels = _labels_table(wikidata.items, facts)
+    classes = _classes_table(sorted({*graph.dag, *used}, key=qid_number), facts)
+    hierarchy, shortcuts = transitive_reduction(graph.dag)
+    dag = _text_frame(["child", "parent"], sorted(hierarchy.edges, key=edge_order))
+    cut = sorted((*graph.removed, *shortcuts), key=lambda edge: edge_order((edge.child, edge.parent)))
+    removed = _text_frame(
+        ["child", "parent", "reason"], [(edge.child, edge.parent, edge.reason) for edge in cut]
+    )
+    metrics = {
         **_coverage(labels),
-        **_reach(facts.item_classes, ways),
+        **_class_coverage(wikidata.item_classes, facts.paths),
         "classes": len(classes),
         "classes_with_label": int((classes["hierarchical_label"] != "").sum()),
         "edges": len(dag),
         "removed_edges": _counts(removed["reason"].str.split(":").str[0]),
-        "shape": shape(hierarchy),
+        "shape": hierarchy_shape(hierarchy),
     }
-    return Built(labels, _considered(facts, taxonomy, ways, told), classes, dag, removed, figures)
-
-
-def _order(edge: tuple[str, ...]) -> tuple[int, ...]:
-    return tuple(map(number, edge))
+    return LabelledCategories(
+        labels, _considered_table(wikidata.items, facts), classes, dag, removed, metrics
+    )
 
 
 def _pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
@@ -97,77 +115,59 @@ def _pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(frame[first].tolist(), frame[second].tolist(), strict=True))
 
 
-def _frame(columns: list[str], rows: Sequence[tuple[str, ...]]) -> pd.DataFrame:
+def _text_frame(columns: list[str], rows: Sequence[tuple[str, ...]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns, dtype="str")
 
 
-def _told(item_classes: pd.DataFrame) -> dict[str, list[str]]:
-    """Item → its classes."""
-    told: dict[str, list[str]] = defaultdict(list)
-    for item, one in _pairs(item_classes):
-        told[item].append(one)
-    return told
-
-
-def _considered(
-    facts: Facts, taxonomy: Taxonomy, ways: dict[str, Route], told: dict[str, list[str]]
-) -> pd.DataFrame:
-    """One row a category, candidate item and class: the label it would give, its way there, what became of it."""
-    items = facts.items.loc[facts.items["qid"] != "", ["category", "qid"]]
+def _considered_table(items: pd.DataFrame, facts: _ClassFacts) -> pd.DataFrame:
+    """One row per category, candidate item and class: the label the class would give, its path, and its outcome."""
+    candidates = set(_pairs(items.loc[items["qid"] != "", ["category", "qid"]]))
     rows = []
-    for category, qid in sorted(set(_pairs(items)), key=lambda one: (one[0], number(one[1]))):
-        for one in weigh(told.get(qid, ()), ways, taxonomy):
-            anchor = one.route.anchor if one.route else None
+    for category, item in sorted(candidates, key=lambda pair: (pair[0], qid_number(pair[1]))):
+        for row in class_outcomes(facts.of_item.get(item, ()), facts.paths, facts.taxonomy):
+            anchor = row.path.anchor if row.path else None
             label, precedence = (anchor.hierarchical_label, str(anchor.precedence)) if anchor else ("", "")
-            path = ">".join(one.route.path) if one.route else ""
-            rows.append((category, qid, one.qid, one.outcome, label, precedence, path))
-    return _frame(CONSIDERED, rows)
+            path = ">".join(row.path.qids) if row.path else ""
+            rows.append((category, item, row.qid, row.outcome, label, precedence, path))
+    return _text_frame(CONSIDERED, rows)
 
 
-def _labels(
-    facts: Facts,
-    taxonomy: Taxonomy,
-    ways: dict[str, Route],
-    names: dict[str, str],
-    told: dict[str, list[str]],
-) -> pd.DataFrame:
-    """One row a category: the decision over its candidates, and the evidence."""
+def _labels_table(items: pd.DataFrame, facts: _ClassFacts) -> pd.DataFrame:
+    """One row per category: its label, from the choice among its candidate items, and the evidence."""
     candidates: dict[str, list[Candidate]] = defaultdict(list)
-    for row in facts.items.itertuples(index=False):
-        own = candidates[str(row.category)]
-        if row.qid:
-            decision = decide(told.get(str(row.qid), ()), ways, taxonomy, names)
-            own.append(Candidate(str(row.qid), str(row.method), str(row.confidence), decision))
-    rows = [_label(category, candidates[category]) for category in sorted(candidates)]
-    frame = pd.DataFrame(rows, columns=LABELS, dtype="str")
-    return frame.assign(candidates=frame["candidates"].astype("int64"))
+    for row in items.itertuples(index=False):
+        own, item = candidates[str(row.category)], str(row.qid)
+        if item:
+            decision = label_item(facts.of_item.get(item, ()), facts.paths, facts.taxonomy, facts.names)
+            own.append(Candidate(item, str(row.method), str(row.confidence), decision))
+    rows = [_label_row(category, candidates[category]) for category in sorted(candidates)]
+    return _text_frame(LABELS, rows).astype({"candidates": "int64"})
 
 
-def _label(category: str, candidates: list[Candidate]) -> tuple[str, ...]:
-    chosen, note = settle(candidates)
+def _label_row(category: str, candidates: list[Candidate]) -> tuple[str, ...]:
+    chosen, note = choose_candidate(candidates)
     decision = chosen.decision if chosen else Decision()
-    qid, method = (
-        (chosen.qid, chosen.method) if chosen else ("", candidates[0].method if candidates else "none")
-    )
+    qid = chosen.qid if chosen else ""
+    method = (chosen or candidates[0]).method if candidates else "none"
     return (category, qid, method, str(len(candidates)), decision.deciding_class, decision.supercategory,
             decision.hierarchical_label, decision.natural_or_human_made, ">".join(decision.path), note)  # fmt: skip
 
 
-def _classes(known: list[str], ways: dict[str, Route], names: dict[str, str]) -> pd.DataFrame:
-    """One row a class: the label it stands for by itself; empty where none does."""
+def _classes_table(qids: list[str], facts: _ClassFacts) -> pd.DataFrame:
+    """One row per class: its own label and path; both empty where no path leads to an anchor."""
     rows = []
-    for qid in known:
-        route = ways.get(qid)
-        anchor = route.anchor if route else None
+    for qid in qids:
+        path = facts.paths.get(qid)
+        anchor = path.anchor if path else None
         label, nature = (anchor.hierarchical_label, anchor.natural_or_human_made) if anchor else ("", "")
         rows.append(
-            (qid, names.get(qid, ""), label, nature, ">".join(route.path) if route and anchor else "")
+            (qid, facts.names.get(qid, ""), label, nature, ">".join(path.qids) if path and anchor else "")
         )
-    return _frame(CLASSES, rows)
+    return _text_frame(CLASSES, rows)
 
 
 def _coverage(labels: pd.DataFrame) -> dict[str, object]:
-    """How many categories are labelled, by which method, and with how many labels; shares in [0, 1]."""
+    """How many categories are labelled, in all and by method, and with how many labels; fractions in [0, 1]."""
     labelled = labels["hierarchical_label"] != ""
     return {
         "categories": len(labels),
@@ -186,9 +186,9 @@ def _coverage(labels: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def _reach(item_classes: pd.DataFrame, ways: dict[str, Route]) -> dict[str, object]:
-    """Of the classes that items have, and of the statements that give them, the share that leads to a label."""
-    leads = {qid for qid, route in ways.items() if route.anchor}
+def _class_coverage(item_classes: pd.DataFrame, paths: Mapping[str, AnchorPath]) -> dict[str, object]:
+    """The fractions of P31 statements, and of the distinct classes in them, that lead to a label."""
+    leads = {qid for qid, path in paths.items() if path.anchor}
     stated = item_classes["class"].isin(leads)
     used = item_classes["class"].drop_duplicates().isin(leads)
     return {

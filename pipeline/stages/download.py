@@ -1,4 +1,4 @@
-"""Stage `download`: GLDv2's metadata, verified and turned into typed Parquet."""
+"""Stage `download`: GLDv2's metadata, verified and converted to typed Parquet."""
 
 import json
 from collections.abc import Mapping
@@ -7,19 +7,19 @@ from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.files import replacing, write_text
 from hgld.foundation.settings import Params
 from hgld.pipeline.acquisition.csv_to_parquet import empty_parquet, to_parquet
-from hgld.pipeline.acquisition.download_files import Wanted, fetch_all
+from hgld.pipeline.acquisition.download_files import Download, fetch_all
 from hgld.pipeline.acquisition.gldv2_tables import TABLES
-from hgld.pipeline.acquisition.lock import alone
+from hgld.pipeline.acquisition.lock import exclusive
 from hgld.pipeline.acquisition.source import Source
 
 
 def run(params: Params, accept: Mapping[str, str] | None = None) -> None:
-    """Fetch the CSVs into `data/P/downloads` (kept between runs) and write `data/P/metadata`.
+    """Download the CSVs to `data/P/downloads`, which is kept between runs, and write `data/P/metadata`.
 
-    A table that params call optional and that the source does not have becomes a table without rows.
-    accept: file → the MD5 that it may have beside the published one.
+    An optional table (see params.yaml) that the source lacks is written without rows.
+    accept: file → an MD5 accepted besides the published one.
 
-    Raises HgldError; then `data/P/metadata` is what it was, and what was fetched whole is not fetched again.
+    Raises HgldError; then `data/P/metadata` is unchanged, and a further run does not repeat complete downloads.
     """
     settings = params.download
     for name in settings.optional:
@@ -29,25 +29,25 @@ def run(params: Params, accept: Mapping[str, str] | None = None) -> None:
             )
     source = Source(settings.source, settings.timeout_s, settings.retries, settings.parallel)
     downloads = params.data / "downloads"
-    wanted = [
-        Wanted(f"metadata/{table.file}", downloads / table.file, name in settings.optional)
+    requested = [
+        Download(f"metadata/{table.file}", downloads / table.file, name in settings.optional)
         for name, table in TABLES.items()
     ]
-    with alone(downloads, params.data / "metadata"):
-        entries = fetch_all(source, wanted, downloads, require_md5=settings.require_md5, accept=accept)
+    with exclusive(downloads, params.data / "metadata"):
+        entries = fetch_all(source, requested, downloads, require_md5=settings.require_md5, accept=accept)
         rows = {}
         with replacing(params.data / "metadata", directory=True) as folder:
-            for (name, table), one in zip(TABLES.items(), wanted, strict=True):
+            for (name, table), download in zip(TABLES.items(), requested, strict=True):
                 target = folder / f"{name}.parquet"
-                rows[name] = to_parquet(table, one.target, target) if one.name in entries else 0
-                if one.name not in entries:
+                if download.name in entries:
+                    rows[name] = to_parquet(table, download.target, target)
+                else:
+                    rows[name] = 0
                     empty_parquet(table, target)
             write_text(json.dumps(rows, indent=2) + "\n", folder / "metrics.json")
-    absent = [
-        table.file for table, one in zip(TABLES.values(), wanted, strict=True) if one.name not in entries
-    ]
+    absent = [download.target.name for download in requested if download.name not in entries]
     print(
         f"{len(entries)} tables, {sum(rows.values()):,} rows, "
-        f"{sum(one.verified for one in entries.values())} verified by their published MD5"
-        + (f"; the source does not have {', '.join(absent)}" if absent else "")
+        f"{sum(entry.verified for entry in entries.values())} verified by their published MD5"
+        + (f"; not at the source: {', '.join(absent)}" if absent else "")
     )

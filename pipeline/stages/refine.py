@@ -1,214 +1,236 @@
-"""Stage `refine`: from class names, names and images to one proposal per unlabelled category, and how good these are.
+"""Stage `refine`: from class names, names and images to one proposal per unlabelled category, and its accuracy.
 
-`method: fused` calibrates every evidence on categories whose label Wikidata knows and fuses them into one probability
-per label. The others stay for comparison: each evidence alone (`class`, `name`, `image`), and the published ways from
-images to labels (`clip`: the most similar prompt; `knn`: the nearest known images; a majority vote per landmark).
+`method: fused` calibrates each kind of evidence on categories that Wikidata labels and fuses them into one probability
+per label. The other methods serve for comparison: each kind alone (`class`, `name`, `image`), and the published
+baselines (`clip`: the most similar prompt; `knn`: the nearest images with a known label; a majority vote per landmark).
 """
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.files import replacing, write_text
 from hgld.foundation.settings import Params, Refine
-from hgld.foundation.tables import read_parquet, write_parquet
-from hgld.hierarchy.fusion.ablation import FUSED, Truth, curve, fuse_all, says
-from hgld.hierarchy.fusion.ablation import table as ablation
+from hgld.foundation.tables import write_parquet
+from hgld.hierarchy.fusion.ablation import (
+    FUSED,
+    Truth,
+    ablation_table,
+    cross_fit_fusion,
+    informative,
+)
 from hgld.hierarchy.fusion.calibration import Floats
-from hgld.hierarchy.fusion.proposals import accepted, outcome, propose
-from hgld.pipeline.dataset.landmarks import to_judge
+from hgld.hierarchy.fusion.evidence_kinds import EvidenceKind, proposing_kinds
+from hgld.hierarchy.fusion.proposals import DECIMALS, OUTCOMES, accepted, outcome, propose
 from hgld.pipeline.dataset.schemas import validated
 from hgld.pipeline.evidence.accuracy import unlabelled_accuracy
-from hgld.pipeline.evidence.sources import (
-    Pictures,
-    lexicon,
-    of_classes,
-    of_images,
-    of_names,
-    of_votes,
-    read_pictures,
-)
+from hgld.pipeline.evidence.sources import Context, collect_evidence, read_context
+from hgld.pipeline.evidence.votes import BASELINES, vote_probabilities
+from hgld.pipeline.evidence.zero_shot import zero_shot
 
 Metrics = dict[str, object]
 
-# the numbers of images a landmark whose accuracy is reported, up to what was embedded
+# numbers of images per landmark whose accuracy is reported, up to what was embedded
 CURVE = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True)
-class Told:
-    """What was found: categories (C,), labels (L,), the truth of each category or -1, and evidence → (C, L)."""
+class LabelProbabilities:
+    """The probabilities of each method, and the weights of the fused one for each combination of evidence.
 
-    categories: list[str]
-    labels: list[str]
+    by_method: method → (C, L), rows by `context.categories`; truth (C,): the column of the known label, or -1.
+    """
+
+    by_method: Mapping[str, Floats]
     truth: Truth
-    evidence: dict[str, Floats]
-    weights: dict[str, dict[str, float]]
+    weights: Mapping[str, Mapping[str, float]]
 
 
 def run(params: Params) -> None:
     """Write `data/P/refine`: proposals.parquet, classes.parquet, calibration.parquet and metrics.json.
 
-    Calibration holds what would be proposed for categories whose label is known, beside that label (`truth`).
+    Calibration holds the proposals for a sample of the labelled categories, with the known label as `truth`.
 
-    Raises HgldError when the vectors do not fit their tables.
+    Raises HgldError when the method is unknown or the vectors do not match their tables.
     """
     settings = params.refine
-    pictures = read_pictures(params.data / "embed")
-    labels = read_parquet(params.data / "build" / "labels.parquet", ["category", "hierarchical_label"])
-    known = labels.loc[labels["hierarchical_label"] != ""].set_index("category")["hierarchical_label"]
-    told, classes = gather(params, pictures, known)
-    every = proposals(told, settings.method, pictures)
-    open_ = every[~every["category"].isin(known.index)].reset_index(drop=True)
-    open_["outcome"] = outcome(open_, settings.accept_score, settings.accept_margin, settings.review_score)
-    calibration = every[every["category"].isin(known.index)].reset_index(drop=True)
-    calibration["truth"] = calibration["category"].map(known).astype("str")
-    validated(open_, "proposals", "the proposals")
-    metrics = measure(calibration, open_, known.nunique(), settings)
-    metrics |= _ablations(told, settings, pictures, classes)
+    kinds = _kinds_of(settings.method, params.profile)
+    context = read_context(params)
+    probabilities, tables = _probabilities(context)
+    table = proposals(context, probabilities, settings.method, kinds)
+    labelled = table["category"].isin(context.known.index)
+    proposed, calibration = (table[rows].reset_index(drop=True) for rows in (~labelled, labelled))
+    proposed["outcome"] = outcome(
+        proposed, settings.accept_score, settings.accept_margin, settings.review_score
+    )
+    calibration["truth"] = calibration["category"].map(context.known).astype("str")
+    validated(proposed, "proposals", "the proposals")
+    metrics = measure(calibration, proposed, context.known.nunique(), settings)
+    metrics |= _ablations(context, probabilities, tables)
+    tables = {"proposals": proposed, "calibration": calibration, **tables}
     with replacing(params.data / "refine", directory=True) as folder:
-        write_parquet(open_, folder / "proposals.parquet")
-        write_parquet(classes, folder / "classes.parquet")
-        write_parquet(calibration, folder / "calibration.parquet")
+        for name, frame in tables.items():
+            write_parquet(frame, folder / f"{name}.parquet")
         write_text(json.dumps(metrics, indent=2) + "\n", folder / "metrics.json")
-    print(_sentence(metrics))
+    print(_summary(metrics))
 
 
-def gather(params: Params, pictures: Pictures, known: "pd.Series[str]") -> tuple[Told, pd.DataFrame]:
-    """All evidence on the unlabelled categories, and on some known ones, to measure it."""
-    settings, columns = params.refine, {label: place for place, label in enumerate(pictures.labels)}
-    labels = read_parquet(params.data / "build" / "labels.parquet", ["category", "hierarchical_label"])
-    categories = sorted(map(str, to_judge(labels)))
-    truth = np.array([columns.get(str(known.get(one, "")), -1) for one in categories], dtype=np.int64)
-    words = lexicon(Path(params.build.taxonomy))
-    by_class, classes = of_classes(params, categories, pictures.labels, words)
-    told, weights = fuse_all(
-        {
-            "class": by_class,
-            "name": of_names(categories, known, pictures.labels, words),
-            "image": of_images(pictures, categories, settings.temperature),
-        },
-        truth,
-        categories,
-    )
-    numbers = {str(one): columns[str(label)] for one, label in known.items() if label in columns}
-    for method in ("clip", "knn"):
-        told[method] = of_votes(pictures, categories, numbers, method, settings.neighbours)
-    return Told(categories, pictures.labels, truth, told, weights), classes
-
-
-def proposals(told: Told, method: str, pictures: Pictures) -> pd.DataFrame:
-    """One proposal for every category of which the method says anything, and which evidence says most for it."""
-    found = told.evidence[method]
-    heard = np.flatnonzero(says(found))
-    names = [told.categories[row] for row in heard]
-    images = Counter(pictures.categories)
-    counts = np.array([images[name] for name in names], dtype=np.int64)
-    table = propose(names, found[heard], counts, told.labels, pictures.model)
-    places = {category: row for row, category in enumerate(told.categories)}
-    columns = {label: place for place, label in enumerate(told.labels)}
-    single = ("class", "name", "image") if method == FUSED else (method,)
-    sources, evidence = [], []
-    for category, label, count in zip(table["category"], table["hierarchical_label"], counts, strict=True):
-        row, column = places[category], columns[label]
-        said = {one: told.evidence[one][row] for one in single if says(told.evidence[one][[row]])[0]}
-        first = max(said, key=lambda one: round(float(said[one][column]), 4), default=method)
-        sources.append(first if first in ("class", "name") else "clip")
-        evidence.append(
-            "; ".join(_said(one, said[one], told.labels, pictures.model, int(count)) for one in said)
+def _kinds_of(method: str, profile: str) -> tuple[EvidenceKind, ...]:
+    """The kinds of evidence that a method uses."""
+    fused = proposing_kinds()
+    kinds_of = {FUSED: fused, **{kind.method: (kind,) for kind in (*fused, *BASELINES)}}
+    if method not in kinds_of:
+        raise HgldError(
+            f"params.yaml: {profile}.refine.method: unknown method '{method}' "
+            f"(there are: {', '.join(kinds_of)}){suggest(method, kinds_of)}"
         )
-    return table.assign(source=sources, evidence=evidence).astype({"source": "str", "evidence": "str"})
+    return kinds_of[method]
 
 
-def _said(name: str, found: Floats, labels: list[str], model: str, count: int) -> str:
-    """One evidence in words: what it is most for, and how probable it finds that."""
-    best = int(np.round(found, 4).argmax())
-    pictures = "1 image" if count == 1 else f"{count} images"
-    by = {"class": "class name", "name": "name", "knn": f"nearest images, {pictures}"}.get(
-        name, f"{model}: {pictures}"
+def _probabilities(context: Context) -> tuple[LabelProbabilities, dict[str, pd.DataFrame]]:
+    """The probabilities of all methods, and the further tables of the evidence."""
+    evidence = collect_evidence(context)
+    columns = {label: column for column, label in enumerate(context.labels)}
+    truth = np.array(
+        [columns.get(str(context.known.get(name, "")), -1) for name in context.categories], dtype=np.int64
     )
-    return f"{by}: {labels[best].strip()} {found[best]:.2f}"
+    fused, weights = cross_fit_fusion(
+        {method: result.probabilities for method, result in evidence.items()}, truth, context.categories
+    )
+    votes = {kind.method: vote_probabilities(context, kind.method) for kind in BASELINES}
+    tables = {name: table for result in evidence.values() for name, table in result.tables.items()}
+    return LabelProbabilities(fused | votes, truth, weights), tables
 
 
-def measure(calibration: pd.DataFrame, proposals: pd.DataFrame, labels: int, settings: Refine) -> Metrics:
-    """How good the proposals are where the label is known, and how many they are.
+def proposals(
+    context: Context, probabilities: LabelProbabilities, method: str, kinds: tuple[EvidenceKind, ...]
+) -> pd.DataFrame:
+    """One proposal per category for which the method is informative; source is the kind with the highest probability.
 
-    calibration: proposals with a column `truth`; labels: how many labels there were to choose from. `chance` is a
-    random label's accuracy, `majority` that of always naming the commonest; coverage and precision are of those
-    that reach both thresholds. A share of nothing is null.
+    kinds: those that the column `evidence` cites.
     """
-    right = calibration["hierarchical_label"] == calibration["truth"]
-    sure = accepted(calibration, settings.accept_score, settings.accept_margin)
+    rows = np.flatnonzero(informative(probabilities.by_method[method]))
+    names = [context.categories[row] for row in rows]
+    image_count = Counter(context.images.categories)
+    counts = np.array([image_count[name] for name in names], dtype=np.int64)
+    table = propose(
+        names, probabilities.by_method[method][rows], counts, context.labels, context.images.model
+    )
+    columns = {label: column for column, label in enumerate(context.labels)}
+    has = {kind.method: informative(probabilities.by_method[kind.method]) for kind in kinds}
+    sources, citations = [], []
+    for row, label, count in zip(rows, table["hierarchical_label"], table["images"], strict=True):
+        cited = {kind: probabilities.by_method[kind.method][row] for kind in kinds if has[kind.method][row]}
+        sources.append(_strongest(cited, columns[label]).source)
+        texts = [_citation(kind, scores, context, int(count)) for kind, scores in cited.items()]
+        citations.append("; ".join(texts))
+    return table.assign(source=sources, evidence=citations).astype({"source": "str", "evidence": "str"})
+
+
+def _strongest(cited: Mapping[EvidenceKind, Floats], column: int) -> EvidenceKind:
+    """The kind that gives a label the highest probability; ties go to the first."""
+    return max(cited, key=lambda kind: round(float(cited[kind][column]), DECIMALS))
+
+
+def _citation(kind: EvidenceKind, scores: Floats, context: Context, count: int) -> str:
+    """The best label of one kind of evidence, with its probability."""
+    images = "1 image" if count == 1 else f"{count} images"
+    best = int(np.round(scores, DECIMALS).argmax())
+    grounds = kind.grounds.format(model=context.images.model, images=images)
+    return f"{grounds}: {context.labels[best].strip()} {scores[best]:.2f}"
+
+
+def measure(calibration: pd.DataFrame, proposed: pd.DataFrame, labels: int, settings: Refine) -> Metrics:
+    """The accuracy of the proposals where the label is known, and their number by outcome.
+
+    calibration: proposals with a column `truth`; labels: the number of candidate labels. `chance` is the accuracy of a
+    random label, `majority` that of the commonest one; coverage and precision concern the proposals above both
+    thresholds. A fraction of nothing is null.
+    """
+    correct = calibration["hierarchical_label"] == calibration["truth"]
+    above = accepted(calibration, settings.accept_score, settings.accept_margin)
     commonest = calibration["truth"].value_counts(normalize=True).max() if len(calibration) else float("nan")
-    outcomes = proposals["outcome"].value_counts()
+    outcomes = proposed["outcome"].value_counts()
     return {
-        "accuracy": _number(right.mean()),
-        "chance": _number(1 / labels),
-        "majority": _number(commonest),
-        "coverage": _number(sure.mean()),
-        "precision": _number(right[sure].mean()),
+        "accuracy": _json_number(correct.mean()),
+        "chance": _json_number(1 / labels),
+        "majority": _json_number(commonest),
+        "coverage": _json_number(above.mean()),
+        "precision": _json_number(correct[above].mean()),
         "calibration_categories": len(calibration),
-        "proposals": len(proposals),
-        **{name: int(outcomes.get(name, 0)) for name in ("accepted", "review", "empty")},
+        "proposals": len(proposed),
+        **{name: int(outcomes.get(name, 0)) for name in OUTCOMES},
     }
 
 
-def _ablations(told: Told, settings: Refine, pictures: Pictures, classes: pd.DataFrame) -> Metrics:
-    """Every evidence alone and all of it; what fewer images cost; and, where the truth is told, the unlabelled ones."""
-    most = int(pd.Series(pictures.categories).value_counts().max()) if pictures.categories else 0
-    known = told.truth >= 0
+def _ablations(
+    context: Context, probabilities: LabelProbabilities, tables: Mapping[str, pd.DataFrame]
+) -> Metrics:
+    """Each method alone, the accuracy by number of images, and the accuracy on unlabelled categories where known."""
+    settings, truth = context.params.refine, probabilities.truth
+    most = max(Counter(context.images.categories).values(), default=0)
+    known = truth >= 0
 
     def accuracy(count: int) -> float:
-        found = of_images(pictures.first(count), told.categories, settings.temperature)
-        return (
-            float((found[known].argmax(axis=1) == told.truth[known]).mean()) if known.any() else float("nan")
-        )
+        scores = zero_shot(context.images.limited(count), context.categories, settings.temperature)
+        return float((scores[known].argmax(axis=1) == truth[known]).mean()) if known.any() else float("nan")
 
     counts = [count for count in CURVE if count < most] + ([most] if most else [])
     metrics: Metrics = {
-        "weights": told.weights,
-        "ablation": ablation(told.evidence, told.truth),
-        "image_accuracy_by_images_per_landmark": curve(counts, accuracy),
-        "classes_proposed": len(classes),
+        "weights": probabilities.weights,
+        "ablation": ablation_table(probabilities.by_method, truth),
+        "image_accuracy_by_images_per_landmark": {
+            str(count): _json_number(accuracy(count)) for count in counts
+        },
+        **{f"{name}_proposed": len(table) for name, table in tables.items()},
     }
     if settings.truth:
-        found = {
-            name: unlabelled_accuracy(_labelled(told, name), Path(settings.truth)) for name in told.evidence
+        path = Path(settings.truth)
+        measured = {
+            method: unlabelled_accuracy(_best_labels(context, scores, np.flatnonzero(~known)), path)
+            for method, scores in probabilities.by_method.items()
         }
-        metrics["accuracy_unlabelled"] = _number(found[settings.method][0])
-        metrics["unlabelled_measured"] = found[settings.method][1]
-        metrics["ablation_unlabelled"] = {name: _number(share) for name, (share, _) in found.items()}
+        metrics["accuracy_unlabelled"] = _json_number(measured[settings.method][0])
+        metrics["unlabelled_measured"] = measured[settings.method][1]
+        metrics["ablation_unlabelled"] = {
+            method: _json_number(fraction) for method, (fraction, _) in measured.items()
+        }
     return metrics
 
 
-def _labelled(told: Told, name: str) -> pd.DataFrame:
-    """What one evidence would call every unlabelled category; nothing where it says nothing."""
-    found, rows = told.evidence[name], np.flatnonzero(told.truth < 0)
-    best, heard = np.round(found, 4).argmax(axis=1), says(found)
-    labels = [told.labels[best[row]] if heard[row] else "" for row in rows]
-    return pd.DataFrame({"category": [told.categories[row] for row in rows], "hierarchical_label": labels})
+def _best_labels(
+    context: Context, scores: Floats, rows: "np.ndarray[tuple[int], np.dtype[np.intp]]"
+) -> pd.DataFrame:
+    """The best label of each of these categories; empty where the method is not informative."""
+    best, has = np.round(scores, DECIMALS).argmax(axis=1), informative(scores)
+    labels = [context.labels[best[row]] if has[row] else "" for row in rows]
+    return pd.DataFrame({"category": [context.categories[row] for row in rows], "hierarchical_label": labels})
 
 
-def _number(share: float) -> float | None:
-    """Four decimals, as many as the scores have; None for NaN, which is no JSON."""
-    return None if np.isnan(share) else round(float(share), 4)
+def _json_number(value: float) -> float | None:
+    """Rounded to four decimals, as the scores; None for NaN, which JSON lacks."""
+    return None if np.isnan(value) else round(float(value), DECIMALS)
 
 
-def _sentence(metrics: Metrics) -> str:
-    alone = metrics["ablation"]
-    assert isinstance(alone, dict)
+def _summary(metrics: Metrics) -> str:
+    ablation = metrics["ablation"]
+    assert isinstance(ablation, dict)
     text = (
         f"accuracy {metrics['accuracy']} on {metrics['calibration_categories']} categories with a "
-        f"known label (chance {metrics['chance']}, commonest label {metrics['majority']}); by evidence: "
+        f"known label (chance {metrics['chance']}, commonest label {metrics['majority']}); by method: "
     )
-    text += ", ".join(f"{name} {row['accuracy']}" for name, row in alone.items())
+    text += ", ".join(f"{method} {row['accuracy']}" for method, row in ablation.items())
     if "accuracy_unlabelled" in metrics:
-        text += f"; {metrics['accuracy_unlabelled']} on {metrics['unlabelled_measured']} unlabelled ones"
+        text += (
+            f"; {metrics['accuracy_unlabelled']} on {metrics['unlabelled_measured']} unlabelled categories"
+        )
     return (
-        f"{text}\nof {metrics['proposals']} proposals {metrics['accepted']} are accepted, "
+        f"{text}\n{metrics['proposals']} proposals: {metrics['accepted']} accepted, "
         f"{metrics['review']} to review, {metrics['empty']} left empty"
     )

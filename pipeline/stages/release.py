@@ -1,4 +1,4 @@
-"""Stage `release`: every label decided, and the tables that carry the labels, with provenance and checksums."""
+"""Stage `release`: a decision for every label, and the tables that carry the labels, with provenance and checksums."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from hgld.foundation.errors import HgldError
 from hgld.foundation.files import read_json, replacing, sha256, write_text
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import read_parquet, write_csv, write_parquet
-from hgld.hierarchy.curation.verdicts import VERDICTS, load_verdicts, settled
+from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, load_verdicts, settled
 from hgld.hierarchy.fusion.release_decision import Thresholds, claims, decide
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.dataset.card_numbers import card_numbers
@@ -22,18 +22,18 @@ Tables = dict[str, pd.DataFrame]
 
 
 def run(params: Params) -> None:
-    """Write `data/P/release`, whole or not at all.
+    """Write `data/P/release` atomically.
 
-    Raises HgldError when a verdict file is malformed or a table breaks a promise of the release.
+    Raises HgldError when a verdict file is malformed or a table violates a guarantee of the release.
     """
-    kinds = load_taxonomy(Path(params.build.taxonomy)).natures
+    natures = load_taxonomy(Path(params.build.taxonomy)).natures
     snapshot = read_json(params.data / "wikidata" / "snapshot.json")
-    evidence, conflicts = gather(params, kinds)
+    evidence, conflicts = read_claims(params, natures)
     thresholds = Thresholds(params.refine.accept_score, params.refine.accept_margin)
-    decisions = decide(evidence, thresholds, kinds)
+    decisions = decide(evidence, thresholds, natures)
     labels = decisions.assign(snapshot=str(snapshot.get("date", "")))
     tables, counts = _tables(params, decisions)
-    verify(params, labels, tables, kinds)
+    verify(params, labels, tables, natures)
     counts["conflicting_verdicts"] = conflicts
     with replacing(params.data / "release", directory=True) as folder:
         for name, table in tables.items():
@@ -42,21 +42,22 @@ def run(params: Params) -> None:
         write_parquet(evidence, folder / "evidence.parquet")
         _write_json(folder / "metadata.json", _metadata(params, tables, counts, snapshot))
         _write_json(folder / "card.json", card_numbers(params.release, labels, tables, counts))
-        write_checksums(folder)
+        _write_checksums(folder)
     sources = labels["source"].replace("", "(empty)").value_counts().sort_index()
-    print(f"{len(labels)} categories: " + ", ".join(f"{number} {name}" for name, number in sources.items()))
+    print(f"{len(labels)} categories: " + ", ".join(f"{count} {name}" for name, count in sources.items()))
 
 
-def gather(params: Params, kinds: Mapping[str, str]) -> tuple[pd.DataFrame, int]:
-    """All claims about this profile's categories, and about how many of them the annotators disagree."""
+def read_claims(params: Params, natures: Mapping[str, str]) -> tuple[pd.DataFrame, int]:
+    """All claims about the profile's categories, and the number of categories on which annotators disagree."""
     labels = read_parquet(params.data / "build" / "labels.parquet")
     proposals = read_parquet(params.data / "refine" / "proposals.parquet")
-    agreed, conflicts = settled(load_verdicts(VERDICTS, kinds))
+    agreed, conflicts = settled(load_verdicts(REVIEW_FOLDER, natures))
     disputed = set(conflicts["category"]) & set(labels["category"])
     return claims(labels, proposals, agreed), len(disputed)
 
 
 def _tables(params: Params, decisions: pd.DataFrame) -> tuple[Tables, dict[str, int]]:
+    """The released tables by file name, and how many cases were settled by rule."""
     tables = {
         f"{split}_label_to_hierarchical.csv": landmark_labels(params, split, decisions) for split in SPLITS
     }
@@ -66,34 +67,38 @@ def _tables(params: Params, decisions: pd.DataFrame) -> tuple[Tables, dict[str, 
     return tables | {"test.parquet": test}, counts
 
 
-def verify(params: Params, labels: pd.DataFrame, tables: Tables, kinds: Mapping[str, str]) -> None:
-    """The promises of a release: labels that the taxonomy has, each with its kind; every id of the metadata once.
+def verify(params: Params, labels: pd.DataFrame, tables: Tables, natures: Mapping[str, str]) -> None:
+    """Check the guarantees: every label is in the taxonomy and has its nature; every metadata id occurs exactly once.
 
-    Raises HgldError that lists what is broken; then nothing is released.
+    Raises HgldError that lists the violations.
     """
-    broken = []
+    problems = []
     for name, table in {"labels.parquet": labels, **tables}.items():
-        kind = table["hierarchical_label"].map(lambda label: kinds.get(label, "unknown") if label else "")
-        wrong = table[kind != table["natural_or_human_made"]]
-        said = wrong[[table.columns[0], "hierarchical_label", "natural_or_human_made"]].to_numpy()
-        broken += [f"{name}: {row[0]} is {row[1]!r} and {row[2]!r}" for row in said[:3]]
+        nature = table["hierarchical_label"].map(lambda label: natures.get(label, "unknown") if label else "")
+        wrong = table[nature != table["natural_or_human_made"]].head(3)
+        for key, label, released in zip(
+            wrong.iloc[:, 0], wrong["hierarchical_label"], wrong["natural_or_human_made"], strict=True
+        ):
+            problems.append(f"{name}: {key} is {label!r} and {released!r}")
         stray = table[(table["hierarchical_label"] == "") & (table["supercategory"] != "")]
-        broken += [f"{name}: {row} has a supercategory and no label" for row in stray.iloc[:3, 0]]
+        problems += [f"{name}: {key} has a supercategory and no label" for key in stray.iloc[:3, 0]]
     for name, table in tables.items():
         source = name.replace("_hierarchical.csv", "_category.parquet")
         expected = read_parquet(params.data / "metadata" / source).iloc[:, 0]
         if sorted(expected) != sorted(table.iloc[:, 0]):
-            broken.append(
+            problems.append(
                 f"{name}: its {len(table)} ids are not the {len(expected)} ids of {source}, each once"
             )
-    if broken:
-        raise HgldError("the release would break its promises; nothing was written:\n" + "\n".join(broken))
+    if problems:
+        raise HgldError(
+            "the release would violate its guarantees; nothing was written:\n" + "\n".join(problems)
+        )
 
 
 def _metadata(
     params: Params, tables: Tables, counts: dict[str, int], snapshot: dict[str, object]
 ) -> dict[str, object]:
-    """What the release is; no clock in it, so that the same inputs give the same bytes."""
+    """What identifies the release; without a timestamp, so that the same inputs give the same bytes."""
     return {
         "name": params.release.name,
         "version": params.release.version,
@@ -108,7 +113,7 @@ def _write_json(path: Path, content: object) -> None:
     write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", path)
 
 
-def write_checksums(folder: Path) -> None:
-    """SHA256SUMS of every file of the folder, in the format of GNU coreutils: `sha256sum -c SHA256SUMS` checks it."""
+def _write_checksums(folder: Path) -> None:
+    """Write SHA256SUMS of every file of the folder, in the format of `sha256sum -c`."""
     files = sorted(path.name for path in folder.iterdir())
     write_text("".join(f"{sha256(folder / name)}  {name}\n" for name in files), folder / "SHA256SUMS")

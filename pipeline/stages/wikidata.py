@@ -1,7 +1,7 @@
-"""The stage `wikidata`: what Wikidata knows about the landmarks' categories, as tables.
+"""Stage `wikidata`: what Wikidata states about the landmarks' categories, as tables.
 
-Categories → items → their classes → all classes above those, with English labels and aliases. The sample's facts are
-served by a local oxigraph; everything else is the same for the public endpoint.
+Categories → items → their classes → all superclasses, with English labels and aliases. The sample's facts are served by
+a local oxigraph; everything else is the same for the public endpoint.
 """
 
 import gc
@@ -19,120 +19,134 @@ from hgld.foundation.errors import HgldError
 from hgld.foundation.files import replacing, sha256, write_text
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import read_parquet, write_parquet
-from hgld.hierarchy.taxonomy.commons_category import normalise
-from hgld.pipeline.acquisition.lock import alone
+from hgld.hierarchy.taxonomy.commons_category import CONFIDENCES, normalise
+from hgld.pipeline.acquisition.lock import exclusive
 from hgld.pipeline.dataset.schemas import validated
 from hgld.pipeline.sparql.client import Endpoint
 from hgld.pipeline.sparql.oxigraph import is_rdf, serving
-from hgld.pipeline.wikidata.entities import read_soft_redirects, soft_targets
+from hgld.pipeline.wikidata.entities import read_soft_redirects, redirect_chain
 from hgld.pipeline.wikidata.frozen_facts import check_target, digest, freeze, origin
-from hgld.pipeline.wikidata.queries import canary, gather
-from hgld.pipeline.wikidata.records import Heard
-from hgld.pipeline.wikidata.tables import Facts, facts
+from hgld.pipeline.wikidata.queries import canary, fetch_records
+from hgld.pipeline.wikidata.tables import WikidataTables, build_tables
 
-TABLES = tuple(one.name for one in fields(Facts))
+TABLES = tuple(field.name for field in fields(WikidataTables))
 
 
 def run(params: Params, *, refresh: bool = False, freeze_to: Path | None = None) -> None:
     """Write `data/PROFILE/wikidata` from the categories of `data/PROFILE/metadata`.
 
-    refresh: forget the answers that earlier runs kept. freeze_to: write what was heard there too, see `frozen`.
+    refresh: discard the cached responses of earlier runs. freeze_to: also write the statements received to this
+    folder, see hgld.pipeline.wikidata.frozen_facts.
 
-    Raises HgldError; then `data/PROFILE/wikidata` is what it was, and what was answered is not asked again.
+    Raises HgldError; then `data/PROFILE/wikidata` is unchanged, and a further run reuses the cached responses.
     """
-    names = categories(params.data / "metadata")
-    soft = read_soft_redirects(Path(params.wikidata.soft_redirects)) if params.wikidata.soft_redirects else {}
+    settings = params.wikidata
+    names = read_categories(params.data / "metadata")
+    redirects = read_soft_redirects(Path(settings.soft_redirects)) if settings.soft_redirects else {}
     if freeze_to:
         check_target(freeze_to)
     target = params.data / "wikidata"
-    with alone(target, params.data / "wikidata-answers"):
+    with exclusive(target, params.data / "wikidata-answers"):
         with _endpoint(params) as endpoint:
-            least = params.wikidata.canary if params.wikidata.endpoint else {}
-            counts, date = _trusted(endpoint, least, refresh)
-            with _no_collector():
-                heard = gather(endpoint, _asked(names, soft), date)
-                found = facts(heard, names, soft)
-        source, metrics = {"endpoint": _source(params), "date": date}, coverage(found.items)
+            counts, date = _check_endpoint(endpoint, settings.canary if settings.endpoint else {}, refresh)
+            with _gc_disabled():
+                records = fetch_records(endpoint, _names_to_query(names, redirects), date)
+                tables = build_tables(records, names, redirects)
+        source, metrics = {"endpoint": _source(params), "date": date}, coverage(tables.items)
+        snapshot = {
+            **source,
+            "sha256": {path.name: sha256(path) for path in _rdf_files(settings.facts)},
+            "statements_sha256": digest(records),
+            "endpoint_counts": dict(sorted(counts.items())),
+            "counts": _table_sizes(tables, metrics),
+        }
         with replacing(target, directory=True) as folder:
             for name in TABLES:
-                write_parquet(validated(getattr(found, name), name), folder / f"{name}.parquet")
-            snapshot = {**source, **_snapshot(params, found, heard, counts, metrics)}
+                write_parquet(validated(getattr(tables, name), name), folder / f"{name}.parquet")
             write_text(_json(snapshot), folder / "snapshot.json")
             write_text(_json(metrics), folder / "metrics.json")
         if freeze_to:
-            freeze(heard, freeze_to, source)
-            print(f"{freeze_to}: the facts, to run from again")
-    ways = ", ".join(f"{own['categories']:,} by {method}" for method, own in metrics["by_method"].items())
+            freeze(records, freeze_to, source)
+            print(f"{freeze_to}: the statements received; a later run can use them as wikidata.facts")
+    by_method = ", ".join(
+        f"{numbers['categories']:,} by {method}" for method, numbers in metrics["by_method"].items()
+    )
     print(
-        f"{len(names):,} categories: {ways}; {len(found.class_edges):,} edges between classes\n"
-        f"{endpoint.pace.requests:,} queries sent, {endpoint.pace.kept:,} answered from what was kept"
+        f"{len(names):,} categories: {by_method}; {len(tables.class_edges):,} subclass edges\n"
+        f"{endpoint.limiter.requests:,} queries sent, {endpoint.limiter.cache_hits:,} answered from the cache"
     )
 
 
-def categories(folder: Path) -> list[str]:
-    """The normalised categories of both splits, sorted, each once.
+def read_categories(folder: Path) -> list[str]:
+    """The distinct normalised categories of both splits, sorted.
 
-    Raises HgldError that lists every landmark whose category is no name.
+    Raises HgldError that lists every landmark whose category is not a valid page name.
     """
     names: dict[str, str] = {}
-    bad = []
+    problems = []
     for split in ("train", "index"):
         table = read_parquet(folder / f"{split}_label_to_category.parquet")
         for landmark, text in zip(table["landmark_id"], table["category"], strict=True):
             try:
                 names[text] = names.get(text) or normalise(text)
             except HgldError as error:
-                bad.append(f"{split} landmark {landmark}: {error}")
-    if bad:
+                problems.append(f"{split} landmark {landmark}: {error}")
+    if problems:
         raise HgldError(
-            f"{len(bad)} categor{'y' if len(bad) == 1 else 'ies'} that no page can have:\n" + "\n".join(bad)
+            f"{folder}: {len(problems)} landmark(s) whose category is not a valid page name:\n"
+            + "\n".join(problems)
         )
     return sorted(set(names.values()))
 
 
-def fetch(endpoint: Endpoint, names: Iterable[str], soft_redirects: Mapping[str, str] | None = None) -> Facts:
-    """Ask `endpoint` for everything about the categories `names`: items, classes, class graph, labels."""
-    names, soft = list(names), soft_redirects or {}
-    return facts(gather(endpoint, _asked(names, soft)), names, soft)
+def fetch_tables(
+    endpoint: Endpoint, names: Iterable[str], soft_redirects: Mapping[str, str] | None = None
+) -> WikidataTables:
+    """Query `endpoint` for the items of the categories `names`, their classes, the class graph and labels."""
+    names, redirects = list(names), soft_redirects or {}
+    return build_tables(fetch_records(endpoint, _names_to_query(names, redirects)), names, redirects)
 
 
 def coverage(items: pd.DataFrame) -> dict[str, Any]:
-    """How many categories have an item, by method and by confidence; shares in [0, 1].
+    """How many categories have an item, by method and by confidence; fractions in [0, 1].
 
-    A category counts with the best of its candidates.
+    A category counts under its best candidate.
     """
-    first = items.assign(rank=items["confidence"].map({"high": 0, "medium": 1, "low": 2}).fillna(3))
-    first = first.sort_values(["category", "rank", "method", "qid"]).drop_duplicates("category")
-    found = first[first["qid"] != ""]
-    total = len(first)
+    rank = items["confidence"].map({name: rank for rank, name in enumerate(CONFIDENCES)})
+    best = items.assign(rank=rank.fillna(len(CONFIDENCES)))
+    best = best.sort_values(["category", "rank", "method", "qid"]).drop_duplicates("category")
+    resolved = best[best["qid"] != ""]
+    total = len(best)
     return {
         "categories": total,
-        "with_item": len(found),
-        "share_with_item": _share(len(found), total),
-        "with_several_items": int((found["candidates"] > 1).sum()),
+        "with_item": len(resolved),
+        "share_with_item": _fraction(len(resolved), total),
+        "with_several_items": int((resolved["candidates"] > 1).sum()),
         "by_method": {
-            str(method): {"categories": int(count), "share": _share(int(count), total)}
-            for method, count in sorted(first["method"].value_counts().items())
+            str(method): {"categories": int(count), "share": _fraction(int(count), total)}
+            for method, count in sorted(best["method"].value_counts().items())
         },
         "by_confidence": {
-            str(trust): int(count) for trust, count in sorted(found["confidence"].value_counts().items())
+            str(confidence): int(count)
+            for confidence, count in sorted(resolved["confidence"].value_counts().items())
         },
-        "through_redirects": int(found["via"].str.contains("merged|redirect").sum()),
+        "through_redirects": int(resolved["via"].str.contains("merged|redirect").sum()),
     }
 
 
-def _share(part: int, whole: int) -> float:
+def _fraction(part: int, whole: int) -> float:
     return round(part / whole, 4) if whole else 0.0
 
 
-def _asked(names: Iterable[str], soft: Mapping[str, str]) -> set[str]:
-    asked = set(names)
-    return asked | {target for name in asked for target in soft_targets(name, soft)}
+def _names_to_query(names: Iterable[str], redirects: Mapping[str, str]) -> set[str]:
+    """The categories and all that they redirect to."""
+    queried = set(names)
+    return queried | {target for name in queried for target in redirect_chain(name, redirects)}
 
 
 @contextmanager
-def _no_collector() -> Iterator[None]:
-    """Without Python's search for cycles: it would go through millions of rows, which hold none, again and again."""
+def _gc_disabled() -> Iterator[None]:
+    """Without the cyclic garbage collector, which would traverse millions of acyclic rows again and again."""
     gc.disable()
     try:
         yield
@@ -140,70 +154,64 @@ def _no_collector() -> Iterator[None]:
         gc.enable()
 
 
-def _trusted(endpoint: Endpoint, least: Mapping[Any, int], refresh: bool) -> tuple[dict[str, int], str]:
-    """The canary's counts and date. A refresh forgets the kept answers, but only for an endpoint that has new ones."""
+def _check_endpoint(
+    endpoint: Endpoint, minimum: Mapping[Any, int], refresh: bool
+) -> tuple[dict[str, int], str]:
+    """The canary's counts and the data's date. A refresh clears the cache only once the endpoint has passed."""
     if refresh and endpoint.cache:
-        canary(replace(endpoint, cache=None), least)
+        canary(replace(endpoint, cache=None), minimum)
         shutil.rmtree(endpoint.cache, ignore_errors=True)
-    return canary(endpoint, least)
+    return canary(endpoint, minimum)
 
 
 @contextmanager
 def _endpoint(params: Params) -> Iterator[Endpoint]:
-    """The endpoint of the profile: a remote one with its cache of answers, or a local one on the profile's facts."""
-    asked = params.wikidata
-    if (asked.endpoint is None) == (asked.facts is None):
+    """The endpoint of the profile: a remote one with a response cache, or a local one on its facts."""
+    settings = params.wikidata
+    if (settings.endpoint is None) == (settings.facts is None):
         raise HgldError(
             f"params.yaml: {params.profile}.wikidata: give either endpoint or facts; the other is null"
         )
-    with _served(asked.facts) as local:
+    with _serving_folder(settings.facts) as local_url:
         yield Endpoint(
-            url=asked.endpoint or local,
-            user_agent=asked.user_agent,
-            timeout_s=asked.timeout_s,
-            retries=asked.retries,
-            pause_s=asked.pause_s,
-            batch=asked.batch,
-            in_flight=asked.in_flight,
-            # beside the stage's output, which DVC deletes before a run: a killed run finds its answers again
-            cache=params.data / "wikidata-answers" if asked.endpoint else None,
+            url=settings.endpoint or local_url,
+            user_agent=settings.user_agent,
+            timeout_s=settings.timeout_s,
+            retries=settings.retries,
+            pause_s=settings.pause_s,
+            batch=settings.batch,
+            in_flight=settings.in_flight,
+            # outside the stage's output, which DVC deletes before a run, so that an interrupted run resumes
+            cache=params.data / "wikidata-answers" if settings.endpoint else None,
         )
 
 
 @contextmanager
-def _served(facts_folder: str | None) -> Iterator[str]:
-    """The URL of a local endpoint on a folder of facts; "" where there are none to serve."""
-    if facts_folder is None:
+def _serving_folder(facts: str | None) -> Iterator[str]:
+    """The URL of a local endpoint that serves a folder of RDF files; "" for no folder."""
+    if facts is None:
         yield ""
         return
-    with serving([Path(facts_folder)]) as url:
+    with serving([Path(facts)]) as url:
         yield url
 
 
 def _source(params: Params) -> str:
-    """Where the facts come from: the endpoint, even where they were frozen since, or else the folder."""
-    asked = params.wikidata
-    frozen = origin(Path(asked.facts)) if asked.facts else None
-    return str(frozen["endpoint"]) if frozen else str(asked.endpoint or asked.facts)
+    """The endpoint the statements come from, also where they are served from a frozen copy; else the folder."""
+    settings = params.wikidata
+    frozen = origin(Path(settings.facts)) if settings.facts else None
+    return str(frozen["endpoint"]) if frozen else str(settings.endpoint or settings.facts)
 
 
-def _snapshot(
-    params: Params, found: Facts, heard: Heard, counts: Mapping[str, int], metrics: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What identifies the facts, and how many they are. The date beside it is the data's own, not the clock's."""
+def _table_sizes(tables: WikidataTables, metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "sha256": {path.name: sha256(path) for path in _fact_files(params.wikidata.facts)},
-        "statements_sha256": digest(heard),
-        "endpoint_counts": dict(sorted(counts.items())),
-        "counts": {
-            "categories": int(found.items["category"].nunique()),
-            **{name: len(getattr(found, name)) for name in TABLES},
-            "by_method": {method: own["categories"] for method, own in metrics["by_method"].items()},
-        },
+        "categories": int(tables.items["category"].nunique()),
+        **{name: len(getattr(tables, name)) for name in TABLES},
+        "by_method": {method: numbers["categories"] for method, numbers in metrics["by_method"].items()},
     }
 
 
-def _fact_files(folder: str | None) -> list[Path]:
+def _rdf_files(folder: str | None) -> list[Path]:
     return sorted(path for path in Path(folder).iterdir() if is_rdf(path)) if folder else []
 
 

@@ -1,9 +1,9 @@
-"""What an endpoint said, as facts in a folder: to commit, to share, and to run from again without any endpoint.
+"""The records of an endpoint as a folder of facts: to commit, to share, and to run from later without the endpoint.
 
-`hgld wikidata --freeze FOLDER` writes `facts.ttl.gz` (Turtle, one statement a line, sorted, equal bytes for equal
-facts) and `snapshot.json` (where it comes from, of when, SHA-256). The folder is used like any other folder of facts:
-`wikidata.facts` in params.yaml, or `hgld serve FOLDER`. It holds facts and not answers, so it outlives a change of
-the batches, the queries or the list of categories.
+`hgld wikidata --freeze FOLDER` writes `facts.ttl.gz` (sorted Turtle, one statement per line, identical bytes for
+identical facts) and `snapshot.json` (endpoint, date, SHA-256). The folder is used like any other folder of facts:
+`wikidata.facts` in params.yaml, or `hgld serve FOLDER`. It holds facts rather than answers, so it stays valid if the
+batch size, the queries or the list of categories change.
 """
 
 import gzip
@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import replacing, sha256
-from hgld.pipeline.sparql.client import entity, literal
-from hgld.pipeline.wikidata.records import Heard
+from hgld.pipeline.sparql.rdf_terms import entity, literal
+from hgld.pipeline.wikidata.records import WikidataRecords
 
 FACTS, ORIGIN = "facts.ttl.gz", "snapshot.json"
 
@@ -34,39 +34,40 @@ _PREFIXES = {
     "xsd": "http://www.w3.org/2001/XMLSchema#",
 }
 _PAGE = "https://commons.wikimedia.org/wiki/Category:"
-# What Turtle writes with escapes of its own; json writes all else as it is or as \uXXXX, which Turtle knows too.
+# Characters that need a Turtle escape; JSON writes all others as they are or as \uXXXX, which is valid Turtle too.
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 
 
-def turtle(heard: Heard) -> str:
-    """The facts as Turtle: sorted, each statement once, on a line of its own."""
-    lines = sorted(set(_statements(heard)))
+def turtle(records: WikidataRecords) -> str:
+    """The records as Turtle: sorted, one distinct statement per line."""
+    lines = sorted(set(_statements(records)))
     prefixes = [f"@prefix {name}: <{iri}> ." for name, iri in _PREFIXES.items()]
     return "\n".join([*prefixes, *lines]) + "\n"
 
 
-def digest(heard: Heard) -> str:
-    """The SHA-256 of the facts: equal for equal facts, wherever they come from."""
-    found = hashlib.sha256()
-    for rows in (heard.categories, heard.items, heard.classes):
-        found.update("\n".join(map("\t".join, rows)).encode("utf-8") + b"\n\n")
-    return found.hexdigest()
+def digest(records: WikidataRecords) -> str:
+    """The SHA-256 of the records without their date: identical facts have the same digest, whatever their source."""
+    hasher = hashlib.sha256()
+    for rows in (records.categories, records.items, records.classes):
+        hasher.update("\n".join(map("\t".join, rows)).encode("utf-8") + b"\n\n")
+    return hasher.hexdigest()
 
 
-def freeze(heard: Heard, folder: Path, origin: dict[str, Any]) -> None:
-    """Write the facts to `folder`, all of it or nothing; what stood there is replaced.
+def freeze(records: WikidataRecords, folder: Path, origin: dict[str, Any]) -> None:
+    """Write the facts to `folder` atomically; an earlier version is replaced.
 
-    origin: what to say of where they come from. Raises HgldError when the folder holds anything else: it would be lost.
+    origin: the endpoint and the date of the facts. Raises HgldError if the folder holds any other file, as it would be
+    deleted.
     """
     check_target(folder)
     with replacing(folder, directory=True) as part:
-        (part / FACTS).write_bytes(gzip.compress(turtle(heard).encode("utf-8"), mtime=0))
-        told = {**origin, "sha256": {FACTS: sha256(part / FACTS)}}
-        (part / ORIGIN).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8", newline="\n")
+        (part / FACTS).write_bytes(gzip.compress(turtle(records).encode("utf-8"), mtime=0))
+        document = {**origin, "sha256": {FACTS: sha256(part / FACTS)}}
+        (part / ORIGIN).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
 def check_target(folder: Path) -> None:
-    """Raise HgldError when `freeze` could not write there; to be asked before an endpoint is, which may take hours."""
+    """Raise HgldError if `freeze` could not write there; call it before hours of queries."""
     if folder.is_dir() and (others := sorted({path.name for path in folder.iterdir()} - {FACTS, ORIGIN})):
         raise HgldError(
             f"{folder} holds other files ({', '.join(others[:3])}); choose an empty or a new folder"
@@ -74,39 +75,39 @@ def check_target(folder: Path) -> None:
 
 
 def origin(folder: Path) -> dict[str, Any] | None:
-    """What `freeze` said of where the facts of `folder` come from; None for a folder that it did not write.
+    """The endpoint and the date that `freeze` recorded in `folder`; None for a folder that it did not write.
 
-    Raises HgldError when the facts are no longer those that it wrote.
+    Raises HgldError if the facts have changed since.
     """
     path = folder / ORIGIN
     if not path.is_file():
         return None
     try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        expected, place, date = told["sha256"][FACTS], told["endpoint"], told["date"]
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        expected, endpoint, date = document["sha256"][FACTS], document["endpoint"], document["date"]
     except (ValueError, KeyError, TypeError):
         raise HgldError(
-            f"{path}: not what `hgld wikidata --freeze` writes; remove it, or freeze again"
+            f"{path}: not a file written by `hgld wikidata --freeze`; remove it, or freeze again"
         ) from None
-    found = sha256(folder / FACTS) if (folder / FACTS).is_file() else "no file"
-    if found != expected:
+    actual = sha256(folder / FACTS) if (folder / FACTS).is_file() else "no file"
+    if actual != expected:
         raise HgldError(
-            f"{folder / FACTS}: expected SHA-256 {expected}, found {found}; take it from where it came from again, "
-            f"or remove {ORIGIN} if you changed the facts on purpose"
+            f"{folder / FACTS}: expected SHA-256 {expected}, found {actual}; restore the file from its source, or "
+            f"remove {ORIGIN} if you changed the facts on purpose"
         )
-    return {"endpoint": str(place), "date": str(date)}
+    return {"endpoint": str(endpoint), "date": str(date)}
 
 
-def _statements(heard: Heard) -> Iterator[str]:
-    if heard.date:
-        yield f"<http://www.wikidata.org> schema:dateModified {_date(heard.date)} ."
-    for name, prop, item in heard.categories:
+def _statements(records: WikidataRecords) -> Iterator[str]:
+    if records.date:
+        yield f"<http://www.wikidata.org> schema:dateModified {_date(records.date)} ."
+    for name, prop, item in records.categories:
         kind, _, badge = prop.partition(" ")
         if kind == "P373":
             yield f"{entity(item)} wdt:P373 {_literal(name)} ."
         else:
             yield from _page(name, item, badge)
-    for rows in (heard.items, heard.classes):
+    for rows in (records.items, records.classes):
         for key, prop, value in rows:
             yield f"{entity(key)} {_predicate(prop)} {_object(prop, value)} ."
 
@@ -136,7 +137,7 @@ def _object(prop: str, value: str) -> str:
 
 
 def _literal(text: str, language: str = "") -> str:
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04X}", literal(text, language))
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04X}", literal(text, language))
 
 
 def _date(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A world of coloured shapes: five landmarks under three labels, drawn on the spot into a release and a tar."""
+"""A small world of coloured shapes: five landmarks under three labels, drawn into a release and image tars."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ WORLD = {
     "Red Church": ("church", "human-made", (190, 50, 40), "box"),
     "White Church": ("church", "human-made", (225, 220, 200), "box"),
 }
+PER_SPLIT = {"train": 16, "index": 8, "test": 6}  # images per landmark
 
 
 def draw(category: str, generator: np.random.Generator) -> bytes:
-    """One 48 px JPEG: the landmark's shape and colour, at a place, size and light of its own."""
+    """One 48 px JPEG: the landmark's shape and colour, at a random position, size and brightness."""
     _, _, colour, kind = WORLD[category]
     ground = int(generator.integers(60, 120))
-    picture = Image.new("RGB", (48, 48), (ground, ground, ground))
+    image = Image.new("RGB", (48, 48), (ground, ground, ground))
     x, y = (int(v) for v in generator.integers(4, 14, size=2))
     side = int(generator.integers(22, 32))
-    light = float(generator.uniform(0.8, 1.15))
-    fill = tuple(min(255, int(c * light)) for c in colour)
-    pen = ImageDraw.Draw(picture)
+    brightness = float(generator.uniform(0.8, 1.15))
+    fill = tuple(min(255, int(c * brightness)) for c in colour)
+    pen = ImageDraw.Draw(image)
     if kind == "ellipse":
         pen.ellipse((x, y, x + side, y + side // 2), fill=fill)
     elif kind == "triangle":
@@ -43,7 +44,7 @@ def draw(category: str, generator: np.random.Generator) -> bytes:
     else:
         pen.rectangle((x, y, x + side // 2, y + side), fill=fill)
     buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG", quality=90)
+    image.save(buffer, format="JPEG", quality=90)
     return buffer.getvalue()
 
 
@@ -63,20 +64,20 @@ def labels_of(category: str) -> dict[str, str]:
     }
 
 
-def make_world(data: Path, *, per_split: dict[str, int], broken: str = "") -> None:
-    """Write images and release below `data`; `broken` names an image whose bytes are no picture."""
+def make_world(data: Path, *, per_split: dict[str, int] = PER_SPLIT, broken: str = "") -> None:
+    """Write images and release below `data`; the bytes of the image with the id `broken` are not a JPEG."""
     generator = np.random.default_rng(5)
     rows: dict[str, list[dict[str, object]]] = {"train": [], "index": [], "test": []}
     parts = []
-    for at, (split, count) in enumerate(per_split.items()):
+    for n, (split, count) in enumerate(per_split.items()):
         tar = data / "images" / split / "images_000.tar"
         tar.parent.mkdir(parents=True)
         with tarfile.open(tar, "w") as archive:
             for number in range(count * len(WORLD)):
                 category = list(WORLD)[number % len(WORLD)]
-                image_id = f"{at:x}{number:015x}"
-                picture = draw(category, generator)
-                add(archive, image_id, b"no picture at all" if image_id == broken else picture)
+                image_id = f"{n:x}{number:015x}"
+                jpeg = draw(category, generator)
+                add(archive, image_id, b"not a JPEG" if image_id == broken else jpeg)
                 rows[split].append(
                     {"image_id": image_id, "landmark_id": str(number % len(WORLD)), **labels_of(category)}
                 )
@@ -86,8 +87,8 @@ def make_world(data: Path, *, per_split: dict[str, int], broken: str = "") -> No
     train = pd.DataFrame(rows["train"]).assign(clean=True)
     gallery = pd.DataFrame(rows["index"])
     test = pd.DataFrame(rows["test"]).drop(columns="landmark_id")
-    listed = gallery.groupby("category")["image_id"].agg(" ".join)
-    test["relevant"] = test["category"].map(listed)
+    relevant = gallery.groupby("category")["image_id"].agg(" ".join)
+    test["relevant"] = test["category"].map(relevant)
     test["usage"] = ["Public" if n % 3 else "Private" for n in range(len(test))]
     test.loc[test.index[-1], ["usage", "relevant"]] = ["Ignored", ""]
     for name, table in {"train": train, "index": gallery, "test": test}.items():
@@ -95,7 +96,7 @@ def make_world(data: Path, *, per_split: dict[str, int], broken: str = "") -> No
 
 
 def tiny(params: Params, **train: object) -> Params:
-    """Settings that train in seconds."""
+    """The settings, changed to train in seconds."""
     settings: dict[str, object] = {
         "backbone": "test_resnet",
         "dim": 16,
@@ -105,7 +106,7 @@ def tiny(params: Params, **train: object) -> Params:
         "per_class": 4,
         "lr": 3e-3,
         "warmup_epochs": 0,
-        "threads": 1,  # two threads on a busy machine wait for each other
+        "threads": 1,  # on a busy machine two threads wait for each other
         **train,
     }
     return params.model_copy(
@@ -116,7 +117,7 @@ def tiny(params: Params, **train: object) -> Params:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings() -> Params:
     """The sample profile of the repository, made tiny."""
     return tiny(load_params(ROOT / "params.yaml", "sample"))
@@ -124,7 +125,7 @@ def settings() -> Params:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Params) -> Params:
-    """Tiny settings whose data folder holds the drawn world; the working folder is the test's own."""
+    """Tiny settings; the working folder is temporary, and the data folder below it holds the small world."""
     monkeypatch.chdir(tmp_path)
-    make_world(settings.data, per_split={"train": 16, "index": 8, "test": 6})
+    make_world(settings.data)
     return settings

@@ -1,4 +1,4 @@
-"""The published values kept beside the checkout, or a skip that says what is missing."""
+"""The published values beside the checkout; tests that need them are skipped where they are absent."""
 
 from __future__ import annotations
 
@@ -45,6 +45,6 @@ def inputs(case: str) -> tuple[Tensor, Tensor, Tensor, Tensor] | tuple[Tensor, T
 
 
 def level_of(name: str) -> int:
-    """The level that an entry's name ends in, e.g. 1 for `AP_l1`; 0 without one."""
+    """The level at the end of an entry's name, e.g. 1 for `AP_l1`; 0 without one."""
     end = name.rsplit("_l", 1)[-1]
     return int(end) if end.isdigit() else 0

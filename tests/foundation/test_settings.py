@@ -1,4 +1,4 @@
-"""params.yaml: both profiles are valid; what is mistyped, missing or of the wrong type is named."""
+"""params.yaml: both profiles are valid; unknown, missing and invalid keys are reported by their path."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_both_profiles_are_valid(profile: str) -> None:
     assert isinstance(params.train.lr, float)
 
 
-def test_the_file_chooses_the_profile() -> None:
+def test_file_selects_the_default_profile() -> None:
     assert load_params(ROOT / "params.yaml").profile == "sample"
 
 
@@ -44,28 +44,28 @@ def test_the_file_chooses_the_profile() -> None:
         ("temperature: 0.05", "temperature: .nan", "sample.refine.temperature: .*finite"),
     ],
 )  # fmt: skip
-def test_a_fault_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_invalid_key_is_reported_with_its_path(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in TEXT
     with pytest.raises(HgldError, match=message):
         _load(tmp_path, TEXT.replace(old, new, 1))
 
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "profile: sample\nsample: 3\n"])
-def test_another_document_is_refused(tmp_path: Path, text: str) -> None:
+def test_document_without_profiles_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(HgldError):
         _load(tmp_path, text)
 
 
-def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(HgldError, match="cannot be read as a file of settings"):
+def test_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HgldError, match="cannot be read: Is a directory"):
         load_params(tmp_path)
 
 
-def test_a_missing_file_says_where_to_run() -> None:
+def test_missing_file_says_where_to_run() -> None:
     with pytest.raises(HgldError, match="run hgld in the root"):
         load_params(Path("nowhere/params.yaml"))
 
 
-def test_an_empty_profile_is_not_the_default_one() -> None:
+def test_empty_profile_name_is_not_the_default() -> None:
     with pytest.raises(HgldError, match=r"no profile '' \(there are: sample, gldv2\)"):
         load_params(ROOT / "params.yaml", "")

@@ -1,4 +1,4 @@
-"""Text stays text through CSV and Parquet; a fault in a file is named by file and line."""
+"""Text stays text through CSV and Parquet; malformed rows are reported with file and line."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from hgld.foundation.errors import HgldError
 from hgld.foundation.tables import (
     check_unique,
     read_csv,
-    read_numbered,
+    read_csv_with_lines,
     read_parquet,
     write_csv,
     write_parquet,
@@ -24,9 +24,7 @@ VALUES = st.lists(
 
 
 @given(VALUES)
-def test_csv_gives_back_what_it_was_given(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
-) -> None:
+def test_csv_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]) -> None:
     path = tmp_path_factory.mktemp("csv") / "a.csv"
     frame = pd.DataFrame(rows, columns=["a", "b"], dtype="str")
     write_csv(frame, path)
@@ -34,23 +32,21 @@ def test_csv_gives_back_what_it_was_given(
 
 
 @given(VALUES)
-def test_parquet_gives_back_what_it_was_given(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
-) -> None:
+def test_parquet_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]) -> None:
     path = tmp_path_factory.mktemp("parquet") / "a.parquet"
     frame = pd.DataFrame(rows, columns=["a", "b"], dtype="str").assign(n=range(len(rows)), x=0.5, yes=True)
     write_parquet(frame, path)
     assert read_parquet(path).equals(frame.astype({"n": "int64", "x": "float64", "yes": "bool"}))
 
 
-def test_equal_frames_give_equal_bytes_whatever_their_index_and_string_type(tmp_path: Path) -> None:
+def test_parquet_bytes_do_not_depend_on_index_or_string_dtype(tmp_path: Path) -> None:
     frame = pd.DataFrame({"a": ["x", "y"]}, dtype="str")
     write_parquet(frame, tmp_path / "1")
     write_parquet(frame.set_axis([7, 9]).astype(object), tmp_path / "2")
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
-def test_other_columns_are_refused_or_kept(tmp_path: Path) -> None:
+def test_extra_columns_are_refused_unless_allowed(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("b,a,c\n1,2,3\n")
     assert list(read_csv(tmp_path / "a.csv", ["a", "b"], extra=True).columns) == ["b", "a", "c"]
     with pytest.raises(HgldError, match=r"a\.csv:1: expected the header a,b; found b,a,c"):
@@ -69,13 +65,13 @@ def test_other_columns_are_refused_or_kept(tmp_path: Path) -> None:
         (b'a,b\n1,"2\n', "not a CSV row"),
     ],
 )
-def test_a_malformed_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+def test_malformed_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(HgldError, match=message):
         read_csv(tmp_path / "a.csv", ["a", "b"])
 
 
-def test_a_missing_table_names_the_stage_that_makes_it(tmp_path: Path) -> None:
+def test_missing_table_names_the_stage_to_run(tmp_path: Path) -> None:
     with pytest.raises(HgldError, match="dvc repro build"):
         read_parquet(tmp_path / "build" / "labels.parquet")
     with pytest.raises(HgldError, match="no file"):
@@ -84,7 +80,7 @@ def test_a_missing_table_names_the_stage_that_makes_it(tmp_path: Path) -> None:
         read_csv(tmp_path, ["a"])
 
 
-def test_a_damaged_table_is_one_message(tmp_path: Path) -> None:
+def test_damaged_table_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and then nothing")
     with pytest.raises(HgldError, match="not the expected Parquet table"):
         read_parquet(tmp_path / "a.parquet")
@@ -93,10 +89,10 @@ def test_a_damaged_table_is_one_message(tmp_path: Path) -> None:
         read_parquet(tmp_path / "b.parquet", ["a", "missing"])
 
 
-def test_a_row_has_the_line_on_which_it_begins(tmp_path: Path) -> None:
+def test_line_of_a_row_is_where_it_begins(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('a,b\n\n1,"two\nlines"\n\n\n2,x\n"three\n\nlines",y\n3,z\n')
-    frame, lines = read_numbered(path, ["a", "b"])
+    frame, lines = read_csv_with_lines(path, ["a", "b"])
     assert list(zip(frame["b"], lines, strict=True)) == [("two\nlines", 3), ("x", 7), ("y", 8), ("z", 11)]
     path.write_text('a,b\n1,"two\nlines",more\n\n2,"never closed\n')
     with pytest.raises(HgldError, match=r"a\.csv:5: not a CSV row"):
@@ -106,14 +102,14 @@ def test_a_row_has_the_line_on_which_it_begins(tmp_path: Path) -> None:
         read_csv(path, ["a", "b"])
 
 
-def test_a_key_that_is_there_twice_is_named_with_both_lines(tmp_path: Path) -> None:
+def test_duplicate_key_is_reported_with_both_lines(tmp_path: Path) -> None:
     check_unique(tmp_path / "a.csv", "id", ["1", "2"], [2, 3])
     with pytest.raises(HgldError) as caught:
         check_unique(tmp_path / "a.csv", "id", ["1", "2", "1", "1"], [2, 4, 5, 7])
     assert str(caught.value).splitlines() == [
-        "2 row(s) twice; keep one of each:",
-        f"{tmp_path}/a.csv:5: id '1' stands on line 2 already",
-        f"{tmp_path}/a.csv:7: id '1' stands on line 2 already",
+        "2 duplicate row(s); keep one of each:",
+        f"{tmp_path}/a.csv:5: duplicate id '1', first on line 2",
+        f"{tmp_path}/a.csv:7: duplicate id '1', first on line 2",
     ]
-    with pytest.raises(HgldError, match=r"(?s)30 row.*and 10 more"):
+    with pytest.raises(HgldError, match=r"(?s)30 duplicate row.*and 10 more"):
         check_unique(tmp_path / "a.csv", "id", ["1"] * 31, range(2, 33))

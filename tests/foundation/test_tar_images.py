@@ -1,4 +1,4 @@
-"""Pictures straight from a tar: by id, from many processes, hostile members included."""
+"""Images read from a tar: by id, from several processes, and with hostile members."""
 
 import io
 import pickle
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hgld.foundation import tar_images as images
+from hgld.foundation import tar_images
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tables import write_parquet
 from hgld.foundation.tar_images import ImageTars
@@ -49,38 +49,38 @@ def store(tmp_path: Path) -> ImageTars:
     return ImageTars(tmp_path / "images.parquet", tmp_path)
 
 
-def test_a_picture_is_found_by_its_id(store: ImageTars) -> None:
+def test_image_is_found_by_its_id(store: ImageTars) -> None:
     with store:
         assert A in store and C not in store
-        picture = store.image(A)
-        red, _, blue = picture.getpixel((3, 3))  # type: ignore[misc]  # RGB: a triple
-        assert picture.size == (8, 6) and red > 200 and blue < 50
+        image = store.image(A)
+        red, _, blue = image.getpixel((3, 3))  # type: ignore[misc]  # RGB: a triple
+        assert image.size == (8, 6) and red > 200 and blue < 50
 
 
-def test_a_copy_in_another_process_opens_its_own_files(store: ImageTars) -> None:
+def test_pickled_copy_opens_its_own_files(store: ImageTars) -> None:
     with store, pickle.loads(pickle.dumps(store)) as copy:
         assert copy.read(A) == store.read(A)
 
 
-def test_faults_name_the_picture(store: ImageTars, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_name_the_image(store: ImageTars, monkeypatch: pytest.MonkeyPatch) -> None:
     with store:
         with pytest.raises(HgldError, match=f"image {C}: in none of the 1 tars"):
             store.read(C)
         with pytest.raises(HgldError, match=f"image {B}: not a readable picture"):
             store.image(B)
-        monkeypatch.setattr(images, "MAX_PIXELS", 40)
+        monkeypatch.setattr(tar_images, "MAX_PIXELS", 40)
         with pytest.raises(HgldError, match=f"image {A}: 8 x 6 pixels are too many"):
             store.image(A)
 
 
-def test_a_shortened_tar_is_named(store: ImageTars, tmp_path: Path) -> None:
+def test_truncated_tar_is_reported(store: ImageTars, tmp_path: Path) -> None:
     with (tmp_path / "train" / "images_000.tar").open("r+b") as handle:
         handle.truncate(600)
     with store, pytest.raises(HgldError, match="ends before it"):
         store.read(A)
 
 
-def test_a_missing_tar_says_which_stage_makes_it(store: ImageTars, tmp_path: Path) -> None:
+def test_missing_tar_names_the_stage_to_run(store: ImageTars, tmp_path: Path) -> None:
     (tmp_path / "train" / "images_000.tar").unlink()
     with pytest.raises(HgldError, match="run the images stage"):
         store.read(A)

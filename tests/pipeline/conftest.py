@@ -1,4 +1,4 @@
-"""A handmade world of eight landmarks: the tables that the first stages would have written, and pictures in tars."""
+"""A world of eight landmarks: the tables that the first stages would have written, and images in tars."""
 
 import io
 import json
@@ -17,7 +17,7 @@ from hgld.hierarchy.taxonomy.commons_category import category_url
 from hgld.pipeline.acquisition.tar_index import scan_tar
 from tests.paths import ROOT
 
-# category, train landmark, index landmark, what Wikidata says (item, class, label), colour of its pictures
+# category, train landmark, index landmark, Wikidata's item, class and label, colour of its images
 LANDMARKS = [
     ("Red Chapel", "10", "7", ("Q101", "church building", "Q16970", "church", "human-made"), "red"),
     ("Église Saint-Rouge", "11", "", ("Q102", "church building", "Q16970", "church", "human-made"), "red"),
@@ -35,7 +35,7 @@ LABELS = ["category", "qid", "method", "candidates", "class", "supercategory", "
 
 @dataclass(frozen=True)
 class World:
-    """Where the handmade world is, and its settings."""
+    """The folder of the world, and its settings."""
 
     folder: Path
     params: Params
@@ -45,14 +45,14 @@ class World:
         return self.folder / self.params.data
 
     def with_settings(self, section: str, **settings: Any) -> Params:
-        """The settings, with some of one section changed."""
+        """The settings with some values of one section replaced."""
         changed = getattr(self.params, section).model_copy(update=settings)
         return self.params.model_copy(update={section: changed})
 
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """The world's folder is the current one."""
+    """A world whose folder is the working directory."""
     monkeypatch.chdir(tmp_path)
     params = load_params(ROOT / "params.yaml", "sample")
     params = params.model_copy(update={
@@ -68,15 +68,15 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 @pytest.fixture
 def pictured(world: World) -> World:
-    """The world with its pictures in tars."""
+    """The world with its images in tars."""
     folder = world.params.data / "images"
     parts = []
-    for split, place in (("train", 1), ("index", 2)):
+    for split, column in (("train", 1), ("index", 2)):
         tar = folder / split / "images_000.tar"
         tar.parent.mkdir(parents=True)
         with tarfile.open(tar, "w") as archive:
             for row in LANDMARKS:
-                for image in image_ids(split, row[place]):
+                for image in image_ids(split, row[column]):
                     _add(archive, image, str(row[4]))
         parts.append(scan_tar(tar, split).images)
     write_parquet(pd.concat(parts).sort_values("id"), folder / "images.parquet")
@@ -85,7 +85,7 @@ def pictured(world: World) -> World:
 
 @pytest.fixture
 def proposed(world: World) -> World:
-    """The world with proposals: a sure one, two doubtful ones, and one category without."""
+    """The world with proposals: one above the thresholds, two to review, and one category without."""
     rows = [
         ("Nowhere, \"Purple\"", "church", 0.5, 0.1, "lake", 3, "test CLIP: 3 images", "clip", "review"),
         ("Unknown Chapel", "church", 0.9, 0.85, "lake", 3, "test CLIP: 3 images", "clip", "accepted"),
@@ -98,7 +98,7 @@ def proposed(world: World) -> World:
 
 
 def image_ids(split: str, landmark: str) -> list[str]:
-    """Two pictures in train, one in index; none of a landmark that the split does not have."""
+    """Two images in train, one in index; none for a landmark that is not in the split."""
     if not landmark:
         return []
     return [
@@ -123,10 +123,10 @@ def _write(path: Path, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
 
 def _labels() -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
-    for name, _, _, said, _ in LANDMARKS:
-        if said:
-            qid, label, cls, hierarchical, kind = said
-            rows.append((name, qid, "sitelink", 1, cls, label, hierarchical, kind, cls, ""))
+    for name, _, _, item, _ in LANDMARKS:
+        if item:
+            qid, label, cls, hierarchical, nature = item
+            rows.append((name, qid, "sitelink", 1, cls, label, hierarchical, nature, cls, ""))
         elif name == "Torn Place":
             rows.append((name, "", "p373", 2, "", "", "", "", "", "ambiguous: Q105 church, Q106 lake"))
         else:
@@ -149,8 +149,8 @@ def _write_metadata(folder: Path) -> None:
     )
     _write(folder / "index.parquet", ["id"], [(image,) for image, _ in index])
     _write(folder / "index_image_to_landmark.parquet", ["id", "landmark_id"], index)
-    for split, place in (("train", 1), ("index", 2)):
-        pairs = [(row[place], category_url(row[0])) for row in LANDMARKS if row[place]]
+    for split, column in (("train", 1), ("index", 2)):
+        pairs = [(row[column], category_url(row[0])) for row in LANDMARKS if row[column]]
         _write(folder / f"{split}_label_to_category.parquet", ["landmark_id", "category"], pairs)
     _write(folder / "test.parquet", ["id"], [(f"c{number:015d}",) for number in range(4)])
     red, blue, lago = (image_ids("index", number)[0] for number in ("7", "10", "12"))

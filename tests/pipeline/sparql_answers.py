@@ -1,8 +1,9 @@
-"""A SPARQL endpoint for tests: the hostile server with a real one behind it, and ways to spoil its answers.
+"""A SPARQL endpoint for tests: the hostile server as a proxy of a real endpoint, whose responses it can corrupt.
 
-    with spoiled(hostile, real_url) as endpoint: ...
+    hostile.always = passing_on(real_url)
+    hostile.script(PATH, Answer(503), spoiling(real_url, change))
 
-Every query that no script answers is passed on to the real endpoint; `queries(hostile)` is what was asked.
+`queries(hostile)` are the queries that were sent.
 """
 
 import json
@@ -22,15 +23,20 @@ TRACE = (
 )
 
 
+def result(*bindings: object, columns: tuple[str, ...]) -> bytes:
+    """A SPARQL JSON result with these bindings, whatever they are."""
+    return json.dumps({"head": {"vars": columns}, "results": {"bindings": bindings}}).encode()
+
+
 def passing_on(real_url: str) -> Handler:
-    """What the real endpoint answers."""
+    """The response of the real endpoint."""
 
     def handler(request: Request, server: HostileServer) -> Answer:
         if request.method == "GET":
             return Answer(400, b"no query")
-        kept = {name: request.headers[name] for name in ("Content-Type", "Accept", "User-Agent")}
-        with urlopen(HttpRequest(real_url, request.body, kept), timeout=60) as answer:
-            return Answer(200, answer.read(), {"Content-Type": answer.headers["Content-Type"]})
+        headers = {name: request.headers[name] for name in ("Content-Type", "Accept", "User-Agent")}
+        with urlopen(HttpRequest(real_url, request.body, headers), timeout=60) as response:
+            return Answer(200, response.read(), {"Content-Type": response.headers["Content-Type"]})
 
     return handler
 
@@ -41,13 +47,16 @@ def query(request: Request) -> str:
 
 
 def queries(server: HostileServer) -> list[str]:
-    """Every query that was asked, in order; without those that a killed client had not sent to the end."""
-    whole = [one for one in server.requests if len(one.body) == int(one.headers["Content-Length"])]
-    return [query(request) for request in whole]
+    """All queries, in order; without those that a killed client did not send completely."""
+    return [
+        query(request)
+        for request in server.requests
+        if len(request.body) == int(request.headers["Content-Length"])
+    ]
 
 
 def spoiling(real_url: str, spoil: Callable[[Any], Any]) -> Handler:
-    """The real answer, its JSON changed by `spoil`."""
+    """The real response, its JSON changed by `spoil`."""
     good = passing_on(real_url)
 
     def handler(request: Request, server: HostileServer) -> Answer:
@@ -57,7 +66,7 @@ def spoiling(real_url: str, spoil: Callable[[Any], Any]) -> Handler:
     return handler
 
 
-def shaped(real_url: str, **how: Any) -> Handler:
-    """The real answer, sent as `how` says (see Answer)."""
+def shaped(real_url: str, **settings: Any) -> Handler:
+    """The real response, sent with these settings of `Answer`."""
     good = passing_on(real_url)
-    return lambda request, server: replace(good(request, server), **how)
+    return lambda request, server: replace(good(request, server), **settings)

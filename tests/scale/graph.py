@@ -1,8 +1,8 @@
-"""A made-up Wikidata about any number of Commons categories, as N-Triples: shaped like the real one, and as large.
+"""A synthetic Wikidata about any number of Commons categories, as N-Triples, similar to the real one in form and size.
 
-The shares are round figures: of the categories 62 % have a sitelink (a tenth of these by way of a category item), 20 %
-only a P373 statement (a tenth of these on two items), 2 % lead to a merged item, the rest to nothing. Classes: a graph
-of 17,000 below the taxonomy's anchors and beside them, almost half of them with several parents, with some loops.
+The fractions are rounded: 62 % of the categories have a sitelink (a tenth of these through a category item), 20 % only
+a P373 statement (a tenth of these on two items), 2 % lead to a merged item, the rest have no item. The class graph has
+17,000 classes including the taxonomy's anchors; almost half of them have several parents, and there are some cycles.
 """
 
 import random
@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
-from hgld.pipeline.sparql.client import ENTITY, literal
+from hgld.pipeline.sparql.rdf_terms import ENTITY, literal
 from tests.paths import ROOT
 
 CLASSES = 17_000
@@ -21,7 +21,7 @@ _DIRECT = "http://www.wikidata.org/prop/direct/"
 
 
 def write_graph(categories: list[str], out: Path, seed: int = 0) -> int:
-    """Write the N-Triples about `categories` to `out`; returns how many."""
+    """Write the N-Triples about `categories` to `out`; returns their number."""
     count = 0
     with out.open("w", encoding="utf-8", newline="\n") as handle:
         for line in _graph(categories, random.Random(seed)):
@@ -30,47 +30,47 @@ def write_graph(categories: list[str], out: Path, seed: int = 0) -> int:
     return count
 
 
-def _graph(categories: list[str], dice: random.Random) -> Iterator[str]:
+def _graph(categories: list[str], rng: random.Random) -> Iterator[str]:
     anchors = sorted(load_taxonomy(ROOT / "hierarchy/curated").anchors)
     classes = [*anchors, *(f"Q{_FIRST_CLASS + n}" for n in range(CLASSES - len(anchors)))]
-    yield from _class_graph(classes, len(anchors), dice)
+    yield from _class_graph(classes, len(anchors), rng)
     weights = list(accumulate(1 / (rank + 5) for rank in range(len(classes))))
-    drawn = iter(dice.choices(classes, cum_weights=weights, k=4 * len(categories) + 10))
+    drawn = iter(rng.choices(classes, cum_weights=weights, k=4 * len(categories) + 10))
     item = _FIRST_ITEM
     for name in categories:
         item += 4
-        way = dice.random()
-        own = f"Q{item}"
-        if way < 0.06:
+        draw = rng.random()
+        main = f"Q{item}"
+        if draw < 0.06:
             yield from _page(name, f"Q{item + 1}")
             yield _triple(f"Q{item + 1}", "P31", _iri("Q4167836"))
-            yield _triple(f"Q{item + 1}", "P301", _iri(own))
-        elif way < 0.62:
-            yield from _page(name, own)
-            yield _triple(own, "P373", literal(name))
-        elif way < 0.64:
+            yield _triple(f"Q{item + 1}", "P301", _iri(main))
+        elif draw < 0.62:
+            yield from _page(name, main)
+            yield _triple(main, "P373", literal(name))
+        elif draw < 0.64:
             yield _triple(f"Q{item + 1}", "P373", literal(name))
-            yield f"{_iri(f'Q{item + 1}')} <http://www.w3.org/2002/07/owl#sameAs> {_iri(own)} .\n"
-        elif way < 0.84:
-            yield _triple(own, "P373", literal(name))
-            if way < 0.66:
+            yield f"{_iri(f'Q{item + 1}')} <http://www.w3.org/2002/07/owl#sameAs> {_iri(main)} .\n"
+        elif draw < 0.84:
+            yield _triple(main, "P373", literal(name))
+            if draw < 0.66:
                 yield _triple(f"Q{item + 2}", "P373", literal(name))
                 yield _triple(f"Q{item + 2}", "P31", _iri(next(drawn)))
         else:
             continue
-        yield from _item(own, name, [next(drawn) for _ in range(dice.choice((1, 1, 2, 3)))], dice)
+        yield from _item(main, name, [next(drawn) for _ in range(rng.choice((1, 1, 2, 3)))], rng)
 
 
-def _class_graph(classes: list[str], roots: int, dice: random.Random) -> Iterator[str]:
-    for place, one in enumerate(classes):
-        yield f'{_iri(one)} <http://www.w3.org/2000/01/rdf-schema#label> "class {place}"@en .\n'
-        for n in range(dice.choice((0, 0, 1, 2))):
-            yield f'{_iri(one)} <http://www.w3.org/2004/02/skos/core#altLabel> "name {n} of class {place}"@en .\n'
-        for _ in range(dice.choice((1, 1, 2, 3)) if place >= roots else 0):
-            above = classes[int(place * dice.random() ** 2)]
-            yield _triple(one, "P279", _iri(above))
-            if dice.random() < 0.001:
-                yield _triple(above, "P279", _iri(one))
+def _class_graph(classes: list[str], roots: int, rng: random.Random) -> Iterator[str]:
+    for index, qid in enumerate(classes):
+        yield f'{_iri(qid)} <http://www.w3.org/2000/01/rdf-schema#label> "class {index}"@en .\n'
+        for n in range(rng.choice((0, 0, 1, 2))):
+            yield f'{_iri(qid)} <http://www.w3.org/2004/02/skos/core#altLabel> "name {n} of class {index}"@en .\n'
+        for _ in range(rng.choice((1, 1, 2, 3)) if index >= roots else 0):
+            parent = classes[int(index * rng.random() ** 2)]
+            yield _triple(qid, "P279", _iri(parent))
+            if rng.random() < 0.001:
+                yield _triple(parent, "P279", _iri(qid))
 
 
 def _page(name: str, item: str) -> Iterator[str]:
@@ -80,16 +80,16 @@ def _page(name: str, item: str) -> Iterator[str]:
     yield f"{page} <http://schema.org/name> {literal(f'Category:{name}', 'en')} .\n"
 
 
-def _item(item: str, name: str, classes: list[str], dice: random.Random) -> Iterator[str]:
+def _item(item: str, name: str, classes: list[str], rng: random.Random) -> Iterator[str]:
     yield f"{_iri(item)} <http://www.w3.org/2000/01/rdf-schema#label> {literal(name, 'en')} .\n"
     for language in ("de", "fr", "ja"):
         yield f"{_iri(item)} <http://www.w3.org/2000/01/rdf-schema#label> {literal(name, language)} .\n"
-    for one in classes:
-        yield _triple(item, "P31", _iri(one))
-    yield _triple(item, "P17", _iri(f"Q{dice.randint(16, 250)}"))
-    point = f'"Point({dice.uniform(-180, 180):.6f} {dice.uniform(-90, 90):.6f})"'
+    for qid in classes:
+        yield _triple(item, "P31", _iri(qid))
+    yield _triple(item, "P17", _iri(f"Q{rng.randint(16, 250)}"))
+    point = f'"Point({rng.uniform(-180, 180):.6f} {rng.uniform(-90, 90):.6f})"'
     yield _triple(item, "P625", f"{point}^^<http://www.opengis.net/ont/geosparql#wktLiteral>")
-    links = f'"{dice.randint(1, 80)}"^^<http://www.w3.org/2001/XMLSchema#integer>'
+    links = f'"{rng.randint(1, 80)}"^^<http://www.w3.org/2001/XMLSchema#integer>'
     yield f"{_iri(item)} <http://wikiba.se/ontology#sitelinks> {links} .\n"
 
 

@@ -1,4 +1,4 @@
-"""Metadata of GLDv2's size in GLDv2's own files: as many images and landmarks, and as long a tail."""
+"""Synthetic metadata in GLDv2's file formats, with as many images and landmarks and a similar long tail."""
 
 import csv
 import hashlib
@@ -11,12 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as pacsv
 
+from hgld.hierarchy.taxonomy import commons_category
+
 LICENSES = ("https://creativecommons.org/licenses/by/3.0/", "https://creativecommons.org/licenses/by-sa/4.0/")
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many images and landmarks."""
+    """Numbers of images and landmarks."""
 
     train: int = 4_132_914
     index: int = 761_757
@@ -24,22 +26,20 @@ class Size:
     train_landmarks: int = 203_094
     index_landmarks: int = 101_302
 
-    def share(self, part: float) -> "Size":
-        """The same in small."""
-        return Size(*(max(int(number * part), 40) for number in self.__dict__.values()))
+    def scaled(self, fraction: float) -> "Size":
+        """A fraction of this size, and at least 40 of everything."""
+        return Size(*(max(int(number * fraction), 40) for number in self.__dict__.values()))
 
 
 def category(number: int) -> str:
-    """The Commons category of the world's landmark `number`, with the signs that real ones have."""
-    place = ("Église Saint-Rémy", "Castle of X, Y", 'Lake "Blue"', "Museum", "寺")[number % 5]
-    return f"{place} {number}"
+    """The Commons category of landmark `number`, with characters that occur in real ones."""
+    name = ("Église Saint-Rémy", "Castle of X, Y", 'Lake "Blue"', "Museum", "寺")[number % 5]
+    return f"{name} {number}"
 
 
 def category_url(number: int) -> str:
-    """Its URL as GLDv2 writes it."""
-    from hgld.hierarchy.taxonomy.commons_category import category_url as url
-
-    return url(category(number))
+    """The category's URL as GLDv2 writes it."""
+    return commons_category.category_url(category(number))
 
 
 def write(folder: Path, size: Size = Size(), seed: int = 0) -> None:
@@ -51,11 +51,11 @@ def write(folder: Path, size: Size = Size(), seed: int = 0) -> None:
     )
     shown = _landmarks(rng, size.train, size.train_landmarks)
     _write_train(folder / "metadata", train, shown, rng)
-    found = _landmarks(rng, size.index, size.index_landmarks)
+    index_landmarks = _landmarks(rng, size.index, size.index_landmarks)
     _csv(folder, "index.csv", {"id": index})
-    _csv(folder, "index_image_to_landmark.csv", {"id": index, "landmark_id": _text(found)})
+    _csv(folder, "index_image_to_landmark.csv", {"id": index, "landmark_id": _text(index_landmarks)})
     _csv(folder, "test.csv", {"id": test})
-    # half of the index landmarks are train landmarks too, under another number
+    # half of the index landmarks are also train landmarks, with another id
     for split, count, shift in (("train", size.train_landmarks, 0),
                                 ("index", size.index_landmarks, size.train_landmarks // 2)):  # fmt: skip
         _labels(folder / "metadata", split, count, shift)
@@ -68,9 +68,9 @@ def write(folder: Path, size: Size = Size(), seed: int = 0) -> None:
 
 
 def _ids(split: int, count: int) -> pa.Array:
-    """Ids like GLDv2's: hex digits as random as a hash's, no two equal."""
+    """Unique ids like GLDv2's: 16 hex digits, sorted."""
     numbers = np.arange(count, dtype=np.uint64) * np.uint64(4) + np.uint64(split)
-    mixed = numbers * np.uint64(0x9E3779B97F4A7C15)  # odd, so one to one
+    mixed = numbers * np.uint64(0x9E3779B97F4A7C15)  # odd, so a bijection
     mixed ^= mixed >> np.uint64(32)
     digits = np.frombuffer(mixed.astype(">u8").tobytes().hex().encode(), dtype="S16")
     return (
@@ -81,7 +81,7 @@ def _ids(split: int, count: int) -> pa.Array:
 
 
 def _landmarks(rng: np.random.Generator, images: int, landmarks: int) -> np.ndarray:
-    """A landmark for each image: each has one at least, and a few have thousands."""
+    """A landmark for each image: every landmark has at least one image, a few have thousands."""
     weight = 1.0 / np.arange(1, landmarks + 1) ** 0.75
     rest = rng.choice(landmarks, size=images - landmarks, p=weight / weight.sum())
     chosen = np.concatenate([np.arange(landmarks), rest])
@@ -115,10 +115,10 @@ def _write_train(folder: Path, ids: pa.Array, shown: np.ndarray, rng: np.random.
     licenses = pa.array(LICENSES).take(pa.array(np.arange(len(ids)) % 2))
     _csv(folder.parent, "train_attribution.csv",
          {"id": ids, "url": url, "author": author, "license": licenses, "title": title})  # fmt: skip
-    kept = rng.random(len(ids)) < 1_580_470 / 4_132_914
-    order = np.argsort(shown[kept], kind="stable")
-    landmarks, starts = np.unique(shown[kept][order], return_index=True)
-    names = ids.filter(pa.array(kept)).take(pa.array(order)).to_pylist()
+    clean = rng.random(len(ids)) < 1_580_470 / 4_132_914
+    order = np.argsort(shown[clean], kind="stable")
+    landmarks, starts = np.unique(shown[clean][order], return_index=True)
+    names = ids.filter(pa.array(clean)).take(pa.array(order)).to_pylist()
     ends = [*starts[1:], len(names)]
     with (folder / "train_clean.csv").open("w", encoding="utf-8") as handle:
         handle.write("landmark_id,images\n")
@@ -155,8 +155,10 @@ def _solutions(folder: Path, test: pa.Array, index: pa.Array, rng: np.random.Gen
     ):
         retrieval.write("id,images,Usage\n")
         recognition.write("id,landmarks,Usage\n")
-        for at, image in enumerate(test.to_pylist()):
-            usage = ("Public", "Private")[at % 3 > 0] if at in shown else "Ignored"
-            found = " ".join(answers[at % len(answers) : at % len(answers) + 20]) if at in shown else "None"
-            retrieval.write(f"{image},{found},{usage}\n")
-            recognition.write(f"{image},{at % 40 if at in shown else ''},{usage}\n")
+        for row, image in enumerate(test.to_pylist()):
+            usage = ("Public", "Private")[row % 3 > 0] if row in shown else "Ignored"
+            images = (
+                " ".join(answers[row % len(answers) : row % len(answers) + 20]) if row in shown else "None"
+            )
+            retrieval.write(f"{image},{images},{usage}\n")
+            recognition.write(f"{image},{row % 40 if row in shown else ''},{usage}\n")

@@ -1,8 +1,9 @@
-"""The authored sample world: landmarks.csv and facts.ttl hold together, carry their messes, and are true."""
+"""The sample's sources: landmarks.csv and facts.ttl are consistent, as irregular as Wikidata, and true."""
 
 import csv
 import gzip
 import re
+import runpy
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
@@ -14,7 +15,7 @@ from rdflib import RDFS, Graph, Literal, Namespace, URIRef
 from rdflib.term import Node
 
 from hgld.hierarchy.taxonomy.class_graph import class_graph
-from hgld.hierarchy.taxonomy.class_labels import routes
+from hgld.hierarchy.taxonomy.class_labels import anchor_paths
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from tests.paths import ROOT, SHARED
 
@@ -34,7 +35,7 @@ NATURAL = {
 
 
 class Fact(NamedTuple):
-    """One statement as it stands in the file, with the mark at its end."""
+    """One statement of the file; checked: the line has no mark `# not checked`."""
 
     subject: str
     predicate: str
@@ -53,14 +54,14 @@ def graph() -> Graph:
 
 
 def statements() -> Iterator[Fact]:
-    """Read the item and class statements line by line: a parser would lose the marks."""
+    """The item and class statements, read line by line because a Turtle parser drops the marks."""
     subject = ""
     pattern = re.compile(r'(?:wd:(Q\d+) |    )(rdfs:label|wdt:P\d+) (?:wd:(Q\d+)|"(.*)"(?:@en)?) [;.](.*)')
     for line in FACTS.read_text(encoding="utf-8").splitlines():
-        if found := pattern.fullmatch(line):
-            subject = found[1] or subject
-            value = found[3] or found[4].replace('\\"', '"')
-            yield Fact(subject, found[2], value, found[5].strip() != "# not checked")
+        if match := pattern.fullmatch(line):
+            subject = match[1] or subject
+            value = match[3] or match[4].replace('\\"', '"')
+            yield Fact(subject, match[2], value, match[5].strip() != "# not checked")
 
 
 def name(row: dict[str, str]) -> str:
@@ -70,14 +71,14 @@ def name(row: dict[str, str]) -> str:
 @cache
 def items() -> dict[str, set[str]]:
     """Commons category → items, by sitelink (a category item stands for its P301) and by P373."""
-    found: dict[str, set[str]] = defaultdict(set)
+    by_category: dict[str, set[str]] = defaultdict(set)
     for page, item in graph().subject_objects(SCHEMA.about):
         topic = graph().value(item, WDT.P301) or item
         title = str(graph().value(page, SCHEMA.name)).removeprefix("Category:")
-        found[title].add(qid(topic))
+        by_category[title].add(qid(topic))
     for item, p373 in graph().subject_objects(WDT.P373):
-        found[str(p373)].add(qid(item))
-    return dict(found)
+        by_category[str(p373)].add(qid(item))
+    return dict(by_category)
 
 
 def qid(node: object) -> str:
@@ -86,18 +87,18 @@ def qid(node: object) -> str:
 
 @cache
 def reached_by_class() -> dict[str, str]:
-    """Class → hierarchical label, by the taxonomy that decides in the pipeline."""
+    """Class → hierarchical label, by the pipeline's taxonomy."""
     taxonomy = load_taxonomy()
     edges = [(qid(child), qid(parent)) for child, parent in graph().subject_objects(WDT.P279)]
     classes = {qid(node) for node in graph().objects(None, WDT.P31)}
-    found = routes(class_graph(edges, taxonomy).dag, taxonomy, classes)
-    return {one: route.anchor.hierarchical_label for one, route in found.items() if route.anchor}
+    by_class = anchor_paths(class_graph(edges, taxonomy).dag, taxonomy, classes)
+    return {cls: route.anchor.hierarchical_label for cls, route in by_class.items() if route.anchor}
 
 
 def labels_of(item: str) -> set[str]:
     """The hierarchical labels that the item's classes lead to."""
     classes = {qid(node) for node in graph().objects(WD[item], WDT.P31)}
-    return {reached_by_class()[one] for one in classes if one in reached_by_class()}
+    return {reached_by_class()[cls] for cls in classes if cls in reached_by_class()}
 
 
 def is_gap(row: dict[str, str]) -> bool:
@@ -118,7 +119,7 @@ def test_columns_and_counts() -> None:
     assert len({r["category"] for r in table}) == len(table)
 
 
-def test_ids_are_two_spaces() -> None:
+def test_train_and_index_ids_are_unique_and_assigned_independently() -> None:
     by_split = {
         split: [(r[f"{split}_landmark_id"], r["category"]) for r in rows() if r[f"{split}_landmark_id"]]
         for split in ("train", "index")
@@ -144,7 +145,7 @@ def test_categories_are_percent_encoded_as_upstream_writes_them() -> None:
         assert "�" not in unquote(tail)
 
 
-def test_labels_are_many_and_each_can_be_learned() -> None:
+def test_every_label_has_labelled_train_landmarks_and_a_gap() -> None:
     count = Counter(r["drawn_as"] for r in rows())
     known = Counter(r["drawn_as"] for r in rows() if r["train_landmark_id"] and not is_gap(r))
     gaps = Counter(r["drawn_as"] for r in rows() if is_gap(r))
@@ -154,14 +155,14 @@ def test_labels_are_many_and_each_can_be_learned() -> None:
     assert all(known[label] >= 2 and gaps[label] >= 1 for label in count)
 
 
-def test_share_of_unlabelled() -> None:
+def test_about_a_third_is_unlabelled() -> None:
     assert 0.28 <= sum(map(is_gap, rows())) / len(rows()) <= 0.40
 
 
 # ---- facts.ttl
 
 
-def test_qids_are_well_formed_and_every_line_is_read() -> None:
+def test_qids_are_well_formed_and_every_statement_is_read() -> None:
     nodes = {n for triple in graph() for n in triple if isinstance(n, URIRef) and str(n).startswith(str(WD))}
     assert nodes
     assert all(re.fullmatch(r"Q[1-9]\d*", qid(n)) for n in nodes)
@@ -178,28 +179,28 @@ def test_every_class_has_an_english_label() -> None:
 
 def test_notes_of_gaps_are_true() -> None:
     for row in rows():
-        found, gap = items().get(name(row), set()), row["note"].split("; ")[0]
-        classes = {c for item in found for c in graph().objects(WD[item], WDT.P31)}
-        reached = {label for item in found for label in labels_of(item)}
-        assert (gap == "no item") == (not found), row
-        assert (gap == "item without P31") == (bool(found) and not classes), row
+        matched, gap = items().get(name(row), set()), row["note"].split("; ")[0]
+        classes = {c for item in matched for c in graph().objects(WD[item], WDT.P31)}
+        reached = {label for item in matched for label in labels_of(item)}
+        assert (gap == "no item") == (not matched), row
+        assert (gap == "item without P31") == (bool(matched) and not classes), row
         assert (gap == "class leads to no label") == (bool(classes) and not reached), row
         assert is_gap(row) or row["drawn_as"] in reached, (row, reached)
 
 
-def test_each_way_to_match_is_needed_and_noted() -> None:
+def test_every_method_of_matching_is_needed_and_noted() -> None:
     titles = {str(t).removeprefix("Category:") for t in graph().objects(None, SCHEMA.name)}
     p373 = Counter(str(t) for t in graph().objects(None, WDT.P373))
-    ways = Counter[str]()
+    methods = Counter[str]()
     for row in rows():
         notes, title = row["note"].split("; "), name(row)
-        ways.update(note for note in notes if note in {"sitelink only", "P373 only", "P373 on two items"})
+        methods.update(note for note in notes if note in {"sitelink only", "P373 only", "P373 on two items"})
         only = "sitelink only" in notes or "sitelink on the category item" in notes
         assert only == (title in titles and not p373[title])
         assert ("P373 only" in notes) == (title not in titles and p373[title] == 1)
         assert ("P373 on two items" in notes) == (p373[title] == 2)
-    assert min(ways["sitelink only"], ways["P373 only"]) >= 15
-    assert ways["P373 on two items"] >= 3
+    assert min(methods["sitelink only"], methods["P373 only"]) >= 15
+    assert methods["P373 on two items"] >= 3
 
 
 def test_category_item_points_to_the_landmark() -> None:
@@ -210,7 +211,7 @@ def test_category_item_points_to_the_landmark() -> None:
         assert graph().value(predicate=SCHEMA.about, object=item) is not None
 
 
-def test_messes_are_present() -> None:
+def test_irregularities_of_wikidata_are_present() -> None:
     table = rows()
     noise = {"tourist attraction", "cultural property", "cultural heritage", "organization"}
     used = {str(graph().value(node, RDFS.label)) for node in graph().objects(None, WDT.P31)}
@@ -222,7 +223,7 @@ def test_messes_are_present() -> None:
     assert any(r["drawn_as"] == "ocean area " for r in table)
 
 
-def test_a_cycle_lies_above_a_used_class() -> None:
+def test_a_used_class_has_a_cycle_above_it() -> None:
     """political system > form of government > form of state > political system, above Nauru's republic."""
 
     def above(node: Node) -> set[Node | None]:
@@ -238,11 +239,35 @@ def test_some_class_labels_differ_only_in_case() -> None:
         str(label) for node in graph().subjects(WDT.P279) for label in graph().objects(node, RDFS.label)
     }
     wanted = labels | {r["drawn_as"] for r in rows()}
-    twice = {label for label, many in Counter(w.lower() for w in wanted).items() if many > 1}
+    twice = {label for label, count in Counter(w.lower() for w in wanted).items() if count > 1}
     assert {"buddhist temple", "national museum"} <= twice
 
 
-# ---- truth
+# ---- the figure of the README
+
+
+def test_labels_of_the_figure_follow_from_the_facts() -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "hierarchy_example.py"))
+    landmarks = {row["category"].removeprefix(CATEGORY): row for row in rows()}
+    for example in (script["QUERY"], *script["ANSWERS"]):
+        row, (supercategory, label, nature) = landmarks[example.category], example.levels
+        classes = {c for item in items()[name(row)] for c in graph().objects(WD[item], WDT.P31)}
+        labels = {str(graph().value(node, RDFS.label)): reached_by_class().get(qid(node)) for node in classes}
+        assert labels[supercategory] == label == row["drawn_as"] == example.drawn_as
+        assert nature == load_taxonomy().natures[label]
+    assert [script["grade"](answer) for answer in script["ANSWERS"]] == [3, 2, 1, 0]
+
+
+def test_the_figure_is_the_one_the_script_draws() -> None:
+    """Without the pictures: the bytes of a JPEG depend on the version of Pillow."""
+    script, jpeg = runpy.run_path(str(ROOT / "docs" / "hierarchy_example.py")), re.compile(r"base64,[^\"]*")
+    committed = (ROOT / "docs" / "hierarchy_example.svg").read_text(encoding="utf-8")
+    assert jpeg.sub("", script["figure"]()) == jpeg.sub("", committed), (
+        "run: python docs/hierarchy_example.py"
+    )
+
+
+# ---- against the independent subset of Wikidata
 
 
 def read_subset(file: str) -> set[tuple[str, str]]:
@@ -264,7 +289,7 @@ def read_subset(file: str) -> set[tuple[str, str]]:
 )
 def test_facts_are_in_the_subset_or_marked(predicate: str, file: str) -> None:
     if not SUBSET.is_dir():
-        pytest.skip("the independent subset of Wikidata (../shared/data/wikidata) is not at hand")
+        pytest.skip("the subset of Wikidata (../shared/data/wikidata) is not beside this checkout")
     subset = read_subset(file)
     facts = [fact for fact in statements() if fact.predicate == predicate]
     wrong = [fact for fact in facts if fact.checked != ((fact.subject, fact.value) in subset)]

@@ -1,4 +1,4 @@
-"""`hgld check` on settings: what ships is sound, and every kind of mistake is told, all of them at once."""
+"""`hgld check` on settings: the shipped profiles are valid, and all mistakes are reported at once."""
 
 import pytest
 
@@ -13,11 +13,11 @@ def changed(**train: object) -> Params:
 
 
 @pytest.mark.parametrize("profile", profiles(ROOT / "params.yaml"))
-def test_what_ships_is_sound(profile: str) -> None:
+def test_shipped_profiles_are_valid(profile: str) -> None:
     assert setting_problems(load_params(ROOT / "params.yaml", profile=profile)) == []
 
 
-def test_every_mistake_is_told() -> None:
+def test_all_mistakes_are_reported() -> None:
     params = changed(
         loss=[
             LossTerm(name="sup_hpa", weight=1.0),
@@ -34,9 +34,9 @@ def test_every_mistake_is_told() -> None:
     assert "level must be a number from 0 (finest) to 2; found 7" in problems[4]
 
 
-def test_a_loss_twice_and_an_unknown_level() -> None:
+def test_a_loss_named_twice_and_an_unknown_level_are_reported() -> None:
     twice = [LossTerm(name="sup_hap", weight=0.5), LossTerm(name="sup_hap", weight=0.5)]
     assert setting_problems(changed(loss=twice)) == [
-        "sample: train.loss names a loss twice; the terms of the sum must differ"
+        "sample: train.loss: a loss is named twice; merge the terms into one"
     ]
     assert setting_problems(changed(levels=["landmrk"]))[0].startswith("sample.train.levels: ")

@@ -1,4 +1,4 @@
-"""Small batches and one loss of every name, for the tests that hold for all of them."""
+"""Small batches, and an example of every loss."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from hgld.benchmarks.losses import LOSSES, Loss
 
 DIM = 8
 CLASSES = 8
-# What a loss needs besides its defaults, and what makes its gradients smooth enough to be checked by differences.
 PROXIES = ("cluster", "csl", "arcface", "proxy_nca")
 PAIRS = ("calibration", "contrastive", "xbm_pair")
 RANKED = tuple(name for name in LOSSES if name.split("_")[0] in ("smooth", "sup"))
-# For these a query without a positive is undefined.
+# These are undefined for a query without positives.
 NEEDS_POSITIVE = (*RANKED, "soft_bin_ap", "fast_ap", "blackbox_ap", "triplet")
 
 

@@ -1,4 +1,4 @@
-"""The page about the metrics: its figure is what the library computes, its example runs, its names parse."""
+"""docs/metrics.md: its figure is up to date, its example runs, its names parse."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def script() -> dict[str, Any]:
     return runpy.run_path(str(DOCS / "toy_ranking.py"))
 
 
-def test_the_figure_is_the_one_the_script_draws(script: dict[str, Any]) -> None:
+def test_the_figure_is_what_the_script_draws(script: dict[str, Any]) -> None:
     committed = (DOCS / "toy_ranking.svg").read_text(encoding="utf-8")
     assert script["figure"]() == committed, "run: python docs/toy_ranking.py"
     ElementTree.fromstring(committed)
 
 
-def test_ap_cannot_tell_the_rankings_apart_and_h_ap_can(script: dict[str, Any]) -> None:
+def test_h_ap_distinguishes_the_rankings_and_ap_does_not(script: dict[str, Any]) -> None:
     (ap_a, hap_a), (ap_b, hap_b) = (script["scores"](ranking) for ranking in script["RANKINGS"].values())
     assert ap_a == ap_b
     assert hap_a > hap_b + 0.2
@@ -52,12 +52,12 @@ def test_the_page_defines_every_metric() -> None:
 
 
 def test_relevance_is_not_agreement() -> None:
-    """Ten pictures of the landmark weigh 1/10 each, a single other church 2/3: H-AP wants the church first."""
+    """Ten images of the landmark weigh 1/10 each, a single other church 2/3: H-AP is highest with the church first."""
     own, church, query = [0, 0, 0], [1, 0, 0], torch.tensor([[0, 0, 0]])
     scores = torch.linspace(1, 0, 11)[None]
-    found = [
+    frames = [
         evaluate(scores, query, torch.eye(11), torch.tensor(labels), metrics=["H-AP", "NDCG"]).iloc[0]
         for labels in ([own] * 10 + [church], [church] + [own] * 10)
     ]
-    assert found[0]["NDCG"] == pytest.approx(1) and found[0]["H-AP"] < 0.9
-    assert found[1]["NDCG"] < 1 and found[1]["H-AP"] == pytest.approx(1)
+    assert frames[0]["NDCG"] == pytest.approx(1) and frames[0]["H-AP"] < 0.9
+    assert frames[1]["NDCG"] < 1 and frames[1]["H-AP"] == pytest.approx(1)

@@ -1,4 +1,4 @@
-"""`hgld evaluate`: perfect and hand-computed answers through the command, and what is wrong with other files."""
+"""`hgld evaluate`: perfect and hand-computed predictions through the command, and the errors for other files."""
 
 import json
 import pickle
@@ -20,11 +20,11 @@ needs_official = pytest.mark.skipif(not OFFICIAL.exists(), reason=f"no official 
 
 
 def hgld(*words: str | Path) -> tuple[int, str]:
-    done = CliRunner().invoke(main, ["evaluate", *map(str, words)])
-    return done.exit_code, done.output
+    result = CliRunner().invoke(main, ["evaluate", *map(str, words)])
+    return result.exit_code, result.output
 
 
-def found(*words: str | Path) -> dict[str, Any]:
+def measures(*words: str | Path) -> dict[str, Any]:
     code, output = hgld(*words, "--json")
     assert code == 0, output
     values: dict[str, Any] = json.loads(output)
@@ -53,13 +53,13 @@ def truth(tmp_path: Path) -> Path:
     return path
 
 
-def test_ranks_by_hand(truth: Path, tmp_path: Path) -> None:
-    """q: 0 is junk, then 3 1 2: AP medium = ((0 + 1/2)/2 + (1/2 + 2/3)/2)/2 = 5/12, hard (1 out): 3 2: (0 + 1/2)/2.
+def test_revisited_by_hand(truth: Path, tmp_path: Path) -> None:
+    """q: 0 is junk, then 3 1 2: AP medium = ((0 + 1/2)/2 + (1/2 + 2/3)/2)/2 = 5/12, hard, without 1: 3 2: (0 + 1/2)/2.
 
     r: 3 first, AP 1; it has no hard positive.
     """
     ranks = save(tmp_path / "ranks.npy", np.array([[0, 3, 1, 2], [3, 0, 1, 2]], dtype="<u2"))
-    values = found("revisited", truth, ranks)
+    values = measures("revisited", truth, ranks)
     assert list(values) == ["easy", "medium", "hard"]
     assert values["medium"]["mAP"] == pytest.approx((5 / 12 + 1) / 2)
     assert values["hard"]["mAP"] == pytest.approx(1 / 4)
@@ -73,16 +73,16 @@ def test_ranks_by_hand(truth: Path, tmp_path: Path) -> None:
     assert table.loc[2, "AP"] == pytest.approx(5 / 12)
 
 
-def test_scores_and_embeddings_give_what_their_ranks_give(truth: Path, tmp_path: Path) -> None:
+def test_scores_and_embeddings_equal_their_ranks(truth: Path, tmp_path: Path) -> None:
     query = np.array([[1, 0], [0, 2]], dtype=">f4")
     index = np.array([[5, 0], [2, 1], [-1, 1], [0.1, 9]], dtype=np.float16)
     np.savez(tmp_path / "both.npz", query=query, index=index)
     cosine = (query / [[1], [2]]) @ (index / np.linalg.norm(index.astype(float), axis=1, keepdims=True)).T
     ranks = np.argsort(-cosine, axis=1, kind="stable")
     assert ranks.tolist() == [[0, 1, 3, 2], [3, 2, 1, 0]]
-    expected = found("revisited", truth, save(tmp_path / "ranks.npy", ranks))
+    expected = measures("revisited", truth, save(tmp_path / "ranks.npy", ranks))
     for path in (tmp_path / "both.npz", save(tmp_path / "scores.npy", cosine)):
-        values = found("revisited", truth, path)
+        values = measures("revisited", truth, path)
         for difficulty in expected:
             assert values[difficulty]["mAP"] == pytest.approx(expected[difficulty]["mAP"])
             assert values[difficulty]["tied"] == 0
@@ -90,7 +90,7 @@ def test_scores_and_embeddings_give_what_their_ranks_give(truth: Path, tmp_path:
 
 @needs_official
 def test_a_perfect_ranking_of_the_official_ground_truth_is_one(tmp_path: Path) -> None:
-    """Easy before hard before junk before all others; for Hard junk and easy are taken out."""
+    """Easy before hard before junk before all others."""
     truth = read_ground_truth(OFFICIAL)
     rows = []
     for query in truth.queries:
@@ -98,22 +98,22 @@ def test_a_perfect_ranking_of_the_official_ground_truth_is_one(tmp_path: Path) -
         rows.append(listed + sorted(set(range(len(truth.images))) - set(listed)))
     ranks = save(tmp_path / "ranks.npy", np.array(rows))
     for difficulty, undefined in (("easy", 2), ("medium", 0), ("hard", 0)):
-        row = found("revisited", OFFICIAL, ranks)[difficulty]
+        row = measures("revisited", OFFICIAL, ranks)[difficulty]
         assert [row[name] for name in ("mAP", "mP@1", "mP@5", "mP@10")] == [1.0] * 4
         assert (row["queries"], row["undefined"]) == (70 - undefined, undefined)
-    # backwards, no positive stands before a negative
-    worst = found("revisited", OFFICIAL, save(tmp_path / "worst.npy", np.array(rows)[:, ::-1]))
+    # reversed, no positive is before a negative
+    worst = measures("revisited", OFFICIAL, save(tmp_path / "worst.npy", np.array(rows)[:, ::-1]))
     assert worst["medium"]["mAP"] < 0.02
     assert worst["medium"]["mP@10"] == 0
 
 
 @needs_official
-def test_embeddings_of_the_official_size_equal_the_measure_itself(tmp_path: Path) -> None:
+def test_embeddings_of_the_official_size_equal_their_scores(tmp_path: Path) -> None:
     truth = read_ground_truth(OFFICIAL)
     generator = np.random.default_rng(0)
     query, index = generator.normal(size=(70, 16)), generator.normal(size=(5000, 16))
     np.savez(tmp_path / "e.npz", query=query, index=index)
-    values = found("revisited", OFFICIAL, tmp_path / "e.npz", "--distractors", "7")
+    values = measures("revisited", OFFICIAL, tmp_path / "e.npz", "--distractors", "7")
     unit = [side / np.linalg.norm(side, axis=1, keepdims=True) for side in (query, index)]
     scores = torch.as_tensor(unit[0] @ unit[1].T)
     for difficulty, row in values.items():
@@ -128,8 +128,8 @@ def test_embeddings_of_the_official_size_equal_the_measure_itself(tmp_path: Path
         ("a.npy", np.zeros((2, 3)), "scores (2, 4) or ranks (2, up to 4)"),
         ("a.npy", np.array([[0, 4], [0, 1]]), "ranks must be image indices from 0 to 3"),
         ("a.npy", np.full((2, 4), np.nan), "query q: a score is NaN"),
-        ("a.npy", np.zeros((2, 4), dtype=bool), "the array holds bool"),
-        ("a.npy", np.array([["a", "b"]]), "the array holds <U1"),
+        ("a.npy", np.zeros((2, 4), dtype=bool), "the array has dtype bool"),
+        ("a.npy", np.array([["a", "b"]]), "the array has dtype <U1"),
         ("a.npy", np.array([None, {}], dtype=object), "not a NumPy file of numbers"),
         ("a.npz", {"query": np.ones((2, 3))}, "no array 'index'; expected query and index, found query"),
         (
@@ -142,10 +142,14 @@ def test_embeddings_of_the_official_size_equal_the_measure_itself(tmp_path: Path
             {"query": np.ones((2, 3)), "index": np.ones((4, 2))},
             "found query (2, 3) and index (4, 2)",
         ),
-        ("a.npz", {"query": np.ones((2, 3)), "index": np.zeros((4, 3))}, "row 0 of index is no direction"),
+        (
+            "a.npz",
+            {"query": np.ones((2, 3)), "index": np.zeros((4, 3))},
+            "row 0 of index is zero or not finite (4 such rows)",
+        ),
     ],
 )
-def test_a_bad_ranking_is_one_message(
+def test_a_bad_ranking_is_an_error_in_one_line(
     truth: Path, tmp_path: Path, name: str, arrays: Any, message: str
 ) -> None:
     path = tmp_path / name
@@ -162,7 +166,7 @@ def test_a_bad_ranking_is_one_message(
 @pytest.mark.parametrize(
     "content", [b"", b"PK\x03\x04 and no more", b"\x93NUMPY\x01\x00v\x00{'descr'", b"1 2 3\n", None]
 )
-def test_another_file_is_one_message(truth: Path, tmp_path: Path, content: bytes | None) -> None:
+def test_another_file_is_an_error_in_one_line(truth: Path, tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "ranks.npy"
     if content is None:
         path.mkdir()
@@ -189,17 +193,17 @@ def test_retrieval_by_hand(tmp_path: Path) -> None:
         "id,images,Usage\nq1,a b,Public\nq2,c,Private\nq3,None,Ignored\nq4,d e f,Public\n",
     )
     answers = write(tmp_path / "answers.csv", "id,images\nq1,a x b\nq2,\nq4,x d y\n")
-    values = found("retrieval", answers, solution)
+    values = measures("retrieval", answers, solution)
     assert values["Public"] == {"mAP@100": pytest.approx((5 / 6 + 1 / 6) / 2), "queries": 2, "undefined": 0}
     assert values["Private"]["mAP@100"] == 0
-    assert found("retrieval", answers, solution, "--k", "1")["Public"]["mAP@1"] == 0.5
+    assert measures("retrieval", answers, solution, "--k", "1")["Public"]["mAP@1"] == 0.5
     code, output = hgld("retrieval", answers, solution, "--per-query", tmp_path / "each.csv")
     assert output.splitlines()[3].split() == ["Public", "0.5000", "2", "0"]
     assert pd.read_csv(tmp_path / "each.csv")["id"].tolist() == ["q1", "q2", "q4"]
     index = write(tmp_path / "index.csv", "id\na\nb\nx\n")
     code, output = hgld("retrieval", answers, solution, "--index", index)
     assert code == 1
-    assert f"{answers}:4: query q4 names d, which is no index image" in output
+    assert f"{answers}:4: query q4 lists d, which is not an index image" in output
 
 
 def test_recognition_by_hand(tmp_path: Path) -> None:
@@ -209,17 +213,17 @@ def test_recognition_by_hand(tmp_path: Path) -> None:
         "id,landmarks,Usage\nq1,7,Public\nq2,8 9,Public\nq3,,Public\nq4,7,Public\nq5,5,Private\nq6,6,Ignored\n",
     )
     answers = write(tmp_path / "answers.csv", "id,landmarks\nq1,7 0.2\nq2,9 0.5\nq3,7 9e-1\nq4,\nq5,5 -3\n")
-    values = found("recognition", answers, solution)
+    values = measures("recognition", answers, solution)
     assert values["Public"]["GAP"] == pytest.approx((1 / 2 + 2 / 3) / 3)
     assert values["Private"] == {"GAP": 1.0, "queries": 1, "guesses": 1, "tied": 0}
     landmarks = write(tmp_path / "names.csv", "landmark_id,category\n7,x\n9,y\n")
     code, output = hgld("recognition", answers, solution, "--landmarks", landmarks)
     assert code == 1
-    assert f"{answers}:6: 5 is no landmark of the train set" in output
+    assert f"{answers}:6: 5 is not a landmark of the train set" in output
 
 
 @pytest.mark.parametrize("protocol", ["retrieval", "recognition"])
-def test_a_bad_submission_is_one_message(tmp_path: Path, protocol: str) -> None:
+def test_a_bad_submission_is_an_error(tmp_path: Path, protocol: str) -> None:
     column = {"retrieval": "images", "recognition": "landmarks"}[protocol]
     solution = write(tmp_path / "solution.csv", f"id,{column},Usage\nq1,1,Public\nq2,1,Private\n")
     answers = write(tmp_path / "answers.csv", f"id,{column}\nq1,\n")
@@ -228,4 +232,4 @@ def test_a_bad_submission_is_one_message(tmp_path: Path, protocol: str) -> None:
     code, output = hgld(protocol, solution, answers)
     assert (code, f"{answers}:1: expected the header id,{column},Usage" in output) == (1, True)
     code, output = hgld(protocol, tmp_path, solution)
-    assert (code, f"{tmp_path}: cannot be read: Is a directory" in output) == (1, True)
+    assert (code, f"{tmp_path} is a folder; a CSV file was expected" in output) == (1, True)

@@ -1,4 +1,4 @@
-"""GLDv2's measures: hand-computed, against slow loops, and what a bad submission says."""
+"""GLDv2's measures: hand-computed and against slow loops; and the errors for bad submissions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hgld.benchmarks.protocols.gldv2 import recognition, recognition_summary, retrieval, retrieval_summary
 from hgld.benchmarks.protocols.submissions import (
-    Guess,
+    Prediction,
     Solution,
     read_solution,
     recognition_submission,
@@ -24,22 +24,22 @@ from hgld.foundation.errors import HgldError
 USAGES = ("Public", "Private", "Ignored")
 
 
-def slow_ap(listed: list[str], true: set[str], k: int) -> float:
+def slow_ap(ranked: list[str], relevant: set[str], k: int) -> float:
     """1/min(R, k) sum_{n <= k} P(n) b_n."""
     total = 0.0
-    for n in range(1, min(len(listed), k) + 1):
-        if listed[n - 1] in true:
-            total += sum(name in true for name in listed[:n]) / n
-    return total / min(len(true), k) if true else math.nan
+    for n in range(1, min(len(ranked), k) + 1):
+        if ranked[n - 1] in relevant:
+            total += sum(name in relevant for name in ranked[:n]) / n
+    return total / min(len(relevant), k) if relevant else math.nan
 
 
-def slow_gap(guesses: dict[str, Guess | None], true: dict[str, set[str]]) -> float:
-    """1/M sum_i P(i) rel(i) over the guesses of these queries."""
-    made = [(-guess.confidence, query, guess.landmark) for query, guess in guesses.items() if guess]
-    rel = [landmark in true[query] for _, query, landmark in sorted(made)]
-    shown = sum(bool(landmarks) for landmarks in true.values())
+def slow_gap(predictions: dict[str, Prediction | None], correct: dict[str, set[str]]) -> float:
+    """1/M sum_i P(i) rel(i) over the predictions for these queries."""
+    ranked = sorted((-p.confidence, query, p.landmark) for query, p in predictions.items() if p)
+    rel = [landmark in correct[query] for _, query, landmark in ranked]
+    queries = sum(bool(landmarks) for landmarks in correct.values())
     area = sum(sum(rel[: i + 1]) / (i + 1) for i in range(len(rel)) if rel[i])
-    return area / shown if shown else math.nan
+    return area / queries if queries else math.nan
 
 
 def truth_of(rows: dict[str, tuple[str, str]]) -> Solution:
@@ -63,25 +63,19 @@ TRUTH = {
 
 
 def test_retrieval_by_hand(tmp_path: Path) -> None:
-    """q1: hits at 1 and 3: (1 + 2/3)/2. q4: hit at 2 of three: (1/2)/3. q2: nothing found."""
+    """q1: hits at 1 and 3: (1 + 2/3)/2. q4: hit at 2 of three: (1/2)/3. q2: an empty list."""
     truth = truth_of(TRUTH)
     path = write(tmp_path, "id,images\nq1,a x b\nq2,\n\nq3,a b c\nq4,x d y\n")
     frame = retrieval(retrieval_submission(path, truth), truth)
     assert frame["id"].tolist() == ["q1", "q2", "q4"]
     assert frame["mAP@100"].tolist() == pytest.approx([5 / 6, 0, 1 / 6])
-    assert retrieval_summary(frame) == pytest.approx(
-        {
-            "mAP@100 Public": 1 / 2,
-            "queries Public": 2,
-            "undefined Public": 0,
-            "mAP@100 Private": 0.0,
-            "queries Private": 1,
-            "undefined Private": 0,
-        }
-    )
+    assert retrieval_summary(frame) == {
+        "Public": {"mAP@100": pytest.approx(1 / 2), "queries": 2, "undefined": 0},
+        "Private": {"mAP@100": 0.0, "queries": 1, "undefined": 0},
+    }
 
 
-def test_a_list_is_cut_at_k_and_more_than_k_relevant_count_as_k() -> None:
+def test_lists_are_truncated_at_k_and_more_than_k_relevant_count_as_k() -> None:
     names = [f"{n:03}" for n in range(150)]
     truth = truth_of({"q": (" ".join(names), "Public")})
     assert retrieval({"q": names}, truth)["mAP@100"].tolist() == [1.0]
@@ -92,9 +86,9 @@ def test_a_list_is_cut_at_k_and_more_than_k_relevant_count_as_k() -> None:
 
 def test_a_public_query_with_nothing_relevant_is_undefined_and_counted() -> None:
     frame = retrieval({"q": ["a"], "r": ["a"]}, truth_of({"q": ("None", "Public"), "r": ("a", "Public")}))
-    found = retrieval_summary(frame)
-    assert (found["mAP@100 Public"], found["queries Public"], found["undefined Public"]) == (1.0, 1, 1)
-    assert math.isnan(found["mAP@100 Private"])
+    summary = retrieval_summary(frame)
+    assert summary["Public"] == {"mAP@100": 1.0, "queries": 1, "undefined": 1}
+    assert math.isnan(summary["Private"]["mAP@100"])
 
 
 letters = st.sampled_from("abcdefgh")
@@ -108,17 +102,17 @@ letters = st.sampled_from("abcdefgh")
     ),
     st.integers(1, 10),
 )
-def test_retrieval_equals_its_slow_loop(rows: list[tuple[list[str], list[str], str]], k: int) -> None:
+def test_retrieval_equals_a_slow_loop(rows: list[tuple[list[str], list[str], str]], k: int) -> None:
     names = [f"q{n}" for n in range(len(rows))]
     truth = truth_of(
-        {name: (" ".join(true), usage) for name, (true, _, usage) in zip(names, rows, strict=True)}
+        {name: (" ".join(relevant), usage) for name, (relevant, _, usage) in zip(names, rows, strict=True)}
     )
     frame = retrieval({name: row[1] for name, row in zip(names, rows, strict=True)}, truth, k)
-    found = dict(zip(frame["id"], frame[f"mAP@{k}"], strict=True))
-    assert sorted(found) == [name for name, row in zip(names, rows, strict=True) if row[2] != "Ignored"]
-    for name, (true, listed, _) in zip(names, rows, strict=True):
-        if name in found:
-            assert found[name] == pytest.approx(slow_ap(listed, set(true), k), abs=1e-12, nan_ok=True)
+    scores = dict(zip(frame["id"], frame[f"mAP@{k}"], strict=True))
+    assert sorted(scores) == [name for name, row in zip(names, rows, strict=True) if row[2] != "Ignored"]
+    for name, (relevant, ranked, _) in zip(names, rows, strict=True):
+        if name in scores:
+            assert scores[name] == pytest.approx(slow_ap(ranked, set(relevant), k), abs=1e-12, nan_ok=True)
 
 
 RECOGNITION = {
@@ -136,29 +130,30 @@ def test_gap_by_hand(tmp_path: Path) -> None:
     truth = truth_of(RECOGNITION)
     path = write(tmp_path, "id,landmarks\nq1,7 0.2\nq2,9 0.5\nq3,7 9e-1\nq4,\nq5,4 -3\nq6,6 100\n")
     frame = recognition(recognition_submission(path, truth), truth)
-    found = recognition_summary(frame)
-    assert found["GAP Public"] == pytest.approx((1 / 2 + 2 / 3) / 3)
-    assert found["GAP Private"] == 0.0
-    assert (found["queries Public"], found["guesses Public"], found["guesses Private"]) == (3, 3, 1)
+    assert recognition_summary(frame) == {
+        "Public": {"GAP": pytest.approx((1 / 2 + 2 / 3) / 3), "queries": 3, "guesses": 3, "tied": 0},
+        "Private": {"GAP": 0.0, "queries": 1, "guesses": 1, "tied": 0},
+    }
     assert frame["id"].tolist() == ["q3", "q2", "q1", "q4", "q5"]
     assert frame["rank"].tolist() == [1, 2, 3, 0, 1]
 
 
-def test_equal_confidences_go_by_query_id_and_are_reported() -> None:
+def test_equal_confidences_are_ordered_by_query_id_and_reported() -> None:
     truth = truth_of({"b": ("1", "Public"), "a": ("2", "Public"), "c": ("1", "Private")})
-    guesses = {"c": Guess("1", 0.5), "b": Guess("1", 0.5), "a": Guess("1", 0.5)}
-    frame = recognition(guesses, truth)
+    predictions = {"c": Prediction("1", 0.5), "b": Prediction("1", 0.5), "a": Prediction("1", 0.5)}
+    frame = recognition(predictions, truth)
     assert frame["id"].tolist() == ["a", "b", "c"]
     assert frame["ties"].tolist() == [1, 1, 0]
-    assert recognition_summary(frame)["GAP Public"] == pytest.approx(1 / 2 / 2)
+    assert recognition_summary(frame)["Public"]["GAP"] == pytest.approx(1 / 2 / 2)
 
 
-def test_gap_of_nothing() -> None:
-    nothing = truth_of({"q": ("", "Public")})
-    assert math.isnan(recognition_summary(recognition({"q": None}, nothing))["GAP Public"])
-    found = recognition_summary(recognition({}, Solution({}, {})))
-    assert math.isnan(found["GAP Private"])
-    assert recognition_summary(recognition({"q": None}, truth_of({"q": ("1", "Public")})))["GAP Public"] == 0
+def test_gap_without_landmarks_is_undefined_and_without_predictions_zero() -> None:
+    def gap(predictions: dict[str, Prediction | None], truth: Solution) -> float:
+        return recognition_summary(recognition(predictions, truth))["Public"]["GAP"]
+
+    assert math.isnan(gap({"q": None}, truth_of({"q": ("", "Public")})))
+    assert math.isnan(gap({}, Solution({}, {})))
+    assert gap({"q": None}, truth_of({"q": ("1", "Public")})) == 0
 
 
 @settings(max_examples=100, deadline=None)
@@ -166,25 +161,27 @@ def test_gap_of_nothing() -> None:
     st.lists(
         st.tuples(
             st.lists(letters, max_size=3),
-            st.none() | st.builds(Guess, letters, st.integers(-2, 2).map(lambda n: n / 2)),
+            st.none() | st.builds(Prediction, letters, st.integers(-2, 2).map(lambda n: n / 2)),
             st.sampled_from(USAGES),
         ),
         max_size=20,
     ),
     st.randoms(),
 )
-def test_gap_equals_its_slow_loop(rows: list[tuple[list[str], Guess | None, str]], random: object) -> None:
+def test_gap_equals_a_slow_loop(rows: list[tuple[list[str], Prediction | None, str]], random: object) -> None:
     names = [f"q{n:02}" for n in range(len(rows))]
     order = list(zip(names, rows, strict=True))
     random.shuffle(order)  # type: ignore[attr-defined]
-    truth = truth_of({name: (" ".join(true), usage) for name, (true, _, usage) in order})
-    found = recognition_summary(recognition({name: guess for name, (_, guess, _) in order}, truth))
+    truth = truth_of({name: (" ".join(correct), usage) for name, (correct, _, usage) in order})
+    summary = recognition_summary(
+        recognition({name: prediction for name, (_, prediction, _) in order}, truth)
+    )
     for usage in ("Public", "Private"):
         part = {name: row for name, row in order if row[2] == usage}
         expected = slow_gap(
             {name: row[1] for name, row in part.items()}, {name: set(row[0]) for name, row in part.items()}
         )
-        assert found[f"GAP {usage}"] == pytest.approx(expected, abs=1e-12, nan_ok=True)
+        assert summary[usage]["GAP"] == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -192,17 +189,17 @@ def test_gap_equals_its_slow_loop(rows: list[tuple[list[str], Guess | None, str]
     [
         ("id,image\nq1,a\n", r"file\.csv:1: expected the header id,images"),
         ("", r"file\.csv:1: expected the header"),
-        ("id,images\nq1,a,b\n", r"file\.csv:2: not a row of id,images: 'q1,a,b'"),
-        ("id,images\n,a\n", r"file\.csv:2: not a row"),
-        ("id,images\nq1,a\n\nq1,b\n", r"file\.csv:4: query q1 comes twice"),
-        ("id,images\nq1,a b a\n", r"file\.csv:2: query q1 names index image a twice"),
+        ("id,images\nq1,a,b\n", r"file\.csv:2: 3 values for 2 columns: q1,a,b"),
+        ("id,images\n,a\n", r"file\.csv:2: the id is empty"),
+        ("id,images\nq1,a\n\nq1,b\n", r"file\.csv:4: duplicate query q1"),
+        ("id,images\nq1,a b a\n", r"file\.csv:2: query q1 lists index image a twice"),
         ("id,images\nq9,a\n", r"file\.csv:2: unknown query q9"),
-        ("id,images\nq1,a zz\n", r"file\.csv:2: query q1 names zz, which is no index image"),
+        ("id,images\nq1,a zz\n", r"file\.csv:2: query q1 lists zz, which is not an index image"),
         ("id,images\nq1,a\nq2,\n", "1 of 3 queries are missing, such as q4"),
         ('id,images\n"q1,a\n', r"file\.csv:2: not a CSV row"),
     ],
 )
-def test_a_bad_retrieval_submission(tmp_path: Path, text: str, message: str) -> None:
+def test_a_bad_retrieval_submission_is_an_error(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(HgldError, match=message):
         retrieval_submission(write(tmp_path, text), truth_of(TRUTH), index_ids=set("abcdef"))
 
@@ -216,25 +213,25 @@ def test_a_bad_retrieval_submission(tmp_path: Path, text: str, message: str) -> 
         ("q1,7 nan", "expected one"),
         ("q1,7 inf", "expected one"),
         ("q1,7 1_0", "expected one"),
-        ("q1,4 1", r"file\.csv:2: 4 is no landmark"),
+        ("q1,4 1", r"file\.csv:2: 4 is not a landmark"),
         ("q9,7 1", r"file\.csv:2: unknown query q9"),
     ],
 )
-def test_a_bad_recognition_submission(tmp_path: Path, row: str, message: str) -> None:
+def test_a_bad_recognition_submission_is_an_error(tmp_path: Path, row: str, message: str) -> None:
     with pytest.raises(HgldError, match=message):
         recognition_submission(
             write(tmp_path, f"id,landmarks\n{row}\n"), truth_of(RECOGNITION), landmark_ids={"7"}
         )
 
 
-def test_every_fault_is_listed_up_to_twenty(tmp_path: Path) -> None:
+def test_the_first_twenty_problems_are_listed(tmp_path: Path) -> None:
     rows = "".join(f"x{n},a\n" for n in range(25))
-    with pytest.raises(HgldError, match=r"(?s)25 fault.*:21: unknown query x19.*and 5 more"):
+    with pytest.raises(HgldError, match=r"(?s)25 problem.*:21: unknown query x19.*and 5 more"):
         retrieval_submission(write(tmp_path, "id,images\n" + rows), truth_of(TRUTH))
 
 
 def test_unreadable_files_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(HgldError, match="cannot be read"):
+    with pytest.raises(HgldError, match="no file"):
         retrieval_submission(tmp_path / "none.csv", truth_of(TRUTH))
     (tmp_path / "latin.csv").write_bytes(b"id,images\n\xe9,a\n")
     with pytest.raises(HgldError, match="not UTF-8"):
@@ -247,14 +244,14 @@ def test_solutions_are_read(tmp_path: Path) -> None:
     assert truth == Solution({"q1": frozenset("ab"), "q2": frozenset()}, {"q1": "Public", "q2": "Ignored"})
     bad = write(tmp_path, "id,landmarks,Usage\nq1,1,public\nq1,2,Private\n")
     with pytest.raises(
-        HgldError, match=r"(?s):2: unknown usage 'public'; did you mean 'Public'.*:3: q1 comes"
+        HgldError, match=r"(?s):2: unknown usage 'public'; did you mean 'Public'.*:3: duplicate query q1"
     ):
         read_solution(bad, "landmarks")
-    with pytest.raises(HgldError, match="row 1: q comes twice"):
+    with pytest.raises(HgldError, match="row 1: duplicate query q"):
         solution(pd.DataFrame([("q", "a", "Public"), ("q", "a", "Public")]))
 
 
-def test_answers_given_directly_are_checked_too() -> None:
+def test_predictions_without_a_file_are_checked() -> None:
     truth = truth_of(RECOGNITION)
     with pytest.raises(HgldError, match="5 of 5 queries are missing, such as q1"):
         recognition({}, truth)
@@ -263,6 +260,6 @@ def test_answers_given_directly_are_checked_too() -> None:
     with pytest.raises(HgldError, match="listed twice"):
         retrieval(dict.fromkeys(RECOGNITION, ("a", "a")), truth)
     with pytest.raises(HgldError, match="not a finite number"):
-        recognition(dict.fromkeys(RECOGNITION, Guess("7", math.nan)), truth)
+        recognition(dict.fromkeys(RECOGNITION, Prediction("7", math.nan)), truth)
     with pytest.raises(HgldError, match="at least 1"):
         retrieval({}, truth, k=0)

@@ -24,27 +24,27 @@ POSITIVES = {"easy": ["easy"], "medium": ["easy", "hard"], "hard": ["hard"]}
 REMOVED = {"easy": ["junk", "hard"], "medium": ["junk"], "hard": ["junk", "easy"]}
 
 
-def transcribed(ranks: list[int], entry: dict[str, Any], difficulty: str) -> tuple[float, list[float]]:
-    """AP and P@1, 5, 10 of one query, one step at a time."""
+def slow(ranks: list[int], entry: dict[str, Any], difficulty: str) -> tuple[float, list[float]]:
+    """AP and P@1, 5, 10 of one query, in a loop over the ranking."""
     positives = {image for kind in POSITIVES[difficulty] for image in entry[kind]}
     removed = {image for kind in REMOVED[difficulty] for image in entry[kind]}
     if not positives:
         return math.nan, [math.nan] * 3
-    area, found, place, places = 0.0, 0, 0, []
+    area, hits, position, ranks_of_hits = 0.0, 0, 0, []
     for image in ranks:
         if image in removed:
             continue
         if image in positives:
-            before = 1.0 if place == 0 else found / place
-            after = (found + 1) / (place + 1)
+            before = 1.0 if position == 0 else hits / position
+            after = (hits + 1) / (position + 1)
             area += (before + after) / 2 / len(positives)
-            found += 1
-            places.append(place + 1)
-        place += 1
+            hits += 1
+            ranks_of_hits.append(position + 1)
+        position += 1
     precisions = []
     for k in (1, 5, 10):
-        cut = min(k, max(places, default=k))
-        precisions.append(sum(p <= cut for p in places) / cut)
+        cut = min(k, max(ranks_of_hits, default=k))
+        precisions.append(sum(rank <= cut for rank in ranks_of_hits) / cut)
     return area, precisions
 
 
@@ -55,52 +55,52 @@ def truth_of(*queries: tuple[list[int], list[int], list[int]], images: int = 8) 
     )
 
 
-def test_by_hand() -> None:
+def test_measures_by_hand() -> None:
     """Positives 1 (easy) and 3 (hard), junk 0 and 2; ranking 0 5 1 2 4 3.
 
-    Medium, junk out: 5 1 4 3, positives at places 2 and 4: AP = ((0/1 + 1/2)/2 + (1/3 + 2/4)/2)/2 = 1/3.
-    Hard, easy and junk out: 5 4 3, the positive at place 3: AP = (0/2 + 1/3)/2 = 1/6.
-    Easy, hard and junk out: 5 1 4: AP = (0/1 + 1/2)/2 = 1/4.
+    Medium, junk removed: 5 1 4 3, positives at ranks 2 and 4: AP = ((0/1 + 1/2)/2 + (1/3 + 2/4)/2)/2 = 1/3.
+    Hard, easy and junk removed: 5 4 3, the positive at rank 3: AP = (0/2 + 1/3)/2 = 1/6.
+    Easy, hard and junk removed: 5 1 4: AP = (0/1 + 1/2)/2 = 1/4.
     """
     truth = truth_of(([1], [3], [0, 2]))
     ranks = np.array([[0, 5, 1, 2, 4, 3]])
-    found = {name: revisited(ranks, truth, name).iloc[0] for name in ("easy", "medium", "hard")}
-    assert found["medium"]["AP"] == pytest.approx(1 / 3)
-    assert found["hard"]["AP"] == pytest.approx(1 / 6)
-    assert found["easy"]["AP"] == pytest.approx(1 / 4)
+    rows = {name: revisited(ranks, truth, name).iloc[0] for name in ("easy", "medium", "hard")}
+    assert rows["medium"]["AP"] == pytest.approx(1 / 3)
+    assert rows["hard"]["AP"] == pytest.approx(1 / 6)
+    assert rows["easy"]["AP"] == pytest.approx(1 / 4)
     # P@5 and P@10 stop at the last positive: 2 of 4, 1 of 3, 1 of 2
-    assert found["medium"][["P@1", "P@5", "P@10"]].tolist() == pytest.approx([0, 2 / 4, 2 / 4])
-    assert found["hard"][["P@1", "P@5", "P@10"]].tolist() == pytest.approx([0, 1 / 3, 1 / 3])
-    assert found["easy"][["P@1", "P@5", "P@10"]].tolist() == pytest.approx([0, 1 / 2, 1 / 2])
+    assert rows["medium"][["P@1", "P@5", "P@10"]].tolist() == pytest.approx([0, 2 / 4, 2 / 4])
+    assert rows["hard"][["P@1", "P@5", "P@10"]].tolist() == pytest.approx([0, 1 / 3, 1 / 3])
+    assert rows["easy"][["P@1", "P@5", "P@10"]].tolist() == pytest.approx([0, 1 / 2, 1 / 2])
 
 
-def test_a_perfect_ranking_scores_one_whatever_the_junk_does() -> None:
+def test_a_perfect_ranking_scores_one_wherever_junk_is() -> None:
     truth = truth_of(([1], [3, 5], [0, 2]))
     frame = revisited(np.array([[0, 5, 2, 3, 1, 4, 6, 7]]), truth, "medium")
     assert frame[["AP", "P@1", "P@5", "P@10"]].to_numpy().tolist() == [[1.0] * 4]
 
 
-def test_queries_without_positives_are_left_out_and_counted() -> None:
+def test_queries_without_positives_are_excluded_and_counted() -> None:
     truth = truth_of(([1], [], [0]), ([1], [2], []))
     frame = revisited(torch.linspace(1, 0, 8).repeat(2, 1), truth, "hard")
     assert frame["AP"].isna().tolist() == [True, False]
-    found = summary(frame)
-    # image 0 and 1 are out or wrong: the one hard positive stands second behind image 0
-    assert found["mAP"] == pytest.approx((0 / 1 + 1 / 2) / 2)
-    assert (found["queries"], found["undefined"], found["tied"]) == (1, 1, 0)
+    means = summary(frame)
+    # image 1 is removed, so that the hard positive is second, behind image 0
+    assert means["mAP"] == pytest.approx((0 / 1 + 1 / 2) / 2)
+    assert (means["queries"], means["undefined"], means["tied"]) == (1, 1, 0)
 
 
-def test_ties_go_by_index_and_are_reported() -> None:
+def test_ties_are_ordered_by_index_and_reported() -> None:
     truth = truth_of(([3], [], [2]))
     frame = revisited(torch.tensor([[0.5, 0.9, 0.5, 0.5, 0, 0, 0, 0]]), truth)
     assert frame["AP"][0] == pytest.approx((0 / 2 + 1 / 3) / 2)
     assert frame["ties"][0] == 1
     untied = revisited(torch.tensor([[0.4, 0.9, 0.5, 0.5, 0, 0, 0, 0]]), truth)
-    assert untied["ties"][0] == 0, "junk is no neighbour"
+    assert untied["ties"][0] == 0, "a tie with junk does not count"
     assert math.isnan(summary(revisited(np.arange(8)[None], truth))["tied"])
 
 
-def test_a_positive_that_is_not_listed_is_never_found() -> None:
+def test_a_positive_that_is_not_listed_is_never_retrieved() -> None:
     truth = truth_of(([1, 6], [], []))
     assert revisited(np.array([[1, 2]]), truth)["AP"][0] == pytest.approx(1 / 2)
     nothing = revisited(np.array([[2, 3]]), truth).iloc[0]
@@ -117,7 +117,7 @@ def test_distractors_are_negatives() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.data())
-def test_equals_the_transcription(data: st.DataObject) -> None:
+def test_measures_equal_a_slow_loop(data: st.DataObject) -> None:
     images = data.draw(st.integers(1, 15))
     kinds = data.draw(
         st.lists(st.sampled_from(["easy", "hard", "junk", ""]), min_size=images, max_size=images)
@@ -126,11 +126,11 @@ def test_equals_the_transcription(data: st.DataObject) -> None:
     scores = [data.draw(st.integers(0, 5)) / 5 for _ in range(images)]
     ranks = sorted(range(images), key=lambda n: (-scores[n], n))
     truth = truth_of((entry["easy"], entry["hard"], entry["junk"]), images=images)
-    shown = data.draw(st.integers(1, images))
+    listed = data.draw(st.integers(1, images))
     for difficulty in POSITIVES:
-        for given_, order in ((torch.tensor([scores]), ranks), (np.array([ranks[:shown]]), ranks[:shown])):
-            row = revisited(given_, truth, difficulty).iloc[0]
-            ap, precisions = transcribed(order, entry, difficulty)
+        for ranking, order in ((torch.tensor([scores]), ranks), (np.array([ranks[:listed]]), ranks[:listed])):
+            row = revisited(ranking, truth, difficulty).iloc[0]
+            ap, precisions = slow(order, entry, difficulty)
             assert row["AP"] == pytest.approx(ap, abs=1e-12, nan_ok=True)
             assert row[["P@1", "P@5", "P@10"]].tolist() == pytest.approx(precisions, abs=1e-12, nan_ok=True)
 
@@ -151,8 +151,8 @@ def test_the_official_file_is_read() -> None:
 
 @needs_official
 @pytest.mark.parametrize("difficulty", ["easy", "medium", "hard"])
-def test_the_official_ground_truth_equals_the_transcription(difficulty: str) -> None:
-    """Scores that know something, with a tie in every row."""
+def test_measures_on_the_official_ground_truth_equal_a_slow_loop(difficulty: str) -> None:
+    """Scores better than random, with ties in every row."""
     truth = read_ground_truth(OFFICIAL)
     entries = pickle.loads(OFFICIAL.read_bytes())["gnd"]
     generator = torch.Generator().manual_seed(1)
@@ -164,10 +164,11 @@ def test_the_official_ground_truth_equals_the_transcription(difficulty: str) -> 
     for row, entry in enumerate(entries):
         values = scores[row].tolist()
         ranks = sorted(range(4993), key=lambda n: (-values[n], n))
-        ap, precisions = transcribed(ranks, entry, difficulty)
+        ap, precisions = slow(ranks, entry, difficulty)
         assert frame["AP"][row] == pytest.approx(ap, abs=1e-12, nan_ok=True)
-        found = frame.loc[row, ["P@1", "P@5", "P@10"]].tolist()
-        assert found == pytest.approx(precisions, abs=1e-12, nan_ok=True)
+        assert frame.loc[row, ["P@1", "P@5", "P@10"]].tolist() == pytest.approx(
+            precisions, abs=1e-12, nan_ok=True
+        )
     assert summary(frame)["undefined"] == (2 if difficulty == "easy" else 0)
 
 
@@ -200,15 +201,15 @@ def content(**change: Any) -> dict[str, Any]:
         ({"gnd": []}, "KeyError: 'imlist'"),
         ([], "not a Revisited ground truth"),
         (content() | {"qimlist": []}, "ValueError"),
-        (content(easy=[2]), "query q lists image 2; imlist has 2"),
+        (content(easy=[2]), "query q lists image 2; imlist has only 2"),
         (content(easy=[1]), "lists an image twice"),
-        (content(easy=None), "a list was expected"),
+        (content(easy=None), "expected a list"),
         (content(bbx=[5, 0, 5, 5]), "box of query q is empty"),
         (content(bbx=[0, 0, 5]), "ValueError"),
         (content(bbx=[0, 0, math.nan, 5]), "box of query q is empty"),
     ],
 )
-def test_a_ground_truth_of_another_make_is_an_error(tmp_path: Path, value: Any, message: str) -> None:
+def test_a_malformed_ground_truth_is_an_error(tmp_path: Path, value: Any, message: str) -> None:
     path = tmp_path / "gnd.pkl"
     path.write_bytes(pickle.dumps(value))
     with pytest.raises(HgldError, match=message):

@@ -1,4 +1,4 @@
-"""Two real processes over gloo against one: values, gradients after averaging, uneven shards."""
+"""Two real processes under torchrun against one: losses, gradients, unequal shards, memory, and the whole training."""
 
 from __future__ import annotations
 
@@ -6,49 +6,95 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 
 from hgld.benchmarks.losses import LOSSES
-from hgld.benchmarks.training.distributed import gather, own_queries, world_size
+from hgld.benchmarks.models.network import load_checkpoint
+from hgld.benchmarks.training import train
+from hgld.benchmarks.training.distributed import gather, world_size
 from hgld.foundation.errors import HgldError
+from hgld.foundation.settings import Params
+from tests.benchmarks.conftest import make_world, tiny
 from tests.benchmarks.training import two_processes as case
+from tests.benchmarks.training.test_checkpoint import write_params
 
-WORLD = 2
+TIMEOUT = 120  # seconds
+
+
+class Training(NamedTuple):
+    """Final weights and losses by epoch."""
+
+    weights: dict[str, Tensor]
+    losses: list[float]
+
+    @classmethod
+    def read(cls, folder: Path) -> Training:
+        network = load_checkpoint(folder / "model.pt").network
+        return cls(network.state_dict(), pd.read_csv(folder / "curves.csv")["loss"].tolist())
+
+
+class Results(NamedTuple):
+    """The outcomes of each process, what they printed, and by chunk size the training of one and of two processes."""
+
+    processes: list[dict[str, Any]]
+    printed: str
+    one: dict[int, Training]
+    two: dict[int, Training]
+
+
+def run_torchrun(folder: Path) -> str:
+    """Run two_processes.py in two processes; -> what they printed. All of them have ended afterwards."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if loopback := {"linux": "lo", "darwin": "lo0"}.get(sys.platform):
+        environment["GLOO_SOCKET_IFNAME"] = loopback
+    launcher = str(Path(sys.executable).with_name("torchrun"))
+    process = subprocess.Popen(
+        [launcher, "--standalone", "--nproc-per-node", "2", case.__file__, str(folder)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        out, err = process.communicate(timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.terminate()  # torchrun ends its processes
+        out, err = process.communicate()
+    assert process.returncode == 0, err[-6000:]
+    return out
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What each process found; all of them have ended afterwards, however it went."""
+def results(tmp_path_factory: pytest.TempPathFactory, settings: Params) -> Results:
+    """One launch for all tests, as starting the processes takes longer than any of them."""
     folder = tmp_path_factory.mktemp("processes")
-    loopback = {"linux": "lo", "darwin": "lo0"}.get(sys.platform)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    if loopback:
-        environment["GLOO_SOCKET_IFNAME"] = loopback
-    logs = [folder / f"{rank}.log" for rank in range(WORLD)]
-    processes = []
-    try:
-        for rank, log in enumerate(logs):
-            command = [sys.executable, case.__file__, str(rank), str(WORLD), str(folder)]
-            with log.open("w") as out:
-                processes.append(
-                    subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
-                )
-        ended = [process.wait(timeout=2 * case.TIMEOUT) for process in processes]
-    except subprocess.TimeoutExpired:
-        ended = [-1]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-    assert not any(ended), "\n".join(f"{log.name}:\n{log.read_text()[-3000:]}" for log in logs)
-    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(WORLD)]
+    one, two = {}, {}
+    for chunk in case.CHUNKS:
+        # test_vit: neither batch statistics nor dropout
+        params = tiny(
+            settings, backbone="test_vit", image_size=160, lr=1e-4, memory=30, chunk=chunk, epochs=1
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            (folder / f"chunk {chunk}").mkdir()
+            patch.chdir(folder / f"chunk {chunk}")
+            make_world(params.data)
+            write_params(params, Path())
+            train.run(params)
+            one[chunk] = Training.read(params.data / "train")
+    printed = run_torchrun(folder)
+    for chunk in case.CHUNKS:
+        two[chunk] = Training.read(folder / f"chunk {chunk}" / settings.data / "train")
+    processes = [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
+    return Results(processes, printed, one, two)
 
 
-def alone(name: str, dtype: torch.dtype = torch.float64) -> dict[str, Any]:
+def single_process(name: str, dtype: torch.dtype = torch.float64) -> dict[str, Any]:
     """Value and gradients of one process with the whole batch."""
     model = case.network(dtype)
     inputs, labels = case.batch(dtype)
@@ -57,69 +103,72 @@ def alone(name: str, dtype: torch.dtype = torch.float64) -> dict[str, Any]:
     return case.outcome(model, value)
 
 
-def assert_same(found: dict[str, Any], expected: dict[str, Any], within: float) -> None:
-    """Values, and gradients relative to the largest of them."""
-    torch.testing.assert_close(found["value"], expected["value"], atol=within, rtol=0)
+def assert_same(result: dict[str, Any], expected: dict[str, Any], within: float) -> None:
+    """Compare values, and gradients relative to the largest of them."""
+    torch.testing.assert_close(result["value"], expected["value"], atol=within, rtol=0)
     largest = max(float(g.abs().max()) for g in expected["gradients"])
     assert largest > 0
-    for ours, theirs in zip(found["gradients"], expected["gradients"], strict=True):
+    for ours, theirs in zip(result["gradients"], expected["gradients"], strict=True):
         torch.testing.assert_close(ours, theirs, atol=within * largest, rtol=0)
 
 
 @pytest.mark.parametrize("shards", case.SHARDS)
-@pytest.mark.parametrize("way", [*(f"whole/{n}" for n in case.WHOLE), *(f"own/{n}" for n in case.RANKED)])
-def test_two_processes_equal_one(results: list[dict[str, Any]], shards: str, way: str) -> None:
-    expected = alone(way.split("/")[1])
-    for result in results:
-        assert_same(result[shards][way], expected, within=1e-9)
+@pytest.mark.parametrize("name", case.NAMES)
+def test_losses_of_two_processes_equal_those_of_one(results: Results, shards: str, name: str) -> None:
+    for process in results.processes:
+        assert process["world"] == 2
+        assert_same(process[shards][name], single_process(name), within=1e-9)
 
 
-@pytest.mark.parametrize("way", [f"{w}/{name}" for w in ("whole", "own") for name in case.RANKED])
-def test_two_processes_equal_one_in_float32(results: list[dict[str, Any]], way: str) -> None:
-    expected = alone(way.split("/")[1], torch.float32)
-    for result in results:
-        assert_same(result["float32"][way], expected, within=1e-6)
+@pytest.mark.parametrize("name", case.NAMES)
+def test_losses_of_two_processes_equal_those_of_one_in_float32(results: Results, name: str) -> None:
+    for process in results.processes:
+        assert_same(process["float32"][name], single_process(name, torch.float32), within=1e-6)
 
 
 @pytest.mark.parametrize("shards", [name for name, sizes in case.SHARDS.items() if min(sizes)])
-def test_gradient_caching_below_the_gathered_loss(results: list[dict[str, Any]], shards: str) -> None:
-    expected = alone("sup_hap")
-    for result in results:
-        assert_same(result[shards]["cached"], expected, within=1e-9)
+def test_gradient_caching_works_below_the_gathered_loss(results: Results, shards: str) -> None:
+    for process in results.processes:
+        assert_same(process[shards]["cached"], single_process("sup_hap"), within=1e-9)
 
 
 @pytest.mark.parametrize("shards", case.SHARDS)
-def test_every_process_holds_the_same_memory(results: list[dict[str, Any]], shards: str) -> None:
-    first, second = (result[shards]["memory"] for result in results)
+def test_every_process_holds_the_same_memory(results: Results, shards: str) -> None:
+    first, second = (process[shards]["memory"] for process in results.processes)
     assert torch.equal(first, second)
     assert first[:, -3].tolist() == case.batch()[1].repeat(2, 1)[-20:, 0].roll(8).tolist()
 
 
-def test_processes_that_disagree_are_told(results: list[dict[str, Any]]) -> None:
-    assert {result["refused"] for result in results} == {
-        "the processes disagree on width and levels (4 and 1, 5 and 1): start all with the same settings"
+def test_different_widths_are_an_error_on_every_process(results: Results) -> None:
+    assert {process["different widths"] for process in results.processes} == {
+        "embedding width and number of levels differ between processes (4 and 1, 5 and 1); "
+        "start all of them with the same settings"
     }
 
 
-def test_half_precision_is_gathered_in_float32(results: list[dict[str, Any]]) -> None:
-    assert {result["bfloat16"] for result in results} == {torch.float32}
+def test_half_precision_is_gathered_in_float32(results: Results) -> None:
+    assert {process["bfloat16"] for process in results.processes} == {torch.float32}
+
+
+@pytest.mark.parametrize("chunk", case.CHUNKS)
+def test_training_by_two_processes_equals_that_by_one(results: Results, chunk: int) -> None:
+    one, two = results.one[chunk], results.two[chunk]
+    assert two.losses == pytest.approx(one.losses, abs=1e-4)
+    for name, weights in one.weights.items():
+        # Adam normalises the gradient: where it is zero up to rounding, a step of lr may go either way.
+        assert (weights - two.weights[name]).abs().mean() < 1e-5, name
+
+
+def test_one_process_reports_a_training(results: Results) -> None:
+    assert results.printed.count("images, loss") == len(case.CHUNKS)
 
 
 def test_one_process_is_the_identity() -> None:
     inputs, labels = case.batch()
     assert world_size() == 1
-    rows, names = gather(inputs, labels)
+    rows, row_labels = gather(inputs, labels)
     assert rows is inputs
-    assert names is labels
-
-
-@pytest.mark.parametrize("name", case.RANKED)
-def test_own_queries_of_one_process_are_the_loss(name: str) -> None:
-    model = case.network()
-    inputs, labels = case.batch()
-    value = own_queries(LOSSES[name](reduction="none"), case.embed(model, inputs), labels)
-    value.backward()  # type: ignore[no-untyped-call]
-    assert_same(case.outcome(model, value), alone(name), within=1e-12)
+    assert row_labels is labels
 
 
 @pytest.mark.parametrize(
@@ -128,9 +177,8 @@ def test_own_queries_of_one_process_are_the_loss(name: str) -> None:
         (lambda x, y: gather(x, y[:3]), "one row of labels each"),
         (lambda x, y: gather(x[0], y), "one row of labels each"),
         (lambda x, y: gather(x, x), "must be integers"),
-        (lambda x, y: own_queries(LOSSES["sup_ap"](), x, y), 'needs a loss with reduction="none"'),
     ],
 )
-def test_what_is_refused(call: Callable[[Tensor, Tensor], object], message: str) -> None:
+def test_wrong_arguments_are_errors(call: Callable[[Tensor, Tensor], object], message: str) -> None:
     with pytest.raises(HgldError, match=message):
         call(*case.batch())

@@ -1,4 +1,4 @@
-"""Two passes against one: real timm networks, random augmentation, stateful layers, autocast."""
+"""Gradient caching against one pass: real timm networks, random augmentation, layers with state, autocast."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from hgld.benchmarks.losses import LOSSES
-from hgld.benchmarks.models.network import Shape, build
+from hgld.benchmarks.models.network import Architecture, build_network
 from hgld.benchmarks.training.gradient_caching import cached_backward
 from hgld.foundation.errors import HgldError
 
@@ -22,7 +22,7 @@ LABELS = torch.tensor([[n // 2, n // 4, n // 6] for n in range(COUNT)])
 
 
 class Embedder(nn.Module):
-    """A timm backbone in its own training mode, L2-normalised; in float64 rounding cannot hide a fault."""
+    """A timm backbone in training mode, L2-normalised; float64, so that rounding cannot hide a fault."""
 
     def __init__(self, name: str, **settings: Any) -> None:
         super().__init__()
@@ -47,11 +47,11 @@ def rank_loss(embeddings: Tensor) -> Tensor:
     return LOSSES["sup_hap"]()(embeddings, LABELS)
 
 
-def taken(network: nn.Module) -> dict[str, Tensor]:
-    """The gradients by name, which are then dropped."""
-    found = {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
+def pop_gradients(network: nn.Module) -> dict[str, Tensor]:
+    """The gradients by name, which are then cleared."""
+    gradients = {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
     network.zero_grad()
-    return found
+    return gradients
 
 
 def one_pass(
@@ -60,18 +60,18 @@ def one_pass(
     loss: Callable[[Tensor], Tensor] = rank_loss,
     augment: Callable[[Tensor], Tensor] = lambda chunk: chunk,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Every chunk with its graph, all at once; -> value and gradients."""
+    """All chunks with their graphs at once; -> value and gradients."""
     value = loss(torch.cat([network(augment(chunk)) for chunk in chunks]))
     value.backward()  # type: ignore[no-untyped-call]
-    return value.detach(), taken(network)
+    return value.detach(), pop_gradients(network)
 
 
-def assert_equal_gradients(found: dict[str, Tensor], expected: dict[str, Tensor], within: float) -> None:
-    """Largest difference relative to the largest gradient, and every parameter has one."""
-    assert found.keys() == expected.keys()
+def assert_equal_gradients(result: dict[str, Tensor], expected: dict[str, Tensor], within: float) -> None:
+    """The same parameters have gradients, with differences of at most `within` relative to the largest gradient."""
+    assert result.keys() == expected.keys()
     largest = max(float(g.abs().max()) for g in expected.values())
     assert largest > 0
-    worst = max(float((found[name] - expected[name]).abs().max()) for name in expected)
+    worst = max(float((result[name] - expected[name]).abs().max()) for name in expected)
     assert worst <= within * largest, f"{worst / largest:.1e}"
 
 
@@ -89,23 +89,24 @@ def test_gradients_equal_those_of_the_whole_batch(name: str, chunk: int) -> None
     value, expected = one_pass(network, [images()])
     cached = cached_backward(network, images().split(chunk), rank_loss)
     torch.testing.assert_close(cached, value, atol=1e-12, rtol=0)
-    assert_equal_gradients(taken(network), expected, within=1e-9)
+    assert_equal_gradients(pop_gradients(network), expected, within=1e-9)
 
 
 @pytest.mark.parametrize("backbone", ["test_vit", "test_convnext"])
-def test_the_networks_of_this_package_in_float32(backbone: str) -> None:
+def test_gradients_of_the_retrieval_network_are_equal_in_float32(backbone: str) -> None:
     size = 160 if backbone == "test_vit" else 64
-    network = build(Shape(backbone=backbone, dim=16, pooling="gem", image_size=size), seed=0)
+    architecture = Architecture(backbone=backbone, dim=16, pooling="gem", image_size=size)
+    network = build_network(architecture, seed=0)
     pixels = torch.randint(
         0, 256, (COUNT, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
     )
     value, expected = one_pass(network, pixels.split(5))
     cached = cached_backward(network, pixels.split(5), rank_loss)
     torch.testing.assert_close(cached, value, atol=1e-6, rtol=0)
-    assert_equal_gradients(taken(network), expected, within=1e-6)
+    assert_equal_gradients(pop_gradients(network), expected, within=1e-6)
 
 
-def test_augmentation_dropout_and_droppath_are_replayed() -> None:
+def test_augmentation_dropout_and_drop_path_are_replayed() -> None:
     network = embedder("test_vit", drop_path_rate=0.3, proj_drop_rate=0.2)
     augment = v2.Compose([v2.RandomResizedCrop(64, scale=(0.6, 1.0)), v2.RandomHorizontalFlip()])
     chunks = images(72).split(5)
@@ -115,12 +116,12 @@ def test_augmentation_dropout_and_droppath_are_replayed() -> None:
     torch.manual_seed(11)
     cached = cached_backward(network, chunks, rank_loss, augment=augment)
     assert torch.equal(cached, value)
-    assert_equal_gradients(taken(network), expected, within=1e-9)
+    assert_equal_gradients(pop_gradients(network), expected, within=1e-9)
     assert torch.equal(torch.get_rng_state(), after)
     assert not torch.equal(cached_backward(network, chunks, rank_loss, augment=augment), value)
 
 
-def test_a_loss_that_draws_is_drawn_once() -> None:
+def test_random_loss_is_computed_once() -> None:
     network = embedder("test_convnext")
 
     def noisy(embeddings: Tensor) -> Tensor:
@@ -131,16 +132,16 @@ def test_a_loss_that_draws_is_drawn_once() -> None:
     after = torch.get_rng_state()
     torch.manual_seed(2)
     assert torch.equal(cached_backward(network, images().split(4), noisy), value)
-    assert_equal_gradients(taken(network), expected, within=1e-9)
+    assert_equal_gradients(pop_gradients(network), expected, within=1e-9)
     assert torch.equal(torch.get_rng_state(), after)
 
 
-def test_batchnorm_in_training_mode_equals_the_chunks_with_graph_and_moves_once() -> None:
+def test_batchnorm_in_training_mode_equals_the_chunks_and_updates_once() -> None:
     network, same = embedder("test_resnet"), embedder("test_resnet")
     value, expected = one_pass(same, images().split(5))
     cached = cached_backward(network, images().split(5), rank_loss)
     torch.testing.assert_close(cached, value, atol=1e-12, rtol=0)
-    assert_equal_gradients(taken(network), expected, within=1e-9)
+    assert_equal_gradients(pop_gradients(network), expected, within=1e-9)
     for name, buffer in same.named_buffers():
         assert torch.equal(network.get_buffer(name), buffer), name
     assert int(network.get_buffer(_counter(network))) == 3
@@ -150,23 +151,23 @@ def _counter(network: nn.Module) -> str:
     return next(name for name, _ in network.named_buffers() if name.endswith("num_batches_tracked"))
 
 
-def test_a_layer_whose_forward_pass_uses_its_own_state_is_replayed() -> None:
-    """Spectral norm takes a step of its power iteration a forward pass; the second must start where the first did."""
+def test_layer_with_state_is_replayed() -> None:
+    """Spectral norm does one power iteration per forward pass; the second pass must start where the first did."""
 
     def network() -> nn.Module:
         torch.manual_seed(1)
-        made = nn.Sequential(nn.Flatten(), nn.utils.parametrizations.spectral_norm(nn.Linear(48, 6)))
-        return made.double().train()
+        layers = nn.Sequential(nn.Flatten(), nn.utils.parametrizations.spectral_norm(nn.Linear(48, 6)))
+        return layers.double().train()
 
     ours, same = network(), network()
     value, expected = one_pass(same, images(4).split(5))
     assert torch.equal(cached_backward(ours, images(4).split(5), rank_loss), value)
-    assert_equal_gradients(taken(ours), expected, within=1e-12)
+    assert_equal_gradients(pop_gradients(ours), expected, within=1e-12)
     for name, buffer in same.named_buffers():
         assert torch.equal(ours.get_buffer(name), buffer), name
 
 
-def test_proxies_get_their_gradient_once_and_gradients_add_up() -> None:
+def test_proxies_get_their_gradient_once_and_gradients_accumulate() -> None:
     network = embedder("test_convnext")
     cluster = LOSSES["cluster"](num_classes=6, dim=64, seed=1).double()  # type: ignore[attr-defined]
 
@@ -176,37 +177,37 @@ def test_proxies_get_their_gradient_once_and_gradients_add_up() -> None:
     both = nn.ModuleDict({"network": network, "loss": cluster})
     value = loss(network(images()))
     (2 * value).backward()  # type: ignore[no-untyped-call]
-    expected = taken(both)
+    expected = pop_gradients(both)
     for _ in range(2):
         cached_backward(network, images().split(5), loss)
-    assert_equal_gradients(taken(both), expected, within=1e-9)
+    assert_equal_gradients(pop_gradients(both), expected, within=1e-9)
 
 
-def test_a_frozen_network_leaves_the_proxies_their_gradient() -> None:
+def test_proxies_of_a_frozen_network_get_their_gradient() -> None:
     network = embedder("test_convnext").requires_grad_(False)
     cluster = LOSSES["cluster"](num_classes=6, dim=64).double()  # type: ignore[attr-defined]
     cached_backward(network, images().split(5), lambda embeddings: cluster(embeddings, LABELS))
     assert cluster.weight.grad.abs().max() > 0
-    assert not taken(network)
+    assert not pop_gradients(network)
 
 
-def test_autocast_around_the_call_reaches_every_weight() -> None:
-    """Older torch kept the copies of the weights made without a graph, and gradients vanished."""
+def test_autocast_around_the_call_leaves_no_weight_without_gradient() -> None:
+    """Older torch reuses autocast's copies of the weights from the pass without a graph, and gradients vanish."""
     network = embedder("test_vit").float()
     chunks = images(dtype=torch.float32).split(5)
-    # Without the cache the chunks' gradients add up in float32, as they do in ours, and not in bfloat16.
+    # Without the cache gradients of the chunks accumulate in float32, as in gradient caching, and not in bfloat16.
     with torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=False):
         value = rank_loss(torch.cat([network(chunk) for chunk in chunks]))
     value.backward()  # type: ignore[no-untyped-call]
-    expected = taken(network)
+    expected = pop_gradients(network)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         cached = cached_backward(network, chunks, rank_loss)
         assert torch.is_autocast_enabled("cpu")
     assert torch.equal(cached, value.detach())
-    assert_equal_gradients(taken(network), expected, within=1e-6)
+    assert_equal_gradients(pop_gradients(network), expected, within=1e-6)
 
 
-def test_the_graph_of_one_chunk_is_alive_at_a_time() -> None:
+def test_one_graph_is_alive_at_a_time() -> None:
     alive, most = 0, 0
 
     class Counted(torch.autograd.Function):
@@ -234,19 +235,20 @@ def test_the_graph_of_one_chunk_is_alive_at_a_time() -> None:
     assert (alive, most) == (0, 1)
 
 
-def test_augmentation_from_other_generators_is_noticed() -> None:
-    network = build(Shape(backbone="test_resnet", dim=8, pooling="gem", image_size=32), seed=0)
+def test_augmentation_from_another_generator_raises() -> None:
+    architecture = Architecture(backbone="test_resnet", dim=8, pooling="gem", image_size=32)
+    network = build_network(architecture, seed=0)
     freeze_batchnorm(network)
     generator = np.random.default_rng(0)
 
     def flip(chunk: Tensor) -> Tensor:
-        return torch.stack([picture.flip(-1) if generator.random() < 0.5 else picture for picture in chunk])
+        return torch.stack([image.flip(-1) if generator.random() < 0.5 else image for image in chunk])
 
-    with pytest.raises(HgldError, match="draw the augmentation from torch's own random numbers"):
+    with pytest.raises(HgldError, match="draw the augmentation from torch's random generator"):
         cached_backward(network, (images(32) * 255).split(5), rank_loss, augment=flip)
 
 
-def test_a_failed_second_pass_leaves_the_random_state_where_it_belongs() -> None:
+def test_failed_second_pass_restores_the_random_state() -> None:
     calls = 0
 
     class Fails(Embedder):
@@ -278,6 +280,6 @@ def _next(state: Tensor) -> Tensor:
         (lambda: cached_backward(nn.Identity(), [images()], rank_loss), r"\(n, d\); got \(12, 3, 64, 64\)"),
     ],
 )
-def test_what_is_refused(call: Callable[[], object], message: str) -> None:
+def test_wrong_arguments_are_errors(call: Callable[[], object], message: str) -> None:
     with pytest.raises(HgldError, match=message):
         call()

@@ -1,31 +1,29 @@
-"""One of the processes of test_distributed: `python two_processes.py RANK WORLD FOLDER`, writes FOLDER/RANK.pt.
+"""The script of test_distributed: `torchrun two_processes.py FOLDER`; process R writes FOLDER/R.pt.
 
-Everything random is drawn from fixed seeds, so that the test can compute the same in one process.
+Everything random has a fixed seed, so that the test can compute the same in one process.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hgld.benchmarks.losses import LOSSES
-from hgld.benchmarks.training.distributed import gather, own_queries
+from hgld.benchmarks.training.distributed import gather, process_group, rank, world_size
 from hgld.benchmarks.training.gradient_caching import cached_backward
-from hgld.benchmarks.training.memory import Memory
+from hgld.benchmarks.training.memory import CrossBatchMemory
+from hgld.cli import main as hgld
 from hgld.foundation.errors import HgldError
 
-TIMEOUT = 60  # seconds, of a process that waits for another
 SHARDS = {"equal": (12, 12), "unequal": (17, 7), "one row": (1, 23), "empty": (24, 0)}
-RANKED = ("sup_ap", "sup_hap", "smooth_ndcg", "sup_recall")
-WHOLE = (*RANKED, "calibration")
+NAMES = ("sup_ap", "sup_hap", "smooth_ndcg", "sup_recall", "calibration")
+CHUNKS = (0, 4)
 
 
 def network(dtype: torch.dtype = torch.float64) -> nn.Module:
@@ -34,7 +32,7 @@ def network(dtype: torch.dtype = torch.float64) -> nn.Module:
 
 
 def batch(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
-    """Inputs (24, 10) and labels (24, 3); the last two rows are alone on every level."""
+    """Inputs (24, 10) and labels (24, 3); the last two rows have no positive at any level."""
     generator = torch.Generator().manual_seed(1)
     fine = torch.randint(0, 6, (24,), generator=generator)
     fine[-2:] = torch.tensor([100, 200])
@@ -47,26 +45,20 @@ def embed(model: nn.Module, inputs: Tensor) -> Tensor:
 
 
 def outcome(model: nn.Module, value: Tensor) -> dict[str, Any]:
-    """Value and gradients, which are then dropped."""
+    """The value and the gradients, which are then cleared."""
     gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
     model.zero_grad()
     return {"value": value.detach(), "gradients": gradients}
 
 
-def _stepped(model: nn.Module, value: Tensor) -> dict[str, Any]:
-    value.backward()  # type: ignore[no-untyped-call]
-    return outcome(model, value)
-
-
 def losses(inputs: Tensor, labels: Tensor, model: nn.Module) -> dict[str, Any]:
-    """Both ways to share a loss, for every loss."""
-    done: dict[str, Any] = {}
-    for name in WHOLE:
-        done[f"whole/{name}"] = _stepped(model, LOSSES[name]()(*gather(embed(model, inputs), labels)))
-    for name in RANKED:
-        loss: Callable[..., Tensor] = LOSSES[name](reduction="none")
-        done[f"own/{name}"] = _stepped(model, own_queries(loss, embed(model, inputs), labels))
-    return done
+    """Value and gradients of every loss on the gathered batch."""
+    outcomes = {}
+    for name in NAMES:
+        value = LOSSES[name]()(*gather(embed(model, inputs), labels))
+        value.backward()  # type: ignore[no-untyped-call]
+        outcomes[name] = outcome(model, value)
+    return outcomes
 
 
 def cached(inputs: Tensor, labels: Tensor, model: nn.Module) -> dict[str, Any]:
@@ -78,47 +70,44 @@ def cached(inputs: Tensor, labels: Tensor, model: nn.Module) -> dict[str, Any]:
     return outcome(model, cached_backward(model, inputs.split(4), loss))
 
 
-@torch.no_grad()  # a forward pass with a graph and no backward pass leaves DistributedDataParallel waiting
-def remembered(inputs: Tensor, labels: Tensor, model: nn.Module) -> Tensor:
-    """Labels in a memory that every process fills with the gathered batch."""
-    memory = Memory(20, dim=8, levels=3)
+@torch.no_grad()  # a forward pass with a graph but no backward pass leaves DistributedDataParallel waiting
+def memory(inputs: Tensor, labels: Tensor, model: nn.Module) -> Tensor:
+    """Embeddings and labels of a memory that every process fills with the gathered batch."""
+    ring = CrossBatchMemory(20, dim=8, levels=3)
     for _ in range(2):
-        memory.add(*gather(embed(model, inputs), labels))
-    return torch.cat([memory.embeddings, memory.labels], dim=1)
+        ring.add(*gather(embed(model, inputs), labels))
+    return torch.cat([ring.embeddings, ring.labels], dim=1)
 
 
-def refused(rank: int) -> str:
-    """What is said when the processes embed to different widths."""
+def error_of_different_widths() -> str:
     try:
-        gather(torch.ones(2, 4 + rank), torch.ones(2, 1, dtype=torch.int64))
+        gather(torch.ones(2, 4 + rank()), torch.ones(2, 1, dtype=torch.int64))
     except HgldError as error:
         return str(error)
-    return "nothing"
+    return "no error"
 
 
-def main(rank: int, world: int, folder: Path) -> None:
-    """Run every case on this process's shard."""
+def main(folder: Path) -> None:
+    """Run every case on this process's shard; then `hgld train` in the folders of CHUNKS."""
     torch.set_num_threads(1)
-    address = f"file://{folder / 'meeting'}"
-    dist.init_process_group(
-        "gloo", init_method=address, rank=rank, world_size=world, timeout=timedelta(seconds=TIMEOUT)
-    )
-    done: dict[str, Any] = {"refused": refused(rank)}
-    model = DistributedDataParallel(network())
-    for name, shards in SHARDS.items():
-        inputs, labels = (part.split(list(shards))[rank] for part in batch())
-        done[name] = losses(inputs, labels, model)
-        done[name]["memory"] = remembered(inputs, labels, model)
-        if min(shards):
-            done[name]["cached"] = cached(inputs, labels, model)
-    narrow = DistributedDataParallel(network(torch.float32))
-    inputs, labels = (part.split(list(SHARDS["unequal"]))[rank] for part in batch(torch.float32))
-    done["float32"] = losses(inputs, labels, narrow)
-    half = embed(narrow, inputs).bfloat16()
-    done["bfloat16"] = gather(half, labels)[0].dtype
-    torch.save(done, folder / f"{rank}.pt")
-    dist.destroy_process_group()
+    with process_group():
+        outcomes: dict[str, Any] = {"world": world_size(), "different widths": error_of_different_widths()}
+        model = DistributedDataParallel(network())
+        for name, shards in SHARDS.items():
+            inputs, labels = (part.split(list(shards))[rank()] for part in batch())
+            outcomes[name] = losses(inputs, labels, model)
+            outcomes[name]["memory"] = memory(inputs, labels, model)
+            if min(shards):
+                outcomes[name]["cached"] = cached(inputs, labels, model)
+        narrow = DistributedDataParallel(network(torch.float32))
+        inputs, labels = (part.split(list(SHARDS["unequal"]))[rank()] for part in batch(torch.float32))
+        outcomes["float32"] = losses(inputs, labels, narrow)
+        outcomes["bfloat16"] = gather(embed(narrow, inputs).bfloat16(), labels)[0].dtype
+        torch.save(outcomes, folder / f"{rank()}.pt")
+        for chunk in CHUNKS:
+            os.chdir(folder / f"chunk {chunk}")
+            hgld(["train"], standalone_mode=False)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    main(Path(sys.argv[1]).resolve())

@@ -1,4 +1,4 @@
-"""The noise of the published labels: documents state what the script prints, and the sample is the drawn one."""
+"""The noise of the published labels: documents state what the script computes, and the sample is the drawn one."""
 
 import runpy
 from collections import Counter
@@ -9,7 +9,7 @@ import pytest
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tables import read_csv, write_csv
-from hgld.hierarchy.comparison.published_noise import Judged, read_review
+from hgld.hierarchy.comparison.published_noise import ReviewedLandmark, read_review
 from tests.paths import ROOT, SHARED
 
 DOCS = ROOT / "docs"
@@ -26,8 +26,8 @@ def drawing() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def rows(noise: dict[str, Any]) -> list[Judged]:
-    reviewed: list[Judged] = noise["reviewed"]()
+def rows(noise: dict[str, Any]) -> list[ReviewedLandmark]:
+    reviewed: list[ReviewedLandmark] = noise["reviewed"]()
     return reviewed
 
 
@@ -35,26 +35,28 @@ def words(path: Path) -> str:
     return " ".join(path.read_text(encoding="utf-8").split())
 
 
-def test_the_page_has_the_tables_that_the_script_makes(noise: dict[str, Any], rows: list[Judged]) -> None:
+def test_page_has_the_tables_of_the_script(noise: dict[str, Any], rows: list[ReviewedLandmark]) -> None:
     committed = (DOCS / "published_noise.md").read_text(encoding="utf-8")
     assert noise["page"](committed, rows) == committed, "run: python docs/published_noise.py"
 
 
 @pytest.mark.parametrize("document", ["README.md", "DATA_CARD.md"])
-def test_the_documents_state_the_estimate(noise: dict[str, Any], rows: list[Judged], document: str) -> None:
-    said = noise["estimates"](rows)
+def test_documents_state_the_estimate(
+    noise: dict[str, Any], rows: list[ReviewedLandmark], document: str
+) -> None:
+    estimates = noise["estimates"](rows)
     stated = words(ROOT / document)
-    for what in (
+    for statement in (
         "wrong on any reading",
         "wrong as first judged, blind",
         "wrong, or another would do as well",
     ):
-        assert said[what] in stated, f"{document} does not state '{what}': {said[what]}"
+        assert estimates[statement] in stated, f"{document}: no '{statement}': {estimates[statement]}"
     assert f"{len(rows)} " in stated
     assert "python docs/published_noise.py" in stated
 
 
-def test_the_page_states_the_counts(noise: dict[str, Any], rows: list[Judged]) -> None:
+def test_page_states_the_counts(noise: dict[str, Any], rows: list[ReviewedLandmark]) -> None:
     stated = words(DOCS / "published_noise.md")
     differing = sum(row.ours != row.published for row in rows)
     assert f"made from {len(rows)} landmarks" in stated and f"among them {differing} for which" in stated
@@ -62,14 +64,14 @@ def test_the_page_states_the_counts(noise: dict[str, Any], rows: list[Judged]) -
     assert differing >= 100 and len(rows) - differing >= 50
 
 
-def test_every_stratum_has_as_many_reviewed_rows_as_were_drawn(
-    noise: dict[str, Any], rows: list[Judged]
+def test_all_drawn_landmarks_of_each_stratum_are_reviewed(
+    noise: dict[str, Any], rows: list[ReviewedLandmark]
 ) -> None:
     drawn = {name: drawn for name, (_, drawn) in noise["strata"]().items()}
     assert Counter(row.stratum for row in rows) == drawn
 
 
-def test_landmarks_that_the_page_names_are_published_as_it_says(rows: list[Judged]) -> None:
+def test_examples_on_the_page_have_their_published_labels(rows: list[ReviewedLandmark]) -> None:
     published = {row.category: row.published for row in rows}
     for name, label in {
         "Hněvkovice Reservoir": "dam", "Hostivař Reservoir": "lake", "Volcan Osorno": "mountain",
@@ -84,7 +86,7 @@ def test_landmarks_that_the_page_names_are_published_as_it_says(rows: list[Judge
     not (SHARED / "gldv2/train_label_to_hierarchical.part.csv.gz").is_file(),
     reason="the published labels (../shared/data) are not beside this checkout",
 )
-def test_the_reviewed_landmarks_are_the_ones_drawn(drawing: dict[str, Any], rows: list[Judged]) -> None:
+def test_reviewed_landmarks_are_the_ones_drawn(drawing: dict[str, Any], rows: list[ReviewedLandmark]) -> None:
     assert drawing["redraw"]().startswith(f"the {len(rows)} reviewed landmarks are the ones drawn")
     known = drawing["published"]()
     published = dict(zip(known["landmark_id"], zip(known["name"], known["label"], strict=True), strict=True))
@@ -94,9 +96,11 @@ def test_the_reviewed_landmarks_are_the_ones_drawn(drawing: dict[str, Any], rows
         assert frame[row.landmark_id] == row.stratum
 
 
-def test_a_row_that_was_not_drawn_is_found(drawing: dict[str, Any], rows: list[Judged]) -> None:
+def test_reviewed_row_that_was_not_drawn_is_reported(
+    drawing: dict[str, Any], rows: list[ReviewedLandmark]
+) -> None:
     frame = {row.landmark_id: row.stratum for row in rows[:-1]} | {"1": rows[-1].stratum}
-    # every function of the script sees this one
+    # replaces the function in the script's globals
     drawing["redraw"].__globals__["frame"] = lambda: frame
     with pytest.raises(HgldError) as error:
         drawing["redraw"]()
@@ -104,7 +108,7 @@ def test_a_row_that_was_not_drawn_is_found(drawing: dict[str, Any], rows: list[J
     assert "200 landmarks in 'name agrees, from 0.9', 4825 in published_noise_strata.csv" in str(error.value)
 
 
-def test_the_frame_has_as_many_landmarks_of_each_stratum_as_the_estimate_uses(
+def test_frame_has_the_stratum_sizes_of_the_estimate(
     drawing: dict[str, Any],
 ) -> None:
     letters = Counter("".join(drawing["FRAME"].read_text(encoding="utf-8").split()))
@@ -112,31 +116,33 @@ def test_the_frame_has_as_many_landmarks_of_each_stratum_as_the_estimate_uses(
     assert letters == dict(zip(table["letter"], table["landmarks"], strict=True))
 
 
-def test_a_sheet_hides_what_is_published_and_comes_back_as_the_verdicts(
-    drawing: dict[str, Any], rows: list[Judged], tmp_path: Path
+def test_sheet_is_blind_and_converts_to_the_same_verdicts(
+    drawing: dict[str, Any], rows: list[ReviewedLandmark], tmp_path: Path
 ) -> None:
     drawing["sheet"](tmp_path / "sheet.csv")
     table = read_csv(tmp_path / "sheet.csv", drawing["SHEET"])
     by_id = {row.landmark_id: row for row in rows}
     first = [by_id[row["landmark_id"]].published == row["a"] for _, row in table.iterrows()]
-    assert 0.4 < sum(first) / len(first) < 0.6, "the published label stands as often first as second"
+    assert 0.4 < sum(first) / len(first) < 0.6, (
+        "the published label should be first in about half of the rows"
+    )
     same = [by_id[key].ours == by_id[key].published for key in table["landmark_id"]]
-    assert 0.4 < sum(same[:330]) / sum(same) < 0.6, "agreements and differences are mixed"
-    for at, key in enumerate(table["landmark_id"]):
+    assert 0.4 < sum(same[:330]) / sum(same) < 0.6, "agreements and differences should be mixed"
+    for n, key in enumerate(table["landmark_id"]):
         row = by_id[key]
         chosen = {"theirs": row.published, "ours": row.ours}.get(row.blind)
-        pair = {table.at[at, "a"]: "a", table.at[at, "b"]: "b"}
-        table.at[at, "choice"] = pair[chosen] if chosen else row.blind
-        table.at[at, "reason"] = row.reason
+        pair = {table.at[n, "a"]: "a", table.at[n, "b"]: "b"}
+        table.at[n, "choice"] = pair[chosen] if chosen else row.blind
+        table.at[n, "reason"] = row.reason
     write_csv(table, tmp_path / "filled.csv")
-    said = drawing["enter"](tmp_path / "filled.csv", "ana", tmp_path / "review.csv")
-    assert "the same blind verdict in 100.0%" in said and "kappa 1.00" in said
-    found = read_review(tmp_path / "review.csv", drawing["labels"]())
-    assert [(row.landmark_id, row.blind) for row in found] == [(row.landmark_id, row.blind) for row in rows]
-    assert {row.decided_by for row in found} == {"ana"}
+    message = drawing["enter"](tmp_path / "filled.csv", "ana", tmp_path / "review.csv")
+    assert "the same blind verdict in 100.0%" in message and "kappa 1.00" in message
+    review = read_review(tmp_path / "review.csv", drawing["labels"]())
+    assert [(row.landmark_id, row.blind) for row in review] == [(row.landmark_id, row.blind) for row in rows]
+    assert {row.decided_by for row in review} == {"ana"}
 
 
-def test_a_sheet_with_other_landmarks_is_not_taken(drawing: dict[str, Any], tmp_path: Path) -> None:
+def test_sheet_with_other_landmarks_is_refused(drawing: dict[str, Any], tmp_path: Path) -> None:
     drawing["sheet"](tmp_path / "sheet.csv")
     write_csv(read_csv(tmp_path / "sheet.csv", drawing["SHEET"])[1:], tmp_path / "short.csv")
     with pytest.raises(HgldError, match="its landmarks are not those of the sample"):

@@ -1,4 +1,4 @@
-"""Drift: two releases made by hand, each kind of change once, and the same whatever the order of the rows."""
+"""The difference of two releases: each kind of change by hand, and independence of the order of rows."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pytest
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import write_text
 from hgld.foundation.tables import write_csv, write_parquet
-from hgld.hierarchy.comparison.release_diff import drift, read_edition
+from hgld.hierarchy.comparison.release_diff import diff_releases, read_release_labels
 
 COLUMNS = ["landmark_id", "category", "supercategory", "hierarchical_label", "natural_or_human_made"]
 URL = "http://commons.wikimedia.org/wiki/Category:"
@@ -36,10 +36,10 @@ def release(folder: Path, rows: dict[str, tuple[str, str]], source: str = "", sp
     return folder
 
 
-def test_each_kind_of_change(tmp_path: Path) -> None:
-    old = read_edition(release(tmp_path / "old", OLD, "clip"))
-    new = read_edition(release(tmp_path / "new", NEW, "review"))
-    result = drift(old, new)
+def test_each_kind_of_change_is_found(tmp_path: Path) -> None:
+    old = read_release_labels(release(tmp_path / "old", OLD, "clip"))
+    new = read_release_labels(release(tmp_path / "new", NEW, "review"))
+    result = diff_releases(old, new)
     assert [(c.kind, c.landmark_id, c.old_label, c.new_label) for c in result.changes] == [
         ("added", "12", "", "dam"),
         ("removed", "9", "river", ""),
@@ -58,7 +58,7 @@ def test_each_kind_of_change(tmp_path: Path) -> None:
     )
     assert result.unchanged == 0
     assert result.kinds == dict.fromkeys(result.kinds, 1) | {"source": 2}
-    assert drift(old, read_edition(release(tmp_path / "mute", NEW))).unchanged == 2
+    assert diff_releases(old, read_release_labels(release(tmp_path / "without sources", NEW))).unchanged == 2
     by_label = {row.label: (row.old, row.new, row.won, row.lost) for row in result.labels}
     assert by_label == {
         "church": (1, 2, 1, 0), "lake": (2, 1, 0, 1), "river": (1, 1, 1, 1), "castle / fort": (1, 0, 0, 1),
@@ -72,46 +72,46 @@ def test_each_kind_of_change(tmp_path: Path) -> None:
     )
 
 
-def test_the_splits_are_different_spaces(tmp_path: Path) -> None:
+def test_ids_of_splits_are_different_spaces(tmp_path: Path) -> None:
     old = release(tmp_path / "old", {"1": ("", "lake")})
     release(old, {"1": ("", "church")}, split="index")
     new = release(tmp_path / "new", {"1": ("", "lake")})
     release(new, {"1": ("", "church"), "2": ("", "")}, split="index")
-    result = drift(read_edition(old), read_edition(new))
+    result = diff_releases(read_release_labels(old), read_release_labels(new))
     assert [(c.kind, c.split, c.landmark_id) for c in result.changes] == [("added", "index", "2")]
 
 
-def test_the_order_of_the_rows_plays_no_role(tmp_path: Path) -> None:
+def test_result_does_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:
     names = [release(tmp_path / "old", OLD), release(tmp_path / "new", NEW)]
-    first = drift(*map(read_edition, names)).to_dict()
+    first = diff_releases(*map(read_release_labels, names)).to_dict()
     release(tmp_path / "old", dict(reversed(OLD.items())))
     release(tmp_path / "new", dict(reversed(NEW.items())))
-    assert drift(*map(read_edition, names)).to_dict() == first
+    assert diff_releases(*map(read_release_labels, names)).to_dict() == first
 
 
-def test_a_release_is_called_by_its_own_name(tmp_path: Path) -> None:
+def test_title_comes_from_the_metadata_if_valid(tmp_path: Path) -> None:
     folder = release(tmp_path / "a", OLD)
-    assert read_edition(folder).name == str(folder)
+    assert read_release_labels(folder).name == str(folder)
     write_text('{"name": "H-GLDv2", "version": "1.0"}', folder / "metadata.json")
-    assert read_edition(folder).name == f"H-GLDv2 1.0 ({folder})"
+    assert read_release_labels(folder).name == f"H-GLDv2 1.0 ({folder})"
     write_text("{", folder / "metadata.json")
-    assert read_edition(folder).name == str(folder)
+    assert read_release_labels(folder).name == str(folder)
 
 
-def test_a_release_that_equals_itself_has_no_changes(tmp_path: Path) -> None:
-    one = read_edition(release(tmp_path / "a", OLD))
-    result = drift(one, one)
+def test_release_compared_with_itself_has_no_changes(tmp_path: Path) -> None:
+    labels = read_release_labels(release(tmp_path / "a", OLD))
+    result = diff_releases(labels, labels)
     assert (result.unchanged, result.changes, result.moves) == (7, (), ())
     assert result.text().endswith("source                0 have the same label from another source")
 
 
-def test_what_is_no_release_is_an_error(tmp_path: Path) -> None:
+def test_invalid_releases_are_refused(tmp_path: Path) -> None:
     with pytest.raises(HgldError, match=r"no release; expected train_label_to_hierarchical\.csv or index_"):
-        read_edition(tmp_path)
-    one = read_edition(release(tmp_path / "a", {"1": ("", "lake")}))
+        read_release_labels(tmp_path)
+    labels = read_release_labels(release(tmp_path / "a", {"1": ("", "lake")}))
     with pytest.raises(HgldError, match="have no landmark in common"):
-        drift(one, read_edition(release(tmp_path / "b", {"2": ("", "lake")})))
+        diff_releases(labels, read_release_labels(release(tmp_path / "b", {"2": ("", "lake")})))
     path = tmp_path / "a" / "train_label_to_hierarchical.csv"
     path.write_text(path.read_text() + path.read_text().splitlines()[1] + "\n")
-    with pytest.raises(HgldError, match=r"hierarchical\.csv:3: landmark_id '1' stands on line 2 already"):
-        read_edition(tmp_path / "a")
+    with pytest.raises(HgldError, match=r"hierarchical\.csv:3: duplicate landmark_id '1', first on line 2"):
+        read_release_labels(tmp_path / "a")

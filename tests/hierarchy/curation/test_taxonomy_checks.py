@@ -1,7 +1,7 @@
-"""The taxonomy against a class graph: undecided pairs are problems, rows without use are counted."""
+"""The taxonomy against a class graph: undecided overlaps are problems, rows without effect are counted."""
 
-from hgld.hierarchy.curation.taxonomy_checks import Snapshot, examine
-from hgld.hierarchy.taxonomy.taxonomy import Anchor, Cut, Ignored, Taxonomy
+from hgld.hierarchy.curation.taxonomy_checks import ClassSnapshot, check_taxonomy
+from hgld.hierarchy.taxonomy.taxonomy import Anchor, CutEdge, IgnoredClass, Taxonomy
 
 
 def anchor(qid: str, label: str, precedence: int) -> Anchor:
@@ -10,20 +10,20 @@ def anchor(qid: str, label: str, precedence: int) -> Anchor:
 
 def taxonomy(*anchors: Anchor) -> Taxonomy:
     return Taxonomy(
-        {one.qid: one for one in anchors},
+        {row.qid: row for row in anchors},
         {
-            "Q50": Ignored("Q50", "tourist attraction", "class", "says nothing"),
-            "Q51": Ignored("Q51", "landmark", "class", "says nothing"),
-            "Q60": Ignored("Q60", "province", "below", "an area"),
+            "Q50": IgnoredClass("Q50", "tourist attraction", "class", "too general"),
+            "Q51": IgnoredClass("Q51", "landmark", "class", "too general"),
+            "Q60": IgnoredClass("Q60", "province", "below", "an area"),
         },
-        {("Q1", "Q50"): Cut("Q1", "Q50", "why"), ("Q1", "Q2"): Cut("Q1", "Q2", "why")},
+        {("Q1", "Q50"): CutEdge("Q1", "Q50", "why"), ("Q1", "Q2"): CutEdge("Q1", "Q2", "why")},
     )
 
 
 ROWS = taxonomy(
     anchor("Q10", "church", 20), anchor("Q20", "museum", 40), anchor("Q30", "lake", 30), anchor("Q40", "house", 53)
 )  # fmt: skip
-GRAPH = Snapshot(
+GRAPH = ClassSnapshot(
     used=frozenset({"Q1", "Q40"}),
     edges=frozenset({("Q1", "Q10"), ("Q10", "Q20"), ("Q1", "Q50"), ("Q40", "Q2")}),
     names={"Q10": "the Church", "Q40": "the home", "Q1": "chapel"},
@@ -31,10 +31,10 @@ GRAPH = Snapshot(
 
 
 def states() -> dict[str, str]:
-    return {row.key: row.state for row in examine(ROWS, GRAPH).rows}
+    return {row.key: row.state for row in check_taxonomy(ROWS, GRAPH).rows}
 
 
-def test_a_row_is_used_idle_or_absent() -> None:
+def test_each_row_is_used_idle_or_absent() -> None:
     assert states() == {
         "Q10 the church": "used",
         "Q20 the museum": "idle",
@@ -48,35 +48,36 @@ def test_a_row_is_used_idle_or_absent() -> None:
     }
 
 
-def test_rows_without_use_are_told_apart_and_only_as_counts_unless_asked() -> None:
-    findings = examine(ROWS, GRAPH)
+def test_rows_without_effect_are_counted_and_listed_on_request() -> None:
+    findings = check_taxonomy(ROWS, GRAPH)
     assert findings.problems == ()
     assert "taxonomy.csv: 2 used, 1 idle, 1 absent" in findings.text("here")
     assert "cut_edges.csv: 1 used, 1 idle, 0 absent" in findings.text("here")
-    assert "lead to: lake, museum" in findings.text("here")
+    assert "labels to which no class leads: lake, museum" in findings.text("here")
     assert (
-        "taxonomy.csv: Q30 the lake is not in the class graph; correct or remove the row" in findings.dead()
+        "taxonomy.csv: Q30 the lake is not in the class graph; correct or remove the row"
+        in findings.rows_without_effect()
     )
-    assert "cut_edges.csv: Q1 > Q2 never decides anything; correct or remove the row" in findings.dead()
-    assert len(findings.dead()) == 5
+    assert "cut_edges.csv: Q1 > Q2 has no effect; correct or remove the row" in findings.rows_without_effect()
+    assert len(findings.rows_without_effect()) == 5
 
 
-def test_a_class_of_another_name_is_pointed_out() -> None:
-    assert examine(ROWS, GRAPH).renamed == (
-        "Q40 is 'the home' there and 'the house' here: renamed, or another class?",
+def test_class_with_another_label_on_wikidata_is_reported() -> None:
+    assert check_taxonomy(ROWS, GRAPH).renamed == (
+        "Q40 is 'the home' on Wikidata and 'the house' here: renamed, or a mistyped QID?",
     )
 
 
-def test_nested_labels_of_one_precedence_are_undecided() -> None:
+def test_nested_labels_of_equal_precedence_are_undecided() -> None:
     undecided = taxonomy(anchor("Q10", "church", 40), anchor("Q20", "museum", 40))
-    assert examine(undecided, GRAPH).problems == (
-        "taxonomy.csv: 'church' the church (Q10) lies under 'museum' the museum (Q20) and both have precedence 40; "
-        "say which comes first by different numbers",
+    assert check_taxonomy(undecided, GRAPH).problems == (
+        "taxonomy.csv: 'church' the church (Q10) is below 'museum' the museum (Q20) and both have precedence 40; "
+        "give the label that should win the lower one",
     )
     same = taxonomy(anchor("Q10", "church", 40), anchor("Q20", "church", 40))
-    assert examine(same, GRAPH).problems == ()
+    assert check_taxonomy(same, GRAPH).problems == ()
 
 
-def test_an_anchor_between_two_others_settles_it() -> None:
+def test_only_neighbouring_anchors_are_compared() -> None:
     rows = taxonomy(anchor("Q1", "tower", 40), anchor("Q10", "church", 20), anchor("Q20", "museum", 40))
-    assert examine(rows, GRAPH).problems == ()
+    assert check_taxonomy(rows, GRAPH).problems == ()

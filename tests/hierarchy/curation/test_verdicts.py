@@ -1,4 +1,4 @@
-"""Verdict files: nothing is lost, whoever writes at once, and nothing that cannot be meant is read."""
+"""Verdict files: no row is lost by concurrent or killed writers, and invalid rows are refused."""
 
 import csv
 import os
@@ -40,7 +40,7 @@ def _verdict(category: str = "Abbey", label: str = "church", annotator: str = "a
     )
 
 
-def test_a_new_file_has_a_header_and_one_line_a_verdict(tmp_path: Path) -> None:
+def test_new_file_has_a_header_and_one_line_per_verdict(tmp_path: Path) -> None:
     append_verdict(tmp_path / "review", _verdict())
     append_verdict(tmp_path / "review", _verdict("Lake, the", "lake"))
     assert (tmp_path / "review" / "ana.csv").read_text() == (
@@ -50,7 +50,7 @@ def test_a_new_file_has_a_header_and_one_line_a_verdict(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "review").iterdir()] == ["ana.csv"]
 
 
-def test_a_file_that_begins_with_a_byte_order_mark_is_read_and_written(tmp_path: Path) -> None:
+def test_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     append_verdict(tmp_path, _verdict())
     path = tmp_path / "ana.csv"
     path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
@@ -59,7 +59,7 @@ def test_a_file_that_begins_with_a_byte_order_mark_is_read_and_written(tmp_path:
 
 
 @pytest.mark.parametrize("kind", ["folder", "dangling link", "not UTF-8"])
-def test_what_cannot_be_read_is_named(tmp_path: Path, kind: str) -> None:
+def test_unreadable_file_is_reported(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "dir.csv"
     if kind == "folder":
         path.mkdir()
@@ -83,26 +83,26 @@ def _is_name(text: str) -> bool:
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(_TEXT.filter(_is_name), _TEXT), min_size=1, max_size=4))
-def test_what_is_written_is_read_again(
-    tmp_path_factory: pytest.TempPathFactory, said: list[tuple[str, str]]
+def test_verdict_round_trip(
+    tmp_path_factory: pytest.TempPathFactory, verdicts: list[tuple[str, str]]
 ) -> None:
     folder = tmp_path_factory.mktemp("review")
-    rows = [_verdict(category, comment=comment) for category, comment in said]
+    rows = [_verdict(category, comment=comment) for category, comment in verdicts]
     for row in rows:
         append_verdict(folder, row)
     loaded = load_verdicts(folder, LABELS)
     assert [Verdict(*row) for row in loaded.to_numpy().tolist()] == rows
 
 
-@pytest.mark.parametrize("sign", ["\n", "\r", "\0", "\x85", "\u2028"])
-def test_a_line_break_is_refused(tmp_path: Path, sign: str) -> None:
-    with pytest.raises(HgldError, match="comment holds a line break or another control character"):
-        append_verdict(tmp_path, _verdict(comment=f"one{sign}two"))
+@pytest.mark.parametrize("character", ["\n", "\r", "\0", "\x85", "\u2028"])
+def test_control_characters_are_refused(tmp_path: Path, character: str) -> None:
+    with pytest.raises(HgldError, match="comment has a line break or another control character"):
+        append_verdict(tmp_path, _verdict(comment=f"one{character}two"))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["", "Ana", "ana lopez", "../ana", "-ana", "ana-", "añа"])
-def test_an_annotator_has_a_plain_name(tmp_path: Path, name: str) -> None:
+def test_annotator_names_are_restricted(tmp_path: Path, name: str) -> None:
     with pytest.raises(HgldError, match="use lower-case letters, digits and hyphens only"):
         append_verdict(tmp_path, _verdict(annotator=name))
 
@@ -120,22 +120,22 @@ def test_an_annotator_has_a_plain_name(tmp_path: Path, name: str) -> None:
     ("Abbey,church,,,\"0,5\",ana,2026-01-03,", "suggested_score '0,5' is not a number between 0 and 1"),
     ("Abbey,church", "2 values for 8 columns: Abbey,church"),
     ('"Abbey,church,,,,ana,2026-01-03,', "not a CSV row"),
-    ("<<<<<<< HEAD", "an unsettled git merge"),
+    ("<<<<<<< HEAD", "an unresolved git merge conflict"),
 ])  # fmt: skip
-def test_a_row_that_cannot_be_meant_is_named(tmp_path: Path, row: str, message: str) -> None:
+def test_invalid_row_is_reported_with_its_line(tmp_path: Path, row: str, message: str) -> None:
     (tmp_path / "ana.csv").write_text(f"{HEADER}\nLake,lake,,,,ana,2026-01-03,\n{row}\n")
     with pytest.raises(HgldError) as caught:
         load_verdicts(tmp_path, LABELS)
     assert f"{tmp_path}/ana.csv:3: {message}" in str(caught.value)
 
 
-def test_a_spreadsheets_line_ends_are_read_and_kept_apart_from_new_rows(tmp_path: Path) -> None:
+def test_crlf_file_without_final_newline_is_read_and_appended_to(tmp_path: Path) -> None:
     (tmp_path / "ana.csv").write_bytes(f"{HEADER}\r\nAbbey,church,,,,ana,2026-01-03,".encode())
     append_verdict(tmp_path, _verdict("Lake", "lake"))
     assert list(load_verdicts(tmp_path, LABELS)["category"]) == ["Abbey", "Lake"]
 
 
-def test_of_one_annotator_the_last_row_counts(tmp_path: Path) -> None:
+def test_last_row_of_an_annotator_counts(tmp_path: Path) -> None:
     for label in ("church", "lake", ""):
         append_verdict(tmp_path, _verdict(label=label))
     accepted, conflicts = settled(load_verdicts(tmp_path, LABELS))
@@ -143,7 +143,7 @@ def test_of_one_annotator_the_last_row_counts(tmp_path: Path) -> None:
     assert conflicts.empty
 
 
-def test_annotators_who_disagree_are_a_conflict_until_one_gives_in(tmp_path: Path) -> None:
+def test_disagreement_is_a_conflict_until_one_annotator_agrees(tmp_path: Path) -> None:
     append_verdict(tmp_path, _verdict(label="church"))
     append_verdict(tmp_path, _verdict(label="lake", annotator="bob", on="2026-01-04"))
     append_verdict(tmp_path, _verdict("Lake", "lake", annotator="bob"))
@@ -156,14 +156,14 @@ def test_annotators_who_disagree_are_a_conflict_until_one_gives_in(tmp_path: Pat
     assert conflicts.empty
 
 
-def test_no_folder_is_no_verdict(tmp_path: Path) -> None:
+def test_missing_folder_has_no_verdicts(tmp_path: Path) -> None:
     accepted, conflicts = settled(load_verdicts(tmp_path / "none", LABELS))
     assert accepted.empty
     assert conflicts.empty
     assert list(accepted.columns) == COLUMNS
 
 
-def test_only_ones_own_row_is_taken_back(tmp_path: Path) -> None:
+def test_removing_a_verdict_removes_only_its_last_row(tmp_path: Path) -> None:
     append_verdict(tmp_path, _verdict())
     append_verdict(tmp_path, _verdict("Lake"))
     append_verdict(tmp_path, _verdict())
@@ -177,51 +177,51 @@ WRITER = """
 import sys
 from pathlib import Path
 from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
-folder, name, number, comment = sys.argv[1:]
-for place in range(int(number)):
-    append_verdict(Path(folder), Verdict(f"{name} {place}", "church", "", "", "", "ana", "2026-01-03", comment))
-    print(place, flush=True)
+folder, name, count, comment = sys.argv[1:]
+for n in range(int(count)):
+    append_verdict(Path(folder), Verdict(f"{name} {n}", "church", "", "", "", "ana", "2026-01-03", comment))
+    print(n, flush=True)
 """
 
 
-def _writer(folder: Path, name: str, number: int, comment: str = "") -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", WRITER, str(folder), name, str(number), comment]
+def _writer(folder: Path, name: str, count: int, comment: str = "") -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", WRITER, str(folder), name, str(count), comment]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_concurrent_writers_lose_no_row(tmp_path: Path) -> None:
     names = ("One", "Two", "Three")
     for writer in [_writer(tmp_path, name, 25) for name in names]:
         writer.communicate()
         assert writer.returncode == 0
-    found = load_verdicts(tmp_path, LABELS)["category"].tolist()
-    assert len(found) == 75
+    categories = load_verdicts(tmp_path, LABELS)["category"].tolist()
+    assert len(categories) == 75
     for name in names:
-        assert [one for one in found if one.startswith(name)] == [f"{name} {place}" for place in range(25)]
+        assert [c for c in categories if c.startswith(name)] == [f"{name} {n}" for n in range(25)]
 
 
-def test_a_killed_writer_leaves_whole_rows_and_all_that_it_had_told_of(tmp_path: Path) -> None:
+def test_killed_writer_leaves_whole_rows_and_all_that_it_reported(tmp_path: Path) -> None:
     writer = _writer(tmp_path, "Abbey", 10**6, "x" * 5000)
     assert writer.stdout
     for _ in range(20):
         writer.stdout.readline()
     time.sleep(0.003)
     os.kill(writer.pid, signal.SIGKILL)
-    told = 20 + len(writer.stdout.read().splitlines())
+    reported = 20 + len(writer.stdout.read().splitlines())
     writer.wait()
     writer.stdout.close()
-    found = load_verdicts(tmp_path, LABELS)
-    assert told <= len(found) <= told + 1
-    append_verdict(tmp_path, _verdict("Lake"))  # the lock went with the process
-    assert len(load_verdicts(tmp_path, LABELS)) == len(found) + 1
+    verdicts = load_verdicts(tmp_path, LABELS)
+    assert reported <= len(verdicts) <= reported + 1
+    append_verdict(tmp_path, _verdict("Lake"))  # the lock ended with the process
+    assert len(load_verdicts(tmp_path, LABELS)) == len(verdicts) + 1
 
 
 def _git(folder: Path, *words: str) -> None:
-    who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
 
 
-def test_git_merges_the_work_of_two_branches(tmp_path: Path) -> None:
+def test_git_merges_verdicts_of_two_branches(tmp_path: Path) -> None:
     _git(tmp_path, "init", "-b", "main")
     (tmp_path / ".gitattributes").write_text("review/*.csv merge=union\n")
     append_verdict(tmp_path / "review", _verdict())
@@ -240,7 +240,7 @@ def test_git_merges_the_work_of_two_branches(tmp_path: Path) -> None:
     assert sorted(merged["category"]) == ["Abbey", "Here", "There", "There"]
 
 
-def test_the_files_are_plain_csv(tmp_path: Path) -> None:
+def test_files_are_plain_csv(tmp_path: Path) -> None:
     append_verdict(tmp_path, _verdict('The "Abbey"', comment="a, b"))
     with (tmp_path / "ana.csv").open(encoding="utf-8", newline="") as handle:
         row = next(csv.DictReader(handle))

@@ -1,4 +1,4 @@
-"""Zero-shot proposals: the formula, the ties, and that no order matters."""
+"""CLIP zero-shot proposals: the softmax, ties, and independence of the order."""
 
 import math
 
@@ -8,32 +8,41 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hgld.foundation.errors import HgldError
-from hgld.hierarchy.fusion.proposals import accepted, label_vectors, mean_probabilities, propose, softmax
+from hgld.hierarchy.fusion.proposals import accepted, label_vectors, mean_probabilities, propose, top_two
 
 
-def test_softmax_is_the_formula() -> None:
+def _softmax(row: list[float], temperature: float) -> list[float]:
+    powers = [math.exp(value / temperature) for value in row]
+    return [power / sum(powers) for power in powers]
+
+
+def _of_one_image(similarities: list[float], temperature: float) -> list[float]:
+    """The probabilities of an image with these similarities to orthogonal labels."""
+    labels = np.eye(len(similarities))
+    _, probabilities, _ = mean_probabilities(np.array([similarities]), ["a"], labels, temperature)
+    return probabilities[0].tolist()
+
+
+def test_one_image_has_the_softmax_of_its_similarities() -> None:
     row = [0.3, 0.1, -0.2]
-    powers = [math.exp(value / 0.05) for value in row]
-    expected = [power / sum(powers) for power in powers]
-    assert softmax(np.array([row]), 0.05)[0].tolist() == pytest.approx(expected)
+    assert _of_one_image(row, 0.05) == pytest.approx(_softmax(row, 0.05))
 
 
-def test_softmax_survives_a_tiny_temperature() -> None:
-    assert softmax(np.array([[1.0, -1.0]]), 1e-6).tolist() == [[1.0, 0.0]]
+def test_a_tiny_temperature_does_not_overflow() -> None:
+    assert _of_one_image([1.0, -1.0], 1e-6) == [1.0, 0.0]
 
 
-def test_a_labels_vector_is_the_mean_of_its_prompts() -> None:
+def test_the_vector_of_a_label_is_the_normalised_mean_of_its_prompts() -> None:
     prompts = np.array([[1, 0], [0, 1], [0, 1]], np.float32)
     names, vectors = label_vectors(prompts, ["tower", "tower", "lake"])
     assert names == ["lake", "tower"]
     assert vectors.tolist() == [[0, 1], pytest.approx([math.sqrt(0.5)] * 2)]
 
 
-def test_an_images_votes_are_averaged_not_counted() -> None:
-    vectors = np.eye(2)
+def test_probabilities_of_images_are_averaged_not_counted_as_votes() -> None:
     images = np.array([[1, 0], [0.6, 0.8], [0.6, 0.8]])
-    names, probabilities, counts = mean_probabilities(images, ["a", "a", "a"], vectors, 0.1)
-    expected = (softmax(images[:1], 0.1)[0] + 2 * softmax(images[1:2], 0.1)[0]) / 3
+    names, probabilities, counts = mean_probabilities(images, ["a", "a", "a"], np.eye(2), 0.1)
+    expected = (np.array(_softmax([1, 0], 0.1)) + 2 * np.array(_softmax([0.6, 0.8], 0.1))) / 3
     assert (names, counts.tolist()) == (["a"], [3])
     assert probabilities[0].tolist() == pytest.approx(expected.tolist())
 
@@ -45,18 +54,28 @@ def test_the_margin_is_the_lead_over_the_runner_up() -> None:
     assert (row["images"], row["evidence"]) == (4, "model: 4 images")
 
 
-def test_equal_scores_go_to_the_first_label() -> None:
+def test_scores_equal_to_four_decimals_go_to_the_first_label() -> None:
     table = propose(["x"], np.array([[0.25, 0.375 + 1e-9, 0.375]]), np.array([1]), ["a", "b", "c"], "model")
     assert tuple(table.iloc[0][["hierarchical_label", "runner_up", "margin"]]) == ("b", "c", 0.0)
     assert table.iloc[0]["evidence"] == "model: 1 image"
 
 
-def test_one_label_is_no_choice() -> None:
+@pytest.mark.parametrize("rows", [0, 1, 50])
+def test_the_top_two_are_those_of_a_sort_of_each_row(rows: int) -> None:
+    probabilities = np.random.default_rng(rows).dirichlet(np.ones(5), size=rows).round(1)
+    best, score, margin, runner_up = top_two(probabilities)
+    for row, values in enumerate(probabilities.tolist()):
+        first, second = sorted(range(5), key=lambda column: (-values[column], column))[:2]
+        assert (best[row], runner_up[row], score[row]) == (first, second, values[first])
+        assert margin[row] == round(values[first] - values[second], 4)
+
+
+def test_fewer_than_two_labels_are_an_error() -> None:
     with pytest.raises(HgldError, match="at least two labels"):
         propose(["x"], np.array([[1.0]]), np.array([1]), ["a"], "model")
 
 
-def test_a_proposal_on_both_thresholds_is_accepted() -> None:
+def test_a_proposal_that_equals_both_thresholds_is_accepted() -> None:
     table = propose(
         list("xyz"), np.array([[0.6, 0.3], [0.6, 0.4], [0.5, 0.1]]), np.ones(3, int), ["a", "b"], "m"
     )
@@ -65,17 +84,19 @@ def test_a_proposal_on_both_thresholds_is_accepted() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 12), st.integers(2, 6), st.randoms(use_true_random=False))
-def test_the_order_of_the_images_does_not_matter(number: int, labels: int, random) -> None:
-    rng = np.random.default_rng(number)
-    images, vectors = rng.normal(size=(number, 5)), rng.normal(size=(labels, 5))
-    categories = [f"category {place % 3}" for place in range(number)]
-    names = [f"label {place}" for place in range(labels)]
+def test_proposals_do_not_depend_on_the_order_of_images(count: int, labels: int, random) -> None:
+    rng = np.random.default_rng(count)
+    images, vectors = rng.normal(size=(count, 5)), rng.normal(size=(labels, 5))
+    categories = [f"category {index % 3}" for index in range(count)]
+    names = [f"label {index}" for index in range(labels)]
 
     def proposals(order: list[int]):
-        found = mean_probabilities(images[order], [categories[one] for one in order], vectors, 0.7)
-        return propose(*found, names, "model")
+        probabilities = mean_probabilities(
+            images[order], [categories[index] for index in order], vectors, 0.7
+        )
+        return propose(*probabilities, names, "model")
 
-    order = list(range(number))
+    order = list(range(count))
     expected = proposals(order)
     random.shuffle(order)
     assert proposals(order).equals(expected)

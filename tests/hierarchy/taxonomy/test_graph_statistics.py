@@ -2,13 +2,13 @@
 
 import networkx as nx
 
-from hgld.hierarchy.taxonomy.graph_statistics import shape
+from hgld.hierarchy.taxonomy.graph_statistics import hierarchy_shape
 
 
-def test_a_diamond_with_a_tail_and_a_lonely_class() -> None:
+def test_isolated_classes_do_not_count() -> None:
     dag: nx.DiGraph[str] = nx.DiGraph([("d", "b"), ("d", "c"), ("b", "a"), ("c", "a"), ("e", "d")])
-    dag.add_node("lonely")
-    assert shape(dag) == {
+    dag.add_node("isolated")
+    assert hierarchy_shape(dag) == {
         "roots": 1,
         "leaves": 1,
         "depth_max": 3,
@@ -20,5 +20,5 @@ def test_a_diamond_with_a_tail_and_a_lonely_class() -> None:
     }
 
 
-def test_nothing() -> None:
-    assert set(shape(nx.DiGraph()).values()) == {0}
+def test_a_graph_without_edges_has_zeros() -> None:
+    assert set(hierarchy_shape(nx.DiGraph()).values()) == {0}

@@ -1,4 +1,4 @@
-"""The curated files load, are whole, and every kind of mistake in them is told with its line."""
+"""The curated files are valid, and every kind of mistake in them is reported with file and line."""
 
 import shutil
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from hgld.foundation.errors import HgldError
+from hgld.hierarchy.curated import CURATED
 from hgld.hierarchy.taxonomy.class_graph import class_graph
-from hgld.hierarchy.taxonomy.class_labels import decide, routes
+from hgld.hierarchy.taxonomy.class_labels import anchor_paths, label_item
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy, taxonomy_problems
-from tests.paths import ROOT
 
 PUBLISHED = {
     "agricultural land": 1, "air transportation": 0, "amusement park": 0, "aqueduct": 0, "archeological site": 0,
@@ -32,7 +32,7 @@ HEADERS = {
 }
 
 
-def curated(folder: Path, **rows: list[str]) -> Path:
+def write_curated(folder: Path, **rows: list[str]) -> Path:
     """The three files with the given rows (keys: taxonomy, ignored_classes, cut_edges)."""
     for name, header in HEADERS.items():
         lines = [header, *rows.get(name.removesuffix(".csv"), [])]
@@ -40,17 +40,17 @@ def curated(folder: Path, **rows: list[str]) -> Path:
     return folder
 
 
-def test_the_shipped_files_are_valid_and_have_the_published_labels() -> None:
+def test_the_curated_files_are_valid_and_have_the_published_labels() -> None:
     taxonomy = load_taxonomy()
     assert taxonomy.natures == {
         label: "natural" if natural else "human-made" for label, natural in PUBLISHED.items()
     }
     assert len(taxonomy.natures) == 78
-    assert taxonomy_problems(ROOT / "hierarchy/curated") == []
+    assert taxonomy_problems(CURATED) == []
 
 
-def test_an_anchor_ends_where_its_label_says(tmp_path: Path) -> None:
-    folder = curated(
+def test_rows_become_anchors_ignored_classes_and_cuts(tmp_path: Path) -> None:
+    folder = write_curated(
         tmp_path,
         taxonomy=["lake,natural,Q23397,lake,33,why,ana"],
         ignored_classes=["Q5,human,below,why,ana", "Q43229,organization,class,why,ana"],
@@ -58,14 +58,14 @@ def test_an_anchor_ends_where_its_label_says(tmp_path: Path) -> None:
     )
     taxonomy = load_taxonomy(folder)
     assert taxonomy.anchors["Q23397"].hierarchical_label == "lake"
-    assert taxonomy.closes("Q5")
-    assert not taxonomy.skips("Q5")
-    assert taxonomy.skips("Q43229")
+    assert taxonomy.blocks("Q5")
+    assert not taxonomy.excludes("Q5")
+    assert taxonomy.excludes("Q43229")
     assert ("Q1", "Q2") in taxonomy.cuts
 
 
 @pytest.mark.parametrize(
-    ("rows", "place", "text"),
+    ("rows", "where", "text"),
     [
         ({"taxonomy": ["lake,wet,Q1,lake,33,why,ana"]}, "taxonomy.csv:2", "'wet' is neither natural nor human-made"),
         ({"taxonomy": ["lake,natural,1,lake,33,why,ana"]}, "taxonomy.csv:2", "no valid anchor_qid"),
@@ -74,7 +74,7 @@ def test_an_anchor_ends_where_its_label_says(tmp_path: Path) -> None:
         ({"taxonomy": ["lake,natural,Q1,lake,33,why,"]}, "taxonomy.csv:2", "no valid decided_by"),
         (
             {"taxonomy": ["lake,natural,Q1,lake,33,why,ana", "river,natural,Q1,river,33,why,ana"]},
-            "taxonomy.csv:3", "also an anchor of 'lake'",
+            "taxonomy.csv:3", "already an anchor of 'lake'",
         ),
         (
             {"taxonomy": ["lake,natural,Q1,lake,33,why,ana", "lake,human-made,Q2,pond,33,why,ana"]},
@@ -82,45 +82,45 @@ def test_an_anchor_ends_where_its_label_says(tmp_path: Path) -> None:
         ),
         (
             {"taxonomy": ["lake,natural,Q10,lake,33,why,ana", "lake,natural,Q9,pond,33,why,ana"]},
-            "taxonomy.csv:3", "out of order or twice",
+            "taxonomy.csv:3", "duplicate or out of order",
         ),
         ({"ignored_classes": ["Q5,human,all,why,ana"]}, "ignored_classes.csv:2", "reach 'all'"),
         (
             {"taxonomy": ["lake,natural,Q5,lake,33,why,ana"], "ignored_classes": ["Q5,lake,class,why,ana"]},
             "ignored_classes.csv:2", "is an anchor of 'lake'",
         ),
-        ({"cut_edges": ["Q1,a,Q2,b,why,ana", "Q1,a,Q2,b,why,ana"]}, "cut_edges.csv:3", "out of order or twice"),
+        ({"cut_edges": ["Q1,a,Q2,b,why,ana", "Q1,a,Q2,b,why,ana"]}, "cut_edges.csv:3", "duplicate or out of order"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_told_with_its_line(
-    tmp_path: Path, rows: dict[str, list[str]], place: str, text: str
+def test_a_mistake_is_reported_with_file_and_line(
+    tmp_path: Path, rows: dict[str, list[str]], where: str, text: str
 ) -> None:
-    folder = curated(tmp_path, **rows)
-    assert any(place in problem and text in problem for problem in taxonomy_problems(folder))
-    with pytest.raises(HgldError, match=place):
+    folder = write_curated(tmp_path, **rows)
+    assert any(where in problem and text in problem for problem in taxonomy_problems(folder))
+    with pytest.raises(HgldError, match=where):
         load_taxonomy(folder)
 
 
 def test_a_missing_or_ragged_file_is_an_error(tmp_path: Path) -> None:
-    curated(tmp_path, taxonomy=["lake,natural,Q1"])
+    write_curated(tmp_path, taxonomy=["lake,natural,Q1"])
     assert "taxonomy.csv:2" in "".join(taxonomy_problems(tmp_path))
     (tmp_path / "taxonomy.csv").unlink()
     with pytest.raises(HgldError, match=r"no file .*taxonomy\.csv"):
         load_taxonomy(tmp_path)
 
 
-def test_a_label_beyond_the_published_ones_is_rows_of_data(tmp_path: Path) -> None:
-    """The shipped files with a label "glacier": an anchor, and classes below it follow."""
-    for path in (ROOT / "hierarchy/curated").glob("*.csv"):
+def test_a_new_label_takes_only_rows_of_data(tmp_path: Path) -> None:
+    """The curated files with an added anchor "glacier": classes below it get the label."""
+    for path in CURATED.glob("*.csv"):
         shutil.copy(path, tmp_path)
     header, *rows = (tmp_path / "taxonomy.csv").read_text(encoding="utf-8").splitlines()
-    rows.append("glacier,natural,Q35666,glacier,150,a label of our own,ana")
+    rows.append("glacier,natural,Q35666,glacier,150,a new label,ana")
     rows.sort(key=lambda row: (row.split(",")[0], int(row.split(",")[2][1:])))
     (tmp_path / "taxonomy.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
     taxonomy = load_taxonomy(tmp_path)
     assert len(taxonomy.natures) == 79
     edges = [("Q211302", "Q23397"), ("Q1", "Q35666")]
-    ways = routes(class_graph(edges, taxonomy).dag, taxonomy, ["Q1", "Q8502"])
-    found = decide(["Q1", "Q8502"], ways, taxonomy, {"Q1": "valley glacier"})
-    assert (found.hierarchical_label, found.supercategory) == ("glacier", "valley glacier")
-    assert found.natural_or_human_made == "natural"
+    paths = anchor_paths(class_graph(edges, taxonomy).dag, taxonomy, ["Q1", "Q8502"])
+    decision = label_item(["Q1", "Q8502"], paths, taxonomy, {"Q1": "valley glacier"})
+    assert (decision.hierarchical_label, decision.supercategory) == ("glacier", "valley glacier")
+    assert decision.natural_or_human_made == "natural"

@@ -1,4 +1,4 @@
-"""GLDv2's CSVs become sorted Parquet tables; what does not fit is listed, all of it, by file and line."""
+"""GLDv2's CSVs become sorted Parquet tables; every malformed row is listed by file and line."""
 
 import csv
 import gzip
@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tables import read_parquet
-from hgld.pipeline.acquisition import csv_to_parquet as convert
+from hgld.pipeline.acquisition import csv_to_parquet
 from hgld.pipeline.acquisition.csv_to_parquet import empty_parquet, to_parquet
 from hgld.pipeline.acquisition.gldv2_tables import TABLES
-from hgld.pipeline.acquisition.row_errors import SHOWN
+from hgld.pipeline.acquisition.row_errors import MAX_SHOWN
 from tests.full_disk import full_disk
 from tests.paths import SHARED
 
 GLDV2 = SHARED / "gldv2"
 A, B = "00001e1234567890", "ffffffffffffffff"
 IDS = st.text("0123456789abcdef", min_size=16, max_size=16)
-# a line end in a quoted value is the writer's own; csv and Arrow take NUL for no character of a text file
+# csv may write a line end in a quoted value differently; csv and Arrow do not support NUL
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"), max_size=20)
 VALUES = {
     "id": IDS,
@@ -40,14 +40,14 @@ def _convert(name: str, path: Path, text: str | bytes) -> dict[str, list[str]]:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     target = path.with_suffix(".parquet")
     to_parquet(TABLES[name], path, target)
-    found: dict[str, list[str]] = pq.read_table(target).to_pydict()
-    return found
+    columns: dict[str, list[str]] = pq.read_table(target).to_pydict()
+    return columns
 
 
 @pytest.mark.parametrize("name", TABLES)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_every_table_comes_back_as_it_was(tmp_path: Path, name: str, data: st.DataObject) -> None:
+def test_every_table_is_converted_without_loss(tmp_path: Path, name: str, data: st.DataObject) -> None:
     table = TABLES[name]
     row = st.tuples(*(VALUES[kind] for kind in table.columns.values()))
     rows = data.draw(st.lists(row, min_size=1, max_size=12, unique_by=lambda row: row[0]))
@@ -57,15 +57,15 @@ def test_every_table_comes_back_as_it_was(tmp_path: Path, name: str, data: st.Da
     text = io.StringIO()
     writer = csv.writer(text, lineterminator=data.draw(st.sampled_from(["\n", "\r\n"])))
     writer.writerows([list(table.columns), *rows])
-    found = _convert(name, tmp_path / "t.csv", text.getvalue())
+    columns = _convert(name, tmp_path / "t.csv", text.getvalue())
     if name == "train_clean":
         expected = sorted((image, row[0]) for row in rows for image in row[1].split())
     else:
         expected = sorted(rows)
-    assert list(zip(*found.values(), strict=True)) == expected
+    assert list(zip(*columns.values(), strict=True)) == expected
 
 
-def test_ids_that_look_like_numbers_and_the_word_none_stay_text(tmp_path: Path) -> None:
+def test_numeric_looking_ids_and_the_word_none_stay_text(tmp_path: Path) -> None:
     text = f"id,images,Usage\n{B},None,Ignored\n{A},{A} {B},Public\n"
     assert _convert("retrieval_solution", tmp_path / "r.csv", text) == {
         "id": [A, B],
@@ -89,12 +89,12 @@ def test_neither_row_order_nor_spilling_to_disk_changes_a_byte(tmp_path: Path) -
     assert read_parquet(tmp_path / "0.parquet")["id"].is_monotonic_increasing
 
 
-def test_a_value_of_many_lines_may_lie_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convert, "_BLOCK", 300)
+def test_multi_line_value_may_span_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_to_parquet, "_BLOCK_BYTES", 300)
     value = "line\n" * 20
     rows = [f'{number:016x},"{number} {value}",1' for number in range(50)]
-    found = _convert("train", tmp_path / "t.csv", "\n".join(["id,url,landmark_id", *rows, ""]))
-    assert found["url"] == [f"{number} {value}" for number in range(50)]
+    columns = _convert("train", tmp_path / "t.csv", "\n".join(["id,url,landmark_id", *rows, ""]))
+    assert columns["url"] == [f"{number} {value}" for number in range(50)]
 
 
 def test_every_malformed_row_is_listed_with_its_line_and_text(tmp_path: Path) -> None:
@@ -104,8 +104,8 @@ def test_every_malformed_row_is_listed_with_its_line_and_text(tmp_path: Path) ->
         f"{A},u,1".encode(),
         f"{B},u".encode(),  # 3: too few
         b"x,y,z,w",  # 4: too many
-        f'{A[:-1]}1,"a\nb",1'.encode(),  # 5 and 6: a good one over two lines
-        b"xyz,u,1",  # 7: no id
+        f'{A[:-1]}1,"a\nb",1'.encode(),  # 5 and 6: a valid one over two lines
+        b"xyz,u,1",  # 7: not an id
         f'{B},"never closed,1'.encode(),  # 8
         f"{A[:-1]}2,\xff,1".encode("latin-1"),  # 9: not UTF-8
         f"{A[:-1]}3,u,{'1' * 19}".encode(),  # 10
@@ -114,9 +114,9 @@ def test_every_malformed_row_is_listed_with_its_line_and_text(tmp_path: Path) ->
     ]
     with pytest.raises(HgldError) as error:
         _convert("train", path, b"\n".join(lines) + b"\n")
-    said = str(error.value).split("\n")
-    assert said[0] == f"{path}: 7 malformed row(s):"
-    assert said[1:] == [
+    lines = str(error.value).split("\n")
+    assert lines[0] == f"{path}: 7 malformed row(s):"
+    assert lines[1:] == [
         f"{path}:3: 2 values for 3 columns: '{B},u'",
         f"{path}:4: 4 values for 3 columns: 'x,y,z,w'",
         f"{path}:7: id is 'xyz', expected 16 hex digits: 'xyz,u,1'",
@@ -128,30 +128,30 @@ def test_every_malformed_row_is_listed_with_its_line_and_text(tmp_path: Path) ->
     assert not path.with_suffix(".parquet").exists()
 
 
-def test_many_bad_rows_are_all_written_to_a_file(tmp_path: Path) -> None:
+def test_more_than_twenty_malformed_rows_are_written_to_a_file(tmp_path: Path) -> None:
     path = tmp_path / "index.csv"
     with pytest.raises(HgldError) as error:
         _convert("index", path, "id\n" + "bad\n" * 1000)
     full = tmp_path / "index.csv.malformed.txt"
     assert f"1,000 malformed row(s), all listed in {full}" in str(error.value)
-    assert str(error.value).count("\n") == SHOWN
+    assert str(error.value).count("\n") == MAX_SHOWN
     assert len(full.read_text().splitlines()) == 1000
     _convert("index", path, f"id\n{A}\n")
     assert not full.exists()
 
 
-def test_a_landmark_of_very_many_images_is_not_taken_for_a_bad_row(tmp_path: Path) -> None:
+def test_landmark_with_very_many_images_is_valid(tmp_path: Path) -> None:
     many = " ".join(f"{number:016x}" for number in range(20_000))
     with pytest.raises(HgldError) as error:
         _convert("train_clean", tmp_path / "t.csv", f"landmark_id,images\n1,{many}\n2,zz\n")
     assert "1 malformed row(s)" in str(error.value) and "t.csv:3: images is 'zz'" in str(error.value)
 
 
-def test_all_repeated_keys_are_listed(tmp_path: Path) -> None:
+def test_all_duplicate_keys_are_listed(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
-    with pytest.raises(HgldError, match=rf"train\.csv:4: {A} stands in line 2 already"):
+    with pytest.raises(HgldError, match=rf"train\.csv:4: {A} is already in line 2"):
         _convert("train", path, f"id,url,landmark_id\n{A},u,1\n{B},u,1\n{A},u,2\n")
-    with pytest.raises(HgldError, match=rf"clean\.csv:3: {B} stands in line 2 already"):
+    with pytest.raises(HgldError, match=rf"clean\.csv:3: {B} is already in line 2"):
         _convert("train_clean", tmp_path / "clean.csv", f"landmark_id,images\n1,{A} {B}\n2,{B}\n")
 
 
@@ -162,16 +162,16 @@ def test_all_repeated_keys_are_listed(tmp_path: Path) -> None:
         ("", "expected the header .* found ''"),
         ("id,url,landmark_id\r0,u,1\r", r"expected the header .* found 'id,url,landmark_id\\r0,u,1'"),
         ("id,url,landmark_id\n".encode("utf-16"), "expected the header"),
-        ("id,url,landmark_id\n", "a header and no rows"),
+        ("id,url,landmark_id\n", "a header without rows"),
         ("<html><body>Not found</body></html>", "expected the header"),
     ],
 )
-def test_files_that_are_no_table_are_refused(tmp_path: Path, text: str | bytes, message: str) -> None:
+def test_file_that_is_not_the_table_is_refused(tmp_path: Path, text: str | bytes, message: str) -> None:
     with pytest.raises(HgldError, match=message):
         _convert("train", tmp_path / "train.csv", text)
 
 
-def test_a_table_that_the_source_lacks_has_its_columns_and_no_rows(tmp_path: Path) -> None:
+def test_missing_optional_table_has_columns_and_no_rows(tmp_path: Path) -> None:
     empty_parquet(TABLES["train_attribution"], tmp_path / "a.parquet")
     table = pq.read_table(tmp_path / "a.parquet")
     assert table.column_names == ["id", "url", "author", "license", "title"] and len(table) == 0
@@ -186,23 +186,23 @@ def test_a_table_that_the_source_lacks_has_its_columns_and_no_rows(tmp_path: Pat
         ("train_label_to_hierarchical", "train_supercategory.part.csv", 254),
     ],
 )
-def test_the_real_rows_are_rows(tmp_path: Path, name: str, part: str, rows: int) -> None:
+def test_real_rows_are_valid(tmp_path: Path, name: str, part: str, rows: int) -> None:
     real = GLDV2 / part
     if not real.is_file():
-        pytest.skip(f"no {real}: the real data lie beside the repository where the tests may use them")
+        pytest.skip(f"no {real}: part of the real data, which is not in this repository")
     data = gzip.decompress(real.read_bytes()) if part.endswith(".gz") else real.read_bytes()
     (tmp_path / "t.csv").write_bytes(data)
     assert to_parquet(TABLES[name], tmp_path / "t.csv", tmp_path / "t.parquet") == rows
 
 
 @pytest.mark.parametrize("in_memory", [0, 1 << 30])
-def test_a_disk_that_gets_full_leaves_the_old_table(tmp_path: Path, in_memory: int) -> None:
+def test_full_disk_leaves_the_old_table(tmp_path: Path, in_memory: int) -> None:
     path, target = tmp_path / "index.csv", tmp_path / "index.parquet"
     path.write_text("id\n" + "".join(f"{number * 0x1234567_89ABCD % 2**64:016x}\n" for number in range(9000)))
     target.write_bytes(b"old")
     with (
         full_disk(5000),
-        pytest.raises(HgldError, match=r"cannot write .*what stood there before is unchanged"),
+        pytest.raises(HgldError, match=r"cannot write .*the previous version is unchanged"),
     ):
         to_parquet(TABLES["index"], path, target, in_memory)
     assert target.read_bytes() == b"old" and not list(tmp_path.glob(".*"))

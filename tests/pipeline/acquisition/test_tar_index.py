@@ -1,4 +1,4 @@
-"""Hostile tars of pictures: everything that is wrong is reported, nothing is written, and what is good is found."""
+"""Hostile tars: every fault is reported, nothing is written, and every good image is indexed."""
 
 import io
 import os
@@ -24,10 +24,10 @@ def _jpeg(size: tuple[int, int] = (8, 6)) -> bytes:
 
 
 def _bomb() -> bytes:
-    """A small JPEG whose frame header says 65,000 x 65,000."""
+    """A small JPEG whose frame header claims 65,000 x 65,000 pixels."""
     data = bytearray(_jpeg())
-    at = data.index(b"\xff\xc0")
-    data[at + 5 : at + 9] = (65_000).to_bytes(2) * 2
+    marker = data.index(b"\xff\xc0")
+    data[marker + 5 : marker + 9] = (65_000).to_bytes(2) * 2
     return bytes(data)
 
 
@@ -42,7 +42,7 @@ def _member(
 
 
 def _sparse(name: str) -> tuple[tarfile.TarInfo, bytes]:
-    """What GNU tar writes for a file with a hole (PAX format 1.0)."""
+    """A sparse file as GNU tar writes it (PAX format 1.0)."""
     info, data = _member(name, data=b"1\n0\n512\n".ljust(512, b"\0") + b"x" * 512)
     info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": name,
                         "GNU.sparse.realsize": "99999"}  # fmt: skip
@@ -58,7 +58,7 @@ def _write(path: Path, members: list[tuple[tarfile.TarInfo, bytes]]) -> Path:
 
 
 GOOD = _member(f"0/0/0/{IDS[0]}.jpg", data=_jpeg())
-# fault → the member, what is said of it, whether its id is in the index all the same
+# fault → the member, the reported fault, whether the image is indexed all the same
 MEMBERS = {
     "truncated JPEG": (_member(f"0/{IDS[1]}.jpg", data=_jpeg()[:200]), "truncated", True),
     "too many pixels": (_member(f"0/{IDS[2]}.jpg", data=_bomb()), "65000 x 65000 pixels", True),
@@ -78,19 +78,19 @@ MEMBERS = {
 
 
 @pytest.mark.parametrize("fault", MEMBERS)
-def test_a_bad_member_is_reported_and_the_others_are_found(
+def test_bad_member_is_reported_and_the_others_are_indexed(
     tmp_path: Path, fault_table: FaultTable, fault: str
 ) -> None:
-    member, said, indexed = MEMBERS[fault]
+    member, message, indexed = MEMBERS[fault]
     last = _member(f"0/{IDS[19]}.jpg", data=_jpeg())
     scan = scan_tar(_write(tmp_path / "train/images_000.tar", [GOOD, member, last]), "train")
-    assert len(scan.faults) == 1 and said in scan.faults["fault"][0]
-    kept = [IDS[0], IDS[19]]
+    assert len(scan.faults) == 1 and message in scan.faults["fault"][0]
+    good = [IDS[0], IDS[19]]
     image = Path(member[0].name).stem
-    assert list(scan.images["id"]) == ([kept[0], image, kept[1]] if indexed else kept)
+    assert list(scan.images["id"]) == ([good[0], image, good[1]] if indexed else good)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["images_000.tar", "train"]
     with _store(tmp_path, scan) as tars:
-        assert [tars.image(one).size for one in kept] == [(8, 6), (8, 6)]
+        assert [tars.image(name).size for name in good] == [(8, 6), (8, 6)]
         if indexed:
             with pytest.raises(HgldError, match=f"image {image}: "):
                 tars.image(image)
@@ -102,7 +102,7 @@ def _store(folder: Path, scan: Scan) -> ImageTars:
     return ImageTars(folder / "images.parquet", folder)
 
 
-def test_an_id_that_comes_twice_is_the_first_one(tmp_path: Path) -> None:
+def test_duplicate_id_is_the_first_image(tmp_path: Path) -> None:
     second = _member(f"1/{IDS[0]}.jpg", data=_jpeg((4, 4)))
     scan = scan_tar(_write(tmp_path / "train/images_000.tar", [GOOD, second]), "train")
     assert list(scan.faults["fault"]) == ["an id that an earlier member has; left out"]
@@ -114,14 +114,14 @@ def test_an_id_that_comes_twice_is_the_first_one(tmp_path: Path) -> None:
     ("fault", "message"),
     [
         ("cut in a member", r"it ends within 0/|unexpected end"),
-        ("cut between members", "without the block that ends a tar"),
-        ("damaged header", "a header is damaged at byte"),
+        ("cut between members", "no end-of-archive block"),
+        ("damaged header", "a damaged header at byte"),
         ("no tar", "not a readable tar"),
         ("empty", "not a readable tar"),
     ],
 )
-def test_a_damaged_tar_is_named(tmp_path: Path, fault_table: FaultTable, fault: str, message: str) -> None:
-    """tarfile itself takes a damaged header in the middle for the end, and says nothing."""
+def test_damaged_tar_is_named(tmp_path: Path, fault_table: FaultTable, fault: str, message: str) -> None:
+    """tarfile itself takes a damaged header in the middle for the end of the archive, without an error."""
     members = [_member(f"0/{image}.jpg", data=_jpeg()) for image in IDS[:3]]
     tar = _write(tmp_path / "images_000.tar", members)
     with tarfile.open(tar) as archive:
@@ -136,14 +136,14 @@ def test_a_damaged_tar_is_named(tmp_path: Path, fault_table: FaultTable, fault: 
     fault_table.add("images", f"tar: {fault}", f"error: {str(error.value).replace(str(tmp_path), '…')}")
 
 
-def test_any_damage_of_a_picture_is_an_error_with_its_id_or_a_picture(tmp_path: Path) -> None:
-    """Every byte of a JPEG in turn is made another: whoever reads it gets a picture or one kind of error."""
+def test_damaged_image_is_an_image_or_an_error_with_its_id(tmp_path: Path) -> None:
+    """Each byte of a JPEG is changed in turn: reading it gives an image or one kind of error."""
     good = _jpeg()
     damaged = []
-    for at in range(2, len(good)):
-        one = bytearray(good)
-        one[at] ^= 0x55
-        damaged.append(_member(f"0/{at:016x}.jpg", data=bytes(one)))
+    for offset in range(2, len(good)):
+        data = bytearray(good)
+        data[offset] ^= 0x55
+        damaged.append(_member(f"0/{offset:016x}.jpg", data=bytes(data)))
     scan = scan_tar(_write(tmp_path / "train/images_000.tar", damaged), "train")
     outcomes = set()
     with _store(tmp_path, scan) as tars:
@@ -156,19 +156,17 @@ def test_any_damage_of_a_picture_is_an_error_with_its_id_or_a_picture(tmp_path: 
     assert outcomes == {"RGB", "error"}
 
 
-def test_many_processes_read_at_once(tmp_path: Path) -> None:
-    members = [_member(f"0/{image}.jpg", data=_jpeg((8, 6 + at))) for at, image in enumerate(IDS)]
+def test_several_processes_read_concurrently(tmp_path: Path) -> None:
+    members = [_member(f"0/{image}.jpg", data=_jpeg((8, 6 + row))) for row, image in enumerate(IDS)]
     scan = scan_tar(_write(tmp_path / "train/images_000.tar", members), "train")
     with _store(tmp_path, scan) as tars:
-        tars.read(
-            IDS[0]
-        )  # the open file is shared with the forked readers, and has no position to quarrel about
+        tars.read(IDS[0])  # the forked readers share the open file, and pread does not use its position
         children = []
         for number in range(4):
             pid = os.fork()
             if not pid:
                 order = IDS[number:] + IDS[:number]
-                good = all(tars.image(one).height == 6 + IDS.index(one) for one in order * 20)
+                good = all(tars.image(name).height == 6 + IDS.index(name) for name in order * 20)
                 os._exit(0 if good else 1)
             children.append(pid)
         assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 4

@@ -1,4 +1,4 @@
-"""`hgld assign` on a real SPARQL server: anybody's CSV in, GLDv2's columns with evidence out."""
+"""`hgld assign` on a real SPARQL server: any CSV of landmarks in, GLDv2's columns with evidence out."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +8,14 @@ import pytest
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tables import read_csv
 from hgld.pipeline.commands.assign import COLUMNS, EVIDENCE, assign
+from hgld.pipeline.sparql.client import Endpoint
 from hgld.pipeline.sparql.oxigraph import serving
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
+def endpoint() -> Iterator[Endpoint]:
     with serving([Path(__file__).parents[1] / "tiny_world.ttl"]) as url:
-        yield url
+        yield Endpoint(url, "test", in_flight=2)
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -22,7 +23,7 @@ def write(path: Path, *lines: str) -> Path:
     return path
 
 
-def test_labels_in_the_order_of_the_input(tmp_path: Path, endpoint: str) -> None:
+def test_labels_are_in_the_order_of_the_input(tmp_path: Path, endpoint: Endpoint) -> None:
     landmarks = write(
         tmp_path / "in.csv",
         "hierarchical_label,landmark_id,category",
@@ -58,14 +59,14 @@ wd:Q34876 rdfs:label "province"@en .
 """
 
 
-def test_a_class_without_a_path_is_read_by_its_name(tmp_path: Path) -> None:
+def test_class_names_are_read_where_no_path_leads_to_a_label(tmp_path: Path) -> None:
     facts = write(tmp_path / "facts.ttl", NO_PATH)
     names = ["Read", "Closed", "Unsure", "Path"]
     landmarks = write(
         tmp_path / "in.csv", "landmark_id,category", *(f"{n},{name}" for n, name in enumerate(names))
     )
-    with serving([facts]) as endpoint:
-        assign(landmarks, endpoint, tmp_path / "out.csv")
+    with serving([facts]) as url:
+        assign(landmarks, Endpoint(url, "test"), tmp_path / "out.csv")
     table = read_csv(tmp_path / "out.csv", COLUMNS + EVIDENCE)
     assert list(table["hierarchical_label"]) == ["church", "", "", "lake"]
     assert (table["supercategory"][0], table["class"][0], table["path"][0]) == (
@@ -79,7 +80,7 @@ def test_a_class_without_a_path_is_read_by_its_name(tmp_path: Path) -> None:
     assert (table["path"][3], table["note"][3]) == ("Q900005>Q23397", "")
 
 
-def test_an_empty_list_gives_an_empty_table(tmp_path: Path, endpoint: str) -> None:
+def test_an_empty_list_gives_an_empty_table(tmp_path: Path, endpoint: Endpoint) -> None:
     out = tmp_path / "out.csv"
     assign(write(tmp_path / "in.csv", "landmark_id,category"), endpoint, out)
     assert len(read_csv(out, COLUMNS + EVIDENCE)) == 0
@@ -98,19 +99,22 @@ def test_an_empty_list_gives_an_empty_table(tmp_path: Path, endpoint: str) -> No
             ["landmark_id,category,x", "", '1,y,"two', 'lines"', "", "2,Category:,z"],
             r"in\.csv:6: no category",
         ),
-        (["landmark_id,category", "1,x", "", "1,y"], r"in\.csv:4: landmark_id '1' stands on line 2 already"),
+        (
+            ["landmark_id,category", "1,x", "", "1,y"],
+            r"in\.csv:4: duplicate landmark_id '1', first on line 2",
+        ),
     ],
 )
-def test_a_bad_list_is_an_error_and_nothing_is_written(
-    tmp_path: Path, endpoint: str, lines: list[str], message: str
+def test_invalid_input_is_an_error_and_writes_nothing(
+    tmp_path: Path, endpoint: Endpoint, lines: list[str], message: str
 ) -> None:
     with pytest.raises(HgldError, match=message):
         assign(write(tmp_path / "in.csv", *lines), endpoint, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_an_unreachable_endpoint_is_an_error_and_nothing_is_written(tmp_path: Path) -> None:
+def test_an_unreachable_endpoint_is_an_error_and_writes_nothing(tmp_path: Path) -> None:
     landmarks = write(tmp_path / "in.csv", "landmark_id,category", "1,x")
     with pytest.raises(HgldError, match="cannot reach the SPARQL endpoint"):
-        assign(landmarks, "http://127.0.0.1:9/query", tmp_path / "out.csv", retries=0)
+        assign(landmarks, Endpoint("http://127.0.0.1:9/query", "test", retries=0), tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()

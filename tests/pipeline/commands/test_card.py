@@ -1,4 +1,4 @@
-"""The data card: blocks filled from the release, and a check that names the line which lies."""
+"""The data card: blocks generated from the release, and a check that names every line that differs."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def _card(*blocks: str) -> None:
     )
 
 
-def test_prose_stays_and_blocks_are_filled(released) -> None:
+def test_prose_is_kept_and_blocks_are_generated(released) -> None:
     _card("splits", "labels")
     write_card(released.params, CARD)
     text = CARD.read_text()
@@ -44,7 +44,7 @@ def test_prose_stays_and_blocks_are_filled(released) -> None:
     check_card(released.params, CARD)
 
 
-def test_sources_and_rules(released) -> None:
+def test_blocks_of_sources_rules_and_metrics(released) -> None:
     _card("sources", "rules", "clip")
     write_card(released.params, CARD)
     text = CARD.read_text()
@@ -54,18 +54,18 @@ def test_sources_and_rules(released) -> None:
     assert "| clip_accuracy | 0.750 |\n| precision | – |\n| nested.x | 1,234 |" in text
 
 
-def test_a_line_that_lies_is_named(released) -> None:
+def test_a_line_that_differs_is_named(released) -> None:
     _card("splits")
     write_card(released.params, CARD)
     CARD.write_text(CARD.read_text().replace("| train | 7 | 14 | 8 |", "| train | 7 | 15 | 8 |"))
     with pytest.raises(HgldError) as caught:
         check_card(released.params, CARD)
     assert str(caught.value).splitlines() == [
-        "DATA_CARD.md does not state the release's numbers; run: hgld card",
+        "DATA_CARD.md does not match the release; run: hgld card",
         "DATA_CARD.md:11: states '| train | 7 | 15 | 8 |', the release says '| train | 7 | 14 | 8 |'",
     ]
     _card("splits")
-    with pytest.raises(HgldError, match=r"DATA_CARD.md:6: the block 'splits' has 0 lines, the release gives"):
+    with pytest.raises(HgldError, match=r"DATA_CARD.md:6: block 'splits' has 0 lines, the release gives"):
         check_card(released.params, CARD)
 
 
@@ -73,7 +73,9 @@ def test_a_line_that_lies_is_named(released) -> None:
     ("tolerance=0.05", "0.700", True), ("tolerance=0.05", "0.690", False), ("relative=0.1", "0.690", True),
     ("relative=0.1", "0.600", False),
 ])  # fmt: skip
-def test_figures_of_a_training_may_differ_a_little(released, tolerance: str, value: str, fits: bool) -> None:
+def test_numbers_of_other_weights_may_differ_by_the_tolerance(
+    released, tolerance: str, value: str, fits: bool
+) -> None:
     _card(f"clip {tolerance}")
     write_card(released.params, CARD)
     assert f"differ by ±{'0.05' if 'tol' in tolerance else '10%'}." in CARD.read_text()
@@ -93,7 +95,7 @@ def _other_weights(text: str) -> str:
     return changed
 
 
-def test_figures_of_the_same_weights_must_be_equal(released) -> None:
+def test_numbers_of_the_same_weights_must_be_equal(released) -> None:
     _card("clip tolerance=0.05")
     write_card(released.params, CARD)
     CARD.write_text(CARD.read_text().replace("0.750", "0.749"))
@@ -101,7 +103,7 @@ def test_figures_of_the_same_weights_must_be_equal(released) -> None:
         check_card(released.params, CARD)
 
 
-def test_counts_of_other_weights_are_said_to_be_unchecked(released) -> None:
+def test_blocks_without_tolerance_are_unchecked_for_other_weights(released) -> None:
     _card("sources", "rules")
     write_card(released.params, CARD)
     assert check_card(released.params, CARD) == []
@@ -116,8 +118,8 @@ def test_counts_of_other_weights_are_said_to_be_unchecked(released) -> None:
 
 @pytest.mark.parametrize(("text", "message"), [
     ("x\n<!-- numbers:splts -->\n<!-- /numbers -->\n", "line 2: no block 'numbers:splts'; did you mean 'splits'?"),
-    ("x\n<!-- numbers:splits -->\n", "line 2: a block 'numbers' that is malformed or never closed"),
-    ("<!-- numbers: splits -->\n<!-- /numbers -->\n", "line 1: a block 'numbers' that is malformed"),
+    ("x\n<!-- numbers:splits -->\n", "line 2: block 'numbers' is malformed or never closed"),
+    ("<!-- numbers: splits -->\n<!-- /numbers -->\n", "line 1: block 'numbers' is malformed"),
     ("<!-- numbers:splits near=1 -->\n<!-- /numbers -->\n", "line 1: expected tolerance=NUMBER or relative=NUMBER"),
     ("<!-- numbers:splits -->\n<!-- numbers:rules -->\n<!-- /numbers -->\n", "never closed"),
 ])  # fmt: skip
@@ -130,7 +132,7 @@ def test_a_malformed_block_is_named(released, text: str, message: str) -> None:
     assert CARD.read_text() == text
 
 
-def test_what_is_not_there_is_named(released) -> None:
+def test_missing_files_are_named(released) -> None:
     with pytest.raises(HgldError, match=r"no DATA_CARD.md here"):
         check_card(released.params, CARD)
     _card("benchmark")
@@ -140,18 +142,18 @@ def test_what_is_not_there_is_named(released) -> None:
         write_card(released.params, CARD)
 
 
-def test_the_projects_card_has_every_block() -> None:
+def test_the_card_of_the_project_has_every_block() -> None:
     text = (ROOT / "DATA_CARD.md").read_text(encoding="utf-8")
     for name in BLOCKS:
         assert f"<!-- numbers:{name}" in text
 
 
-def test_no_block_is_no_change(tmp_path: Path) -> None:
+def test_text_without_blocks_is_unchanged(tmp_path: Path) -> None:
     assert render("Prose only.\n", {}, tmp_path) == "Prose only.\n"
 
 
 @pytest.mark.parametrize("lost", ["<!-- numbers:splits -->\n", "<!-- /numbers -->\n"])
-def test_a_card_without_its_marks_is_not_said_to_be_right(released, lost: str) -> None:
+def test_a_card_with_missing_marks_fails_the_check(released, lost: str) -> None:
     _card("splits", "rules")
     write_card(released.params, CARD)
     CARD.write_text(CARD.read_text().replace(lost, "", 1))

@@ -1,3 +1,5 @@
+"""`hgld classify` on class names, landmark names and URLs."""
+
 import csv
 import gzip
 import os
@@ -29,13 +31,13 @@ def read(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
-def test_class_names_urls_and_names_each_get_a_row_in_their_order(tmp_path):
+def test_every_text_gets_a_row_in_the_order_of_the_input(tmp_path):
     texts = ["parish church", "", "http://commons.wikimedia.org/wiki/Category:Farol_da_Barra", "Category:Wat Pho",
              "parish church", "Qwrtzp", "province"]  # fmt: skip
     table = write(tmp_path / "in.csv", ["n", "text"], [[str(n), text] for n, text in enumerate(texts)])
     classify(table, "text", tmp_path / "out.csv")
-    found = read(tmp_path / "out.csv")
-    assert list(found.columns) == [
+    result = read(tmp_path / "out.csv")
+    assert list(result.columns) == [
         "n",
         "text",
         "hierarchical_label",
@@ -44,36 +46,36 @@ def test_class_names_urls_and_names_each_get_a_row_in_their_order(tmp_path):
         "evidence",
         "because",
     ]
-    assert found["text"].tolist() == texts
-    labels = found["hierarchical_label"].tolist()
+    assert result["text"].tolist() == texts
+    labels = result["hierarchical_label"].tolist()
     assert labels[0] == labels[4] == "church"
-    assert labels[1] == "" and found["evidence"][1] == "empty"
+    assert labels[1] == "" and result["evidence"][1] == "empty"
     assert labels[2:4] == ["lighthouse", "buddhist temple"]
-    assert labels[5] != "" and found["evidence"][5] == "class text"
-    assert labels[6] == "" and found["evidence"][6] == "open"
-    scores = found["score"].astype(float)
-    assert scores.between(0, 1).all() and (found["margin"].astype(float) <= scores).all()
+    assert labels[5] != "" and result["evidence"][5] == "class text"
+    assert labels[6] == "" and result["evidence"][6] == "open"
+    scores = result["score"].astype(float)
+    assert scores.between(0, 1).all() and (result["margin"].astype(float) <= scores).all()
 
 
-def test_columns_of_the_input_are_kept_under_another_name(tmp_path):
+def test_input_columns_with_the_name_of_an_output_column_are_renamed(tmp_path):
     table = write(tmp_path / "in.csv", ["text", "hierarchical_label"], [["lake", "mine"]])
     classify(table, "text", tmp_path / "out.csv")
     row = read(tmp_path / "out.csv").iloc[0]
     assert (row["input_hierarchical_label"], row["hierarchical_label"]) == ("mine", "lake")
 
 
-def test_labels_teach_and_empty_ones_are_ignored(tmp_path):
+def test_labelled_names_train_the_model_and_empty_labels_are_ignored(tmp_path):
     rows = [[f"Zork {n}", "lake"] for n in range(12)] + [[f"Blorb {n}", "church"] for n in range(12)]
     labels = tmp_path / "labels.csv.gz"
     with gzip.open(labels, "wt", encoding="utf-8", newline="") as handle:
         csv.writer(handle).writerows([["category", "hierarchical_label"], *rows, ["Zork 99", ""]])
     table = write(tmp_path / "in.csv", ["name"], [["Zork 77"], ["Blorb 78"], ["Zork 3"], ["Zork 99"]])
     classify(table, "name", tmp_path / "out.csv", labelled=labels)
-    found = read(tmp_path / "out.csv")
-    assert found["hierarchical_label"].tolist() == ["lake", "church", "lake", "lake"]
-    assert found["evidence"][2] == "labelled"
-    assert found["evidence"][3] == "name model"
-    assert found["because"][3].startswith("24 labelled names; next: ")
+    result = read(tmp_path / "out.csv")
+    assert result["hierarchical_label"].tolist() == ["lake", "church", "lake", "lake"]
+    assert result["evidence"][2] == "labelled"
+    assert result["evidence"][3] == "name model"
+    assert result["because"][3].startswith("24 labelled names; next: ")
 
 
 @pytest.mark.parametrize(
@@ -84,20 +86,20 @@ def test_labels_teach_and_empty_ones_are_ignored(tmp_path):
         ([["lake", "x"]], "name", r"in\.csv:2: 2 values for 1 columns"),
     ],
 )
-def test_bad_input_is_named(tmp_path, rows, column, message):
+def test_invalid_input_is_reported_with_file_and_line(tmp_path, rows, column, message):
     table = write(tmp_path / "in.csv", ["name"], rows)
     with pytest.raises(HgldError, match=message):
         classify(table, column, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_the_input_is_never_overwritten(tmp_path):
+def test_the_input_is_not_overwritten(tmp_path):
     table = write(tmp_path / "in.csv", ["name"], [["lake"]])
     with pytest.raises(HgldError, match="is the input"):
         classify(table, "name", table)
 
 
-def test_labels_of_one_kind_teach_nothing(tmp_path):
+def test_a_single_label_is_not_enough_to_train(tmp_path):
     table = write(tmp_path / "in.csv", ["name"], [["lake"]])
     labels = write(
         tmp_path / "labels.csv", ["name", "hierarchical_label"], [["a", "lake"], ["b", "lake"], ["c", ""]]
@@ -106,14 +108,16 @@ def test_labels_of_one_kind_teach_nothing(tmp_path):
         classify(table, "name", tmp_path / "out.csv", labelled=labels)
 
 
-def test_a_folder_that_is_no_snapshot_says_what_was_expected(tmp_path):
+def test_a_folder_without_a_snapshot_is_an_error(tmp_path):
     table = write(tmp_path / "in.csv", ["name"], [["lake"]])
     with pytest.raises(HgldError, match="no snapshot"):
         classify(table, "name", tmp_path / "out.csv", facts=tmp_path)
 
 
-@pytest.mark.skipif(not (SHARED / "wikidata").is_dir(), reason="no part of Wikidata beside this checkout")
-def test_a_snapshot_gives_the_class_and_its_path(tmp_path):
+@pytest.mark.skipif(
+    not (SHARED / "wikidata").is_dir(), reason="the excerpt of Wikidata is not beside this checkout"
+)
+def test_a_snapshot_is_evidence_with_class_and_path(tmp_path):
     table = write(tmp_path / "in.csv", ["name"], [["grande école"]])
     classify(table, "name", tmp_path / "out.csv", facts=SHARED / "wikidata")
     row = read(tmp_path / "out.csv").iloc[0]
@@ -123,15 +127,15 @@ def test_a_snapshot_gives_the_class_and_its_path(tmp_path):
 
 
 @WITH_PUBLISHED
-def test_the_same_bytes_for_shuffled_labels_and_another_hash_seed(tmp_path):
+def test_output_does_not_depend_on_the_order_of_labels_or_the_hash_seed(tmp_path):
     with gzip.open(PUBLISHED, "rt", encoding="utf-8", newline="") as handle:
         header, *rows = list(csv.reader(handle))
     table = write(tmp_path / "in.csv", header, rows[:60])
-    taught = rows[60:460]
+    training = rows[60:460]
     outputs = []
     for seed in ("1", "2"):
-        random.Random(seed).shuffle(taught)
-        labels = write(tmp_path / f"labels{seed}.csv", header, taught)
+        random.Random(seed).shuffle(training)
+        labels = write(tmp_path / f"labels{seed}.csv", header, training)
         out = tmp_path / f"out{seed}.csv"
         command = [sys.executable, "-m", "hgld.cli", "classify", str(table), "--column", "category",
                    "--labelled", str(labels), "-o", str(out)]  # fmt: skip

@@ -1,7 +1,8 @@
-"""`hgld compare`: what it prints stays, what it draws is whole, and two releases give their drift."""
+"""`hgld compare`: its text, its report and heat map, and the difference of two releases."""
 
 import csv
 import json
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from hgld.cli import main
-from hgld.hierarchy.comparison.agreement import compare_files
+from hgld.hierarchy.comparison.agreement import compare_labels, read_pair
 from hgld.hierarchy.comparison.confusion import confusion_matrix
 from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
@@ -27,29 +28,29 @@ def hgld(*words: str | Path) -> tuple[int, str]:
 
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
-    """All 78 labels three times, every tenth one wrong, some with a score."""
+    """All 78 labels three times; one in ten is wrong, some are empty."""
     ours, theirs = ["landmark_id,hierarchical_label,score,source"], ["landmark_id,hierarchical_label"]
     names = list(NATURES) * 3
-    for at, label in enumerate(names):
-        mine = names[(at * 7) % 78] if at % 10 == 3 else label
-        ours.append(f"{at},{'' if at % 50 == 7 else mine},{(at % 40) / 40},{'clip' if at % 3 else 'name'}")
-        theirs.append(f"{at},{label}")
+    for n, label in enumerate(names):
+        our_label = names[(n * 7) % 78] if n % 10 == 3 else label
+        ours.append(f"{n},{'' if n % 50 == 7 else our_label},{(n % 40) / 40},{'clip' if n % 3 else 'name'}")
+        theirs.append(f"{n},{label}")
     (tmp_path / "ours.csv").write_text("\n".join(ours))
     (tmp_path / "theirs.csv").write_text("\n".join(theirs))
     return tmp_path / "ours.csv", tmp_path / "theirs.csv"
 
 
 class _Page(HTMLParser):
-    """What a page asks for, and its text."""
+    """The resources that a page loads, and its text; fails when its tags are not balanced."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[str] = []
+        self.resources: list[str] = []
         self.text: list[str] = []
         self.open: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.asked += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.resources += [value or "" for name, value in attrs if name in ("src", "href")]
         if tag not in ("meta", "rect", "path", "br"):
             self.open.append(tag)
 
@@ -62,18 +63,18 @@ class _Page(HTMLParser):
 
 
 def page(path: Path) -> str:
-    """The text of a page that is whole and asks for nothing outside it."""
+    """The text of a page, which must be complete and load nothing."""
     reader = _Page()
     reader.feed(path.read_text(encoding="utf-8"))
-    assert (reader.open, reader.asked) == ([], [])
+    assert (reader.open, reader.resources) == ([], [])
     assert "url(" not in path.read_text(encoding="utf-8")
     return " ".join(reader.text)
 
 
-def test_a_report_of_all_labels(files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_report_covers_all_labels(files: tuple[Path, Path], tmp_path: Path) -> None:
     code, output = hgld("compare", *files, "--out", tmp_path / "out")
     assert code == 0
-    assert output == compare_files(*files).text() + "\n"
+    assert output == compare_labels(*read_pair(*files)).text() + "\n"
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "agreement.json",
         "confusion.png",
@@ -83,15 +84,15 @@ def test_a_report_of_all_labels(files: tuple[Path, Path], tmp_path: Path) -> Non
     for label in NATURES:
         assert f" {label} " in text
     for heading in (
-        "Which label for which",
+        "Confusion matrix",
         "By evidence",
         "Calibration",
         "Coverage and precision",
         "Every label",
     ):
         assert heading in text
-    found = json.loads((tmp_path / "out" / "agreement.json").read_text())
-    assert found == json.loads(hgld("compare", *files, "--json")[1])
+    content = json.loads((tmp_path / "out" / "agreement.json").read_text())
+    assert content == json.loads(hgld("compare", *files, "--json")[1])
     assert {
         "compared",
         "share",
@@ -101,37 +102,37 @@ def test_a_report_of_all_labels(files: tuple[Path, Path], tmp_path: Path) -> Non
         "reliability",
         "coverage",
         "by_evidence",
-    } <= set(found)
+    } <= set(content)
 
 
-def test_the_picture_has_a_cell_a_label_and_no_dark_ground(files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_png_has_a_cell_per_label_in_the_shades(files: tuple[Path, Path], tmp_path: Path) -> None:
     hgld("compare", *files, "--out", tmp_path / "out")
     with Image.open(tmp_path / "out" / "confusion.png") as picture:
         assert picture.width > 78 * 0.2 * heatmap.DPI
         colours = picture.convert("RGB").getcolors(maxcolors=1 << 24)
     assert colours
     painted = {colour for count, colour in colours if count > 300}
-    assert heatmap._SHADES["equal"] in painted
+    assert heatmap.SHADES["equal"] in painted
     assert any(red > 200 and green > 120 and blue < 200 for red, green, blue in painted)
 
 
 @pytest.mark.parametrize("pair", [("lake", "lake"), ("lake", "river"), ("lake", "")])
-def test_dark_text_can_be_read_on_every_shade(pair: tuple[str, str]) -> None:
-    """A contrast of 4.5 to 1, as WCAG asks for small text, on the deepest shade of each kind."""
+def test_numbers_have_enough_contrast_on_every_shade(pair: tuple[str, str]) -> None:
+    """WCAG's contrast for small text, 4.5 to 1, on the darkest shade of each kind."""
 
     def luminance(colour: str) -> float:
-        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     reference, ours = pair
     matrix = confusion_matrix({"1": ours}, {"1": reference}, NATURES)
     (row, column), _ = next(iter(matrix.counts.items()))
-    ground = luminance(heatmap.shade(matrix, row, column))
-    assert (ground + 0.05) / (luminance(heatmap.INK) + 0.05) > 4.5
+    background = luminance(heatmap.shade(matrix, row, column))
+    assert (background + 0.05) / (luminance(heatmap.COUNT_INK) + 0.05) > 4.5
 
 
-def test_the_same_bytes_come_out_again(files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_outputs_do_not_depend_on_the_order_of_rows(files: tuple[Path, Path], tmp_path: Path) -> None:
     hgld("compare", *files, "--out", tmp_path / "out")
     first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     for path in files:
@@ -141,31 +142,33 @@ def test_the_same_bytes_come_out_again(files: tuple[Path, Path], tmp_path: Path)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == first
 
 
-def test_names_are_escaped_and_cut_and_nothing_is_a_picture_too(tmp_path: Path) -> None:
-    odd = "$<script>alert(1)</script>_" + "x" * 300
-    matrix = confusion_matrix({"1": odd}, {"1": odd}, {})
-    assert "<script" not in heatmap.svg(matrix, "reference", "ours")
+def test_heat_map_escapes_and_shortens_names_and_may_be_empty(tmp_path: Path) -> None:
+    name = "$<script>alert(1)</script>_" + "x" * 300
+    matrix = confusion_matrix({"1": name}, {"1": name}, {})
+    drawing = heatmap.svg(matrix, "reference", "ours")
+    assert "<script" not in drawing
+    assert f"reference: {escape(name)}, ours: {escape(name)}: 1 of 1 (100.0%)" in drawing
     heatmap.write_png(matrix, tmp_path / "a.png", "$_{", "reference", "ours")
     heatmap.write_png(
         confusion_matrix({"1": "x"}, {"1": ""}, {}), tmp_path / "b.png", "t", "reference", "ours"
     )
-    with Image.open(tmp_path / "a.png") as one, Image.open(tmp_path / "b.png") as two:
-        assert one.width < 1000 and two.width < 1000
+    with Image.open(tmp_path / "a.png") as image, Image.open(tmp_path / "b.png") as empty:
+        assert image.width < 1000 and empty.width < 1000
 
 
-def test_a_number_fits_its_cell() -> None:
+def test_counts_have_at_most_three_characters() -> None:
     counts = [0, 7, 999, 1000, 1499, 1500, 12_871, 99_499, 99_500, 128_710, 949_999]
-    texts = [heatmap.number(count) for count in counts]
+    texts = [heatmap.short_count(count) for count in counts]
     assert texts == ["0", "7", "999", "1k", "1k", "2k", "13k", "99k", ".1M", ".1M", ".9M"]
 
 
-def test_the_columns_can_be_named(files: tuple[Path, Path]) -> None:
+def test_columns_can_be_chosen(files: tuple[Path, Path]) -> None:
     assert "ours by score" in hgld("compare", *files, "--by", "score")[1]
     code, output = hgld("compare", *files, "--score", "scores")
     assert (code, "did you mean 'score'?" in output) == (1, True)
 
 
-def test_two_releases_of_a_world(proposed, tmp_path: Path) -> None:
+def test_difference_of_two_releases(proposed, tmp_path: Path) -> None:
     release.run(proposed.params)
     old = (proposed.data / "release").rename(tmp_path / "old")
     append_verdict(Path("review"), Verdict("Red Chapel", "castle / fort", "", "", "", "ana", "2026-01-03"))
@@ -192,7 +195,7 @@ def test_two_releases_of_a_world(proposed, tmp_path: Path) -> None:
     assert (code, json.loads(output)["changes"]) == (0, [])
 
 
-def test_a_file_beside_a_folder_is_an_error(files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_file_and_folder_cannot_be_compared(files: tuple[Path, Path], tmp_path: Path) -> None:
     code, output = hgld("compare", files[0], tmp_path)
     assert (code, "give two CSV files of labels, or the folders of two releases" in output) == (1, True)
     code, output = hgld("compare", tmp_path, tmp_path, "--by", "source")

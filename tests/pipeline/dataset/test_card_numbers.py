@@ -1,4 +1,4 @@
-"""What a stage wrote as JSON: an object, or an error that names the stage to run again."""
+"""Blocks of the data card: malformed metrics or card.json are errors that name the stage to run again."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from hgld.pipeline.dataset.card_numbers import BLOCKS
         (None, "no .*card.json"),
     ],
 )
-def test_what_is_no_object_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
+def test_malformed_json_is_rejected(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "release" / "card.json"
     path.parent.mkdir()
     if content is not None:
@@ -30,6 +30,6 @@ def test_what_is_no_object_is_refused(tmp_path: Path, content: bytes | None, mes
 
 @pytest.mark.parametrize("name", ["splits", "sources", "labels", "rules"])
 @pytest.mark.parametrize("card", [{}, {"splits": 1, "sources": [], "labels": None, "settled_by_rule": 3}])
-def test_a_card_without_its_figures_is_refused(name: str, card: dict[str, object]) -> None:
-    with pytest.raises(HgldError, match="not the figures of a release"):
+def test_card_without_its_numbers_is_rejected(name: str, card: dict[str, object]) -> None:
+    with pytest.raises(HgldError, match="not the numbers of a release"):
         BLOCKS[name](card, Path("data"))

@@ -1,4 +1,4 @@
-"""The review session: keys, labels, undo; each verdict on disk at once; a pipe does for a terminal."""
+"""The review session: keys, labels, undo; each verdict is on disk at once; answers may come from a pipe."""
 
 import subprocess
 from pathlib import Path
@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from hgld.foundation.errors import HgldError
 from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, load_verdicts
 from hgld.pipeline.review.session import Item, ReviewSession, match_label
-from hgld.pipeline.review.terminal import default_annotator, named, open_items, review
+from hgld.pipeline.review.terminal import default_annotator, open_items, review, with_class_names
 from hgld.pipeline.stages import queue
 
 LABELS = ["castle / fort", "cave", "church", "house", "lake", "lighthouse", "ocean area "]
@@ -27,21 +27,21 @@ def session(tmp_path: Path) -> ReviewSession:
     return ReviewSession(items, LABELS, "ana", tmp_path / "review", "2026-01-03")
 
 
-def _said(session: ReviewSession) -> list[tuple[str, str]]:
+def _verdicts(session: ReviewSession) -> list[tuple[str, str]]:
     table = load_verdicts(session.folder, LABELS)
     return list(zip(table["category"], table["hierarchical_label"], strict=True))
 
 
-def test_each_answer_is_on_disk_before_the_next(session: ReviewSession) -> None:
+def test_each_verdict_is_on_disk_before_the_next_question(session: ReviewSession) -> None:
     assert session.answer("") == "One: church."
-    assert _said(session) == [("One", "church")]
+    assert _verdicts(session) == [("One", "church")]
     assert session.answer("r") == "Two: lake."
     assert session.answer("ocean") == "Three: ocean area."
-    assert _said(session) == [("One", "church"), ("Two", "lake"), ("Three", "ocean area ")]
+    assert _verdicts(session) == [("One", "church"), ("Two", "lake"), ("Three", "ocean area ")]
     assert session.done
 
 
-def test_a_row_says_what_was_suggested_by_whom_and_when(session: ReviewSession) -> None:
+def test_a_verdict_records_the_suggestion_annotator_and_date(session: ReviewSession) -> None:
     session.answer("e # not a place")
     row = load_verdicts(session.folder, LABELS).iloc[0]
     assert row.to_list() == ["One", "", "church", "clip", "0.5000", "ana", "2026-01-03", "not a place"]
@@ -50,69 +50,69 @@ def test_a_row_says_what_was_suggested_by_whom_and_when(session: ReviewSession) 
 def test_skipping_writes_nothing(session: ReviewSession) -> None:
     assert session.answer("s") == "Skipped One."
     assert session.items[session.position].category == "Two"
-    assert _said(session) == []
+    assert _verdicts(session) == []
 
 
-def test_undo_takes_back_this_sessions_last_verdict_only(session: ReviewSession) -> None:
+def test_undo_removes_only_the_last_verdict_of_this_session(session: ReviewSession) -> None:
     append_verdict(session.folder, Verdict("Before", "cave", "", "", "", "ana", "2026-01-02"))
     assert session.answer("u") == "Nothing to undo in this session."
     session.answer("y")
     session.answer("s")
     # another process of the same annotator has written since
     append_verdict(session.folder, Verdict("Since", "cave", "", "", "", "ana", "2026-01-03"))
-    assert session.answer("u") == "Took back the verdict on One."
-    assert _said(session) == [("Before", "cave"), ("Since", "cave")]
+    assert session.answer("u") == "Removed the verdict on One."
+    assert _verdicts(session) == [("Before", "cave"), ("Since", "cave")]
     assert session.position == 0
     assert session.answer("u") == "Nothing to undo in this session."
 
 
-def test_a_row_that_someone_changed_is_not_taken_back(session: ReviewSession) -> None:
+def test_undo_keeps_a_row_that_was_edited_since(session: ReviewSession) -> None:
     session.answer("y")
     path = session.folder / "ana.csv"
     path.write_text(path.read_text().replace("One,church", "One,lake"))
     assert "no longer in the file" in session.answer("u")
-    assert _said(session) == [("One", "lake")]
+    assert _verdicts(session) == [("One", "lake")]
 
 
-def test_what_is_not_understood_changes_nothing(session: ReviewSession) -> None:
+def test_invalid_answers_change_nothing(session: ReviewSession) -> None:
     assert session.answer("xyzzy") == "There is no label 'xyzzy'; ? lists them."
-    assert session.answer("ca") == "'ca' may mean castle / fort, cave."
+    assert session.answer("ca") == "There is no label 'ca'; did you mean castle / fort, cave?"
     assert session.answer("?") == "castle / fort, cave, church, house, lake, lighthouse, ocean area"
     session.position = 2
-    assert session.answer("y") == "Nothing is suggested here: type a label, or e to leave it empty."
+    assert session.answer("y") == "There is no suggestion to accept: type a label, or e to leave it empty."
     assert session.answer("r") == "There is no runner-up."
-    assert (session.position, _said(session)) == (2, [])
+    assert (session.position, _verdicts(session)) == (2, [])
 
 
 @pytest.mark.parametrize(("word", "label"), [
     ("house", "house"), ("HOUSE", "house"), ("light", "lighthouse"),
     ("ocean area", "ocean area "),
 ])  # fmt: skip
-def test_a_label_may_be_typed_by_its_beginning(word: str, label: str) -> None:
+def test_a_label_may_be_abbreviated_to_a_prefix(word: str, label: str) -> None:
     assert match_label(word, LABELS) == (label, "")
 
 
 @pytest.mark.parametrize("word", ["chruch", "cathedral", "no", "none", "leave", "fort", "chu rch", "la"])
-def test_a_verdict_is_never_guessed_from_a_likeness(session: ReviewSession, word: str) -> None:
-    answer = session.answer(word)
-    assert answer.startswith((f"There is no label '{word}'", f"'{word}' may mean"))
+def test_similar_labels_are_suggested_but_never_chosen(session: ReviewSession, word: str) -> None:
+    assert session.answer(word).startswith(f"There is no label '{word}'; ")
     assert session.position == 0 and not session.folder.exists()
 
 
-@pytest.mark.parametrize(("line", "said"), [
+@pytest.mark.parametrize(("line", "reply"), [
     ("Y", "One: church."), ("YES # sure", "One: church."), ("E", "One: left empty."), ("S", "Skipped One."),
     ("U", "Nothing to undo in this session."), ("Church", "One: church."), ("R", "One: lake."),
 ])  # fmt: skip
-def test_keys_are_keys_in_upper_case_too(session: ReviewSession, line: str, said: str) -> None:
-    assert session.answer(line) == said
+def test_keys_ignore_case(session: ReviewSession, line: str, reply: str) -> None:
+    assert session.answer(line) == reply
 
 
-def test_an_item_shows_why_it_is_here() -> None:
+def test_an_item_shows_its_reason_and_suggestion() -> None:
     text = _item('Nowhere, "Purple"').text("[1/2]")
     assert text.splitlines()[0] == '[1/2]  Nowhere, "Purple"'
     assert "  page        http://commons.wikimedia.org/wiki/Category:Nowhere,_%22Purple%22" in text
     assert "  suggestion  church   (by clip, score 0.5000, margin 0.1000)" in text
     assert "  runner-up   lake" in text
+    assert "  reason      doubtful" in text
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def queued(proposed):
     return proposed
 
 
-def test_items_come_with_their_ids_and_their_classes_names(queued) -> None:
+def test_items_have_landmark_ids_and_class_names(queued) -> None:
     items = {item.category: item for item in open_items(queued.params, REVIEW, LABELS)}
     assert items['Nowhere, "Purple"'].ids == "train 15, index 13"
     wikidata = next(item for item in items.values() if item.suggested_by == "wikidata")
@@ -129,7 +129,7 @@ def test_items_come_with_their_ids_and_their_classes_names(queued) -> None:
 
 
 def _review(world, answers: str, **more):
-    """The command's own function, its input a pipe."""
+    """Run the function of the command with `answers` as standard input."""
     import click
 
     written = []
@@ -143,14 +143,14 @@ def _review(world, answers: str, **more):
     return done.output, written[0]
 
 
-def test_the_last_verdict_can_be_taken_back(queued) -> None:
+def test_the_last_verdict_can_be_undone(queued) -> None:
     output, number = _review(queued, "e\nu\nlake # back\tagain\nlake\n\n", limit=1)
-    assert "Took back the verdict" in output
+    assert "Removed the verdict" in output
     assert number == 1
     assert [row.split(",")[-7] for row in (REVIEW / "ana.csv").read_text().splitlines()[1:]] == ["lake"]
 
 
-def test_a_session_through_a_pipe(queued) -> None:
+def test_answers_from_a_pipe(queued) -> None:
     output, number = _review(queued, "y\nlak\nu\ne\nq\n")
     assert number == 2
     table = load_verdicts(REVIEW, ["church", "lake"])
@@ -158,11 +158,11 @@ def test_a_session_through_a_pipe(queued) -> None:
         ['Nowhere, "Purple"', "church"], ["Torn Place", ""],
     ]  # fmt: skip
     assert "2 verdicts in review/ana.csv; commit it and run: dvc repro" in output
-    output, number = _review(queued, "")  # the end of the input is as good as q
+    output, number = _review(queued, "")  # the end of the input ends the session like q
     assert (number, "[1/3]  Unknown Lake" in output) == (0, True)
 
 
-def test_a_stale_verdict_is_asked_until_it_is_given_anew(queued) -> None:
+def test_a_stale_verdict_is_asked_again_until_it_is_confirmed(queued) -> None:
     append_verdict(REVIEW, Verdict("Red Chapel", "lake", "lake", "clip", "", "ana", "2026-01-03"))
     queue.run(queued.params)
     output, number = _review(queued, "\n", limit=1)
@@ -172,14 +172,14 @@ def test_a_stale_verdict_is_asked_until_it_is_given_anew(queued) -> None:
     assert "Red Chapel" not in [item.category for item in open_items(queued.params, REVIEW, LABELS)]
 
 
-def test_a_limit_and_an_empty_queue(queued) -> None:
+def test_limit_and_empty_queue(queued) -> None:
     assert _review(queued, "s\ns\ns\n", limit=1)[1] == 0
     output, number = _review(queued, "e\n" * 5)
     assert (number, "[5/5]" in output) == (5, True)
     assert _review(queued, "")[0] == "Nothing to review.\n"
 
 
-def test_a_bad_name_or_no_queue_is_an_error(queued) -> None:
+def test_an_invalid_annotator_or_a_missing_queue_is_an_error(queued) -> None:
     with pytest.raises(HgldError, match="annotator 'Ana'"):
         review(queued.params, "Ana")
     (queued.data / "queue" / "queue.csv").unlink()
@@ -187,16 +187,16 @@ def test_a_bad_name_or_no_queue_is_an_error(queued) -> None:
         review(queued.params, "ana")
 
 
-def test_the_annotator_is_gits_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_annotator_is_the_git_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "none"))
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", str(tmp_path / "none"))
-    with pytest.raises(HgldError, match="Give --annotator NAME"):
+    with pytest.raises(HgldError, match="give --annotator NAME"):
         default_annotator()
     subprocess.run(["git", "init", "-q", "."], check=True)
     subprocess.run(["git", "config", "user.name", "Ana López"], check=True)
     assert default_annotator() == "ana-lopez"
 
 
-def test_a_qid_without_a_name_stays_a_qid() -> None:
-    assert named("Q1>Q22>Q3 by p373", {"Q22": "tower"}) == "Q1 > tower (Q22) > Q3 by p373"
+def test_a_qid_without_a_name_is_unchanged() -> None:
+    assert with_class_names("Q1>Q22>Q3 by p373", {"Q22": "tower"}) == "Q1 > tower (Q22) > Q3 by p373"

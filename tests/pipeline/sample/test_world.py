@@ -1,4 +1,4 @@
-"""The drawn world: GLDv2's files and formats, ids that agree, and the same bytes for the same landmarks."""
+"""The sample: GLDv2's files and formats, consistent ids, and reproducible bytes."""
 
 import io
 import os
@@ -17,7 +17,7 @@ from hgld.foundation.tables import read_parquet
 from hgld.pipeline.acquisition.csv_to_parquet import to_parquet
 from hgld.pipeline.acquisition.gldv2_tables import TABLES
 from hgld.pipeline.sample.draw import SHAPES
-from hgld.pipeline.sample.pictures import COLUMNS, STRAY_QUERIES, pictures_of, read_places
+from hgld.pipeline.sample.pictures import COLUMNS, STRAY_QUERIES, pictures_of, read_landmarks
 from hgld.pipeline.sample.world import run
 from tests.paths import ROOT
 
@@ -48,15 +48,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tables(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
-    target, found = tmp_path_factory.mktemp("tables") / "one.parquet", {}
+    target, frames = tmp_path_factory.mktemp("tables") / "table.parquet", {}
     for name, table in TABLES.items():
         if (world / "metadata" / table.file).is_file():
             to_parquet(table, world / "metadata" / table.file, target)
-            found[name] = read_parquet(target)
-    return found
+            frames[name] = read_parquet(target)
+    return frames
 
 
-def test_same_bytes_for_shuffled_rows_and_any_hash_seed(world: Path, tmp_path: Path) -> None:
+def test_bytes_depend_on_neither_row_order_nor_hash_seed(world: Path, tmp_path: Path) -> None:
     other = _write(tmp_path / "other", ROWS[::-1])
     command = "from pathlib import Path; from hgld.pipeline.sample.world import run; run(Path('.'))"
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
@@ -104,34 +104,36 @@ def test_ids_agree_between_the_tables(tables: dict[str, pd.DataFrame]) -> None:
     assert tables["train"]["url"].eq("drawing:" + tables["train"]["id"]).all()
 
 
-def test_the_two_spaces_of_landmark_ids_are_linked_by_the_category_only(
+def test_train_and_index_landmark_ids_are_linked_by_the_category_only(
     tables: dict[str, pd.DataFrame],
 ) -> None:
     """Index landmark 3 is the church; train landmark 3 is the lake."""
     index = tables["index_image_to_landmark"].set_index("id")["landmark_id"]
     solutions = tables["retrieval_solution"].merge(tables["recognition_solution"], on="id")
-    asked = solutions[solutions["images"] != "None"]
-    links = {(index[row.images.split()[0]], row.landmarks) for row in asked.itertuples()}
+    answered = solutions[solutions["images"] != "None"]
+    links = {(index[row.images.split()[0]], row.landmarks) for row in answered.itertuples()}
     assert links == {("3", "7"), ("12", "3"), ("7", "")}
-    for row in asked.itertuples():
+    for row in answered.itertuples():
         own = index[row.images.split()[0]]
         assert set(row.images.split()) == set(index.index[index == own])
 
 
-def test_queries_that_show_nothing_of_the_index(tables: dict[str, pd.DataFrame]) -> None:
+def test_stray_queries_have_no_landmark_and_are_ignored_for_retrieval(
+    tables: dict[str, pd.DataFrame],
+) -> None:
     none = tables["retrieval_solution"].query("images == 'None'")
     assert len(none) == STRAY_QUERIES and set(none["usage"]) == {"Ignored"}
     known = tables["recognition_solution"].set_index("id").loc[none["id"]]
     assert set(known["landmarks"]) == {""} and set(known["usage"]) == {"Public", "Private"}
 
 
-def test_the_landmarks_of_the_sample_can_all_be_drawn() -> None:
-    places = read_places(ROOT / "sources" / "sample" / "landmarks.csv")
-    assert {place.drawn_as for place in places} <= set(SHAPES)
-    pictures = [picture for place in places for picture in pictures_of(place)]
+def test_every_landmark_of_the_sample_can_be_drawn() -> None:
+    rows = read_landmarks(ROOT / "sources" / "sample" / "landmarks.csv")
+    assert {row.drawn_as for row in rows} <= set(SHAPES)
+    pictures = [picture for row in rows for picture in pictures_of(row)]
     assert 1000 < len(pictures) <= 2000
     train = [p for p in pictures if p.split == "train"]
-    clutter = sum(p.shown.category != p.place.category for p in train if p.place) / len(train)
+    clutter = sum(p.shown.category != p.labelled_as.category for p in train if p.labelled_as) / len(train)
     assert 0.01 < clutter < 0.06
 
 
@@ -146,7 +148,9 @@ def test_the_landmarks_of_the_sample_can_all_be_drawn() -> None:
         (("A", "7", "", "church", "0", ""), "train_landmark_id '7' is given twice"),
     ],
 )
-def test_bad_rows_are_errors_and_leave_nothing(tmp_path: Path, row: tuple[str, ...], message: str) -> None:
+def test_invalid_rows_are_errors_and_nothing_is_written(
+    tmp_path: Path, row: tuple[str, ...], message: str
+) -> None:
     sources = _write(tmp_path, [*ROWS, row])
     with pytest.raises(HgldError, match=message):
         run(sources)

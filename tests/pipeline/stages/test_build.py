@@ -1,4 +1,4 @@
-"""The stage `build`: labels with their evidence, the hierarchy, and the same bytes whatever the order of the rows."""
+"""The stage `build`: labels with their evidence, the hierarchy, and independence of row order and hash seed."""
 
 import json
 import os
@@ -16,8 +16,8 @@ from hgld.foundation.settings import load_params
 from hgld.foundation.tables import read_parquet, write_parquet
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.stages import build as stage
-from hgld.pipeline.stages.build import Built, build
-from hgld.pipeline.stages.wikidata import Facts
+from hgld.pipeline.stages.build import LabelledCategories, label_categories
+from hgld.pipeline.wikidata.tables import WikidataTables
 from tests.paths import ROOT
 
 TAXONOMY = load_taxonomy()
@@ -29,7 +29,7 @@ def frame(columns: str, *rows: tuple[object, ...]) -> pd.DataFrame:
     )
 
 
-FACTS = Facts(
+FACTS = WikidataTables(
     items=frame(
         "category qid method confidence candidates",
         ("Bare", "Q26", "p373", "low", 1),
@@ -55,13 +55,13 @@ FACTS = Facts(
 )  # fmt: skip
 
 
-def row(built: Built, category: str) -> dict[str, object]:
-    return built.labels.set_index("category").loc[category].to_dict()  # type: ignore[return-value]
+def row(result: LabelledCategories, category: str) -> dict[str, object]:
+    return result.labels.set_index("category").loc[category].to_dict()  # type: ignore[return-value]
 
 
 def test_labels_and_their_evidence() -> None:
-    built = build(FACTS, TAXONOMY)
-    assert list(built.labels["category"]) == [
+    result = label_categories(FACTS, TAXONOMY)
+    assert list(result.labels["category"]) == [
         "Bare",
         "Hoover Dam",
         "Lake Garda",
@@ -69,22 +69,22 @@ def test_labels_and_their_evidence() -> None:
         "Old Fort",
         "Two",
     ]
-    assert row(built, "Hoover Dam") == {
+    assert row(result, "Hoover Dam") == {
         "qid": "Q172822", "method": "category-item", "candidates": 1, "class": "Q1244922",
         "supercategory": "embankment dam", "hierarchical_label": "dam", "natural_or_human_made": "human-made",
         "path": "Q1244922", "note": "",
     }  # fmt: skip
-    assert row(built, "Old Fort")["hierarchical_label"] == "castle / fort"
-    assert row(built, "Old Fort")["note"] == "2 candidates; 1 of confidence 'medium' agree"
-    assert row(built, "Two")["hierarchical_label"] == row(built, "Two")["qid"] == ""
-    assert row(built, "Two")["note"] == "ambiguous: Q22 castle / fort, Q23 church"
-    assert row(built, "Bare")["note"] == "the item has no class"
-    assert row(built, "Nowhere")["note"] == "no item found"
-    assert row(built, "Nowhere")["method"] == "none"
+    assert row(result, "Old Fort")["hierarchical_label"] == "castle / fort"
+    assert row(result, "Old Fort")["note"] == "2 candidates; 1 of confidence 'medium' agree"
+    assert row(result, "Two")["hierarchical_label"] == row(result, "Two")["qid"] == ""
+    assert row(result, "Two")["note"] == "ambiguous: Q22 castle / fort, Q23 church"
+    assert row(result, "Bare")["note"] == "the item has no class"
+    assert row(result, "Nowhere")["note"] == "no item found"
+    assert row(result, "Nowhere")["method"] == "none"
 
 
-def test_every_class_that_was_considered_and_what_became_of_it() -> None:
-    considered = build(FACTS, TAXONOMY).considered
+def test_every_considered_class_has_its_outcome() -> None:
+    considered = label_categories(FACTS, TAXONOMY).considered
     rows = considered[considered["category"] == "Hoover Dam"]
     assert list(
         rows[["class", "outcome", "hierarchical_label", "path"]].itertuples(index=False, name=None)
@@ -97,20 +97,20 @@ def test_every_class_that_was_considered_and_what_became_of_it() -> None:
     assert "Nowhere" not in set(considered["category"])
 
 
-def test_the_hierarchy_and_what_was_cut() -> None:
-    built = build(FACTS, TAXONOMY)
-    cut = {(a, b): reason for a, b, reason in built.removed_edges.itertuples(index=False, name=None)}
+def test_removed_edges_have_their_reason() -> None:
+    result = label_categories(FACTS, TAXONOMY)
+    cut = {(a, b): reason for a, b, reason in result.removed_edges.itertuples(index=False, name=None)}
     assert cut.keys() == {("Q500", "Q501"), ("Q33506", "Q570116")}
     assert cut["Q500", "Q501"] == "cycle: of 2 classes"
-    assert len(built.dag) + len(cut) == len(FACTS.class_edges)
-    assert {"Q1785071", "Q570116", "Q500"} <= set(built.classes["class"])
-    assert built.metrics["labelled"] == 3
-    assert built.metrics["ambiguous"] == 1
-    assert built.metrics["removed_edges"] == {"cycle": 1, "ignored class": 1}
+    assert len(result.dag) + len(cut) == len(FACTS.class_edges)
+    assert {"Q1785071", "Q570116", "Q500"} <= set(result.classes["class"])
+    assert result.metrics["labelled"] == 3
+    assert result.metrics["ambiguous"] == 1
+    assert result.metrics["removed_edges"] == {"cycle": 1, "ignored class": 1}
 
 
-def test_the_figures_of_the_hierarchy() -> None:
-    metrics = build(FACTS, TAXONOMY).metrics
+def test_metrics_describe_the_hierarchy() -> None:
+    metrics = label_categories(FACTS, TAXONOMY).metrics
     assert metrics["shape"] == {
         "roots": 2, "leaves": 3, "depth_max": 2, "depth_mean": 1, "branching_max": 2, "branching_mean": 1.25,
         "branching_median": 1, "share_with_several_parents": 0.0,
@@ -121,35 +121,41 @@ def test_the_figures_of_the_hierarchy() -> None:
     assert metrics["hierarchical_labels"] == 3
 
 
-def test_a_shortcut_is_no_edge_of_the_hierarchy_but_may_be_a_labels_way() -> None:
+def test_a_shortcut_is_not_in_the_hierarchy_but_may_be_the_path_of_a_label() -> None:
     edges = pd.concat(
         [FACTS.class_edges, frame("child parent", ("Q700", "Q701"), ("Q701", "Q23397"), ("Q700", "Q23397"))]
     )
     classes = pd.concat([FACTS.item_classes, frame("qid class", ("Q26", "Q700"))])
-    built = build(Facts(FACTS.items, classes, edges, FACTS.class_labels), TAXONOMY)
-    assert row(built, "Bare")["path"] == "Q700>Q23397"
-    assert ("Q700", "Q23397") not in set(built.dag.itertuples(index=False, name=None))
-    reasons = built.removed_edges.set_index("child").loc["Q700", "reason"]
+    result = label_categories(WikidataTables(FACTS.items, classes, edges, FACTS.class_labels), TAXONOMY)
+    assert row(result, "Bare")["path"] == "Q700>Q23397"
+    assert ("Q700", "Q23397") not in set(result.dag.itertuples(index=False, name=None))
+    reasons = result.removed_edges.set_index("child").loc["Q700", "reason"]
     assert reasons == "shortcut: a longer way says the same"
 
 
-def test_no_items_at_all() -> None:
-    nothing = Facts(
-        *(one.iloc[:0] for one in (FACTS.items, FACTS.item_classes, FACTS.class_edges, FACTS.class_labels))
+def test_no_items_give_zero_coverage() -> None:
+    nothing = WikidataTables(
+        *(
+            table.iloc[:0]
+            for table in (FACTS.items, FACTS.item_classes, FACTS.class_edges, FACTS.class_labels)
+        )
     )
-    assert build(nothing, TAXONOMY).metrics["share_labelled"] == 0.0
+    assert label_categories(nothing, TAXONOMY).metrics["share_labelled"] == 0.0
 
 
 @settings(max_examples=15)
 @given(st.randoms(use_true_random=False))
-def test_the_order_of_rows_changes_nothing(random: "st.random.Random") -> None:  # type: ignore[name-defined]
-    def shuffled(one: pd.DataFrame) -> pd.DataFrame:
-        return one.iloc[random.sample(range(len(one)), len(one))].reset_index(drop=True)
+def test_output_is_independent_of_row_order(random: "st.random.Random") -> None:  # type: ignore[name-defined]
+    def shuffled(table: pd.DataFrame) -> pd.DataFrame:
+        return table.iloc[random.sample(range(len(table)), len(table))].reset_index(drop=True)
 
-    facts = Facts(
-        *(shuffled(one) for one in (FACTS.items, FACTS.item_classes, FACTS.class_edges, FACTS.class_labels))
+    facts = WikidataTables(
+        *(
+            shuffled(table)
+            for table in (FACTS.items, FACTS.item_classes, FACTS.class_edges, FACTS.class_labels)
+        )
     )
-    first, second = build(FACTS, TAXONOMY), build(facts, TAXONOMY)
+    first, second = label_categories(FACTS, TAXONOMY), label_categories(facts, TAXONOMY)
     for name in stage.TABLES:
         pd.testing.assert_frame_equal(getattr(first, name), getattr(second, name))
     assert first.metrics == second.metrics
@@ -183,31 +189,31 @@ def test_the_stage_writes_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyP
 SCRIPT = """
 import pandas as pd
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
-from hgld.pipeline.stages.build import TABLES, build
-from hgld.pipeline.stages.wikidata import Facts
+from hgld.pipeline.stages.build import TABLES, label_categories
+from hgld.pipeline.wikidata.tables import WikidataTables
 
 taxonomy = load_taxonomy()
 anchors = sorted(taxonomy.anchors)
 edges = {(f"Q{10**9 + a}", f"Q{10**9 + (a * 7 + b * 11) % 300}") for a in range(300) for b in range(2)}
 edges |= {(f"Q{10**9 + a}", anchors[a * 13 % len(anchors)]) for a in range(0, 300, 3)}
-told = {(f"Q{2 * 10**9 + a}", f"Q{10**9 + (a * b) % 300}") for a in range(200) for b in (1, 7, 19)}
+item_classes = {(f"Q{2 * 10**9 + a}", f"Q{10**9 + (a * b) % 300}") for a in range(200) for b in (1, 7, 19)}
 items = [(f"Category {a % 150}", f"Q{2 * 10**9 + a}", "p373", "low", 1) for a in range(200)]
-built = build(
-    Facts(
+result = label_categories(
+    WikidataTables(
         pd.DataFrame({*items}, columns=["category", "qid", "method", "confidence", "candidates"]),
-        pd.DataFrame(told, columns=["qid", "class"]),
+        pd.DataFrame(item_classes, columns=["qid", "class"]),
         pd.DataFrame(edges, columns=["child", "parent"]),
         pd.DataFrame({(child, "Label " + child[-1]) for child, _ in edges}, columns=["qid", "label"]),
     ),
     taxonomy,
 )
 for name in TABLES:
-    print(getattr(built, name).to_csv(index=False))
-print(built.metrics)
+    print(getattr(result, name).to_csv(index=False))
+print(result.metrics)
 """
 
 
-def test_the_hash_seed_changes_nothing() -> None:
+def test_output_is_independent_of_the_hash_seed() -> None:
     def output(seed: str) -> str:
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         command = [sys.executable, "-c", SCRIPT]

@@ -1,4 +1,4 @@
-"""Embedding with a real open_clip model, random and tiny: which images, which labels, what a broken one does."""
+"""The stage `embed` with a real, tiny, random open_clip model: its images and labels, broken images, restarts."""
 
 import json
 import os
@@ -15,9 +15,9 @@ import pytest
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tables import read_csv, read_parquet, write_parquet
 from hgld.pipeline.acquisition.tar_index import scan_tar
-from hgld.pipeline.dataset.landmarks import to_judge
-from hgld.pipeline.evidence import image_embeddings as shards
-from hgld.pipeline.evidence.clip import load
+from hgld.pipeline.dataset.landmarks import evidence_categories
+from hgld.pipeline.embedding import image_embeddings as shards
+from hgld.pipeline.embedding.clip import load_clip
 from hgld.pipeline.stages.embed import choose_images, prompt_table, run
 from tests.paths import ROOT
 
@@ -55,7 +55,7 @@ def _images(world) -> pd.DataFrame:
     return read_parquet(world.data / "embed" / "images.parquet")
 
 
-def test_vectors_are_of_length_one_and_beside_their_ids(tiny) -> None:
+def test_vectors_are_unit_length_and_match_their_tables(tiny) -> None:
     run(tiny.params)
     vectors = np.load(tiny.data / "embed" / "images.npy")
     prompts = np.load(tiny.data / "embed" / "prompts.npy")
@@ -68,7 +68,7 @@ def test_vectors_are_of_length_one_and_beside_their_ids(tiny) -> None:
     assert set(texts["hierarchical_label"]) == {"church", "lake"}
 
 
-def test_images_of_both_splits_and_never_of_another_landmark(tiny) -> None:
+def test_equal_ids_of_train_and_index_are_different_landmarks(tiny) -> None:
     run(tiny.params)
     images = _images(tiny).set_index("id")["category"]
     # landmark 10 is the Red Chapel in train, and the Blue Lake in index
@@ -77,26 +77,28 @@ def test_images_of_both_splits_and_never_of_another_landmark(tiny) -> None:
     assert images.value_counts().to_dict()["Unknown Chapel"] == 3
 
 
-def test_a_second_run_is_the_same_and_computes_nothing(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_uses_the_cache_and_gives_the_same_bytes(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tiny.params)
     first = {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()}
-    monkeypatch.setattr("hgld.pipeline.evidence.clip.Clip.images", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(
+        "hgld.pipeline.embedding.clip.Clip.embed_images", lambda *_: pytest.fail("computed again")
+    )
     run(tiny.params)
     assert {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()} == first
 
 
-def test_a_killed_run_goes_on_where_it_stopped(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_resumes_from_complete_shards(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "SHARD", 5)
     done = []
     embed_shard = shards._embed_shard
 
-    def dies_at_the_third(*words):
+    def fail_at_third(*words):
         if len(done) == 2:
             raise KeyboardInterrupt
         done.append(1)
         return embed_shard(*words)
 
-    monkeypatch.setattr(shards, "_embed_shard", dies_at_the_third)
+    monkeypatch.setattr(shards, "_embed_shard", fail_at_third)
     with pytest.raises(KeyboardInterrupt):
         run(tiny.params)
     assert not (tiny.data / "embed").exists()
@@ -108,7 +110,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tiny, monkeypatch: pytest.MonkeyP
 
 
 def _break(world, image: str) -> None:
-    """Overwrite one picture with nothing that a decoder knows."""
+    """Overwrite an image with zeros."""
     images = world.data / "images"
     row = read_parquet(images / "images.parquet").set_index("id").loc[image]
     with (images / row["tar"]).open("r+b") as handle:
@@ -122,14 +124,14 @@ def test_a_broken_image_is_reported_and_left_out(tiny, capsys: pytest.CaptureFix
     run(tiny.params)
     assert image not in set(_images(tiny)["id"])
     assert read_csv(tiny.data / "embed" / "broken.csv", ["id", "reason"])["id"].tolist() == [image]
-    told = capsys.readouterr().out
-    assert "1 of 19 images cannot be read" in told
-    assert f"image {image}: not a readable picture" in told
-    run(tiny.params)  # the same from what is kept
+    output = capsys.readouterr().out
+    assert "1 of 19 images cannot be read" in output
+    assert f"image {image}: not a readable picture" in output
+    run(tiny.params)  # the same from the cache
     assert json.loads((tiny.data / "embed" / "summary.json").read_text())["broken_images"] == 1
 
 
-def test_a_category_that_loses_all_its_images_is_counted(tiny) -> None:
+def test_categories_without_a_readable_image_are_counted(tiny) -> None:
     for number in range(2):
         _break(tiny, f"a00000014{number:07x}")
     run(tiny.params)
@@ -144,7 +146,7 @@ def test_no_readable_image_at_all_is_an_error(tiny) -> None:
         run(tiny.params)
 
 
-def test_images_that_were_not_fetched_are_passed_over(tiny) -> None:
+def test_images_that_are_in_no_tar_are_skipped(tiny) -> None:
     folder = tiny.data / "images"
     with tarfile.open(folder / "train" / "images_000.tar") as archive:
         assert len(archive.getmembers()) == 14
@@ -156,27 +158,27 @@ def test_images_that_were_not_fetched_are_passed_over(tiny) -> None:
     assert len(_images(tiny)) == 14
 
 
-def test_unlabelled_ones_and_a_sample_of_the_others() -> None:
+def test_evidence_categories_are_the_unlabelled_and_a_sample_of_the_labelled() -> None:
     labels = pd.DataFrame({"category": list("abcdef"), "hierarchical_label": ["", "x", "x", "", "y", "y"]})
-    wanted = to_judge(labels, 2)
-    assert len(wanted) == 4
-    assert wanted >= {"a", "d"}
-    assert to_judge(labels.iloc[::-1], 2) == wanted
+    categories = evidence_categories(labels, 2)
+    assert len(categories) == 4
+    assert categories >= {"a", "d"}
+    assert evidence_categories(labels.iloc[::-1], 2) == categories
 
 
-def test_the_first_images_by_id_whatever_their_order() -> None:
+def test_chosen_images_are_the_first_by_id() -> None:
     pool = pd.DataFrame({"id": ["3", "1", "2", "4"], "category": ["a", "a", "a", "b"]})
     assert choose_images(pool, 2)["id"].tolist() == ["1", "2", "4"]
     assert choose_images(pool.iloc[::-1], 2).equals(choose_images(pool, 2))
 
 
-def test_a_prompt_has_no_trailing_space_but_its_label_keeps_it() -> None:
+def test_prompts_strip_the_trailing_space_of_a_label() -> None:
     table = prompt_table(["ocean area ", "", "lake"], ["a {}.", "the {}"])
     assert table["prompt"].tolist() == ["a lake.", "the lake", "a ocean area.", "the ocean area"]
     assert table["hierarchical_label"].tolist() == ["lake", "lake", "ocean area ", "ocean area "]
     with pytest.raises(HgldError, match=r"'a photo' has no \{\} where the label goes"):
         prompt_table(["lake"], ["a photo"])
-    with pytest.raises(HgldError, match="labels no category at all"):
+    with pytest.raises(HgldError, match="labels no category"):
         prompt_table([""], ["a {}"])
 
 
@@ -189,14 +191,14 @@ def test_a_prompt_has_no_trailing_space_but_its_label_keeps_it() -> None:
     ({"pretrained": "other-shape.pt"}, "with the weights other-shape.pt cannot be loaded"),
     ({"pretrained": "evil.pt"}, "with the weights evil.pt cannot be loaded"),
 ])  # fmt: skip
-def test_a_model_that_cannot_be_loaded_is_one_clear_message(tiny, settings: dict, message: str) -> None:
+def test_a_model_that_cannot_be_loaded_is_a_one_line_error(tiny, settings: dict, message: str) -> None:
     import torch
 
     Path("bad.json").write_text("{")
     torch.save({"nothing": torch.zeros(1)}, "other-shape.pt")
     torch.save({"state_dict": _Evil()}, "evil.pt")
     with pytest.raises(HgldError) as caught:
-        load(tiny.with_settings("embed", **settings).embed)
+        load_clip(tiny.with_settings("embed", **settings).embed)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not Path("harmed").exists()
@@ -213,16 +215,16 @@ _ONE_RANK = """
 import sys, time
 from hgld.foundation.settings import Params
 from hgld.pipeline.stages import embed
-from hgld.pipeline.evidence import image_embeddings as vectors
+from hgld.pipeline.embedding import image_embeddings as vectors
 vectors.SHARD = 4
-made, embed_shard = [], vectors._embed_shard
+done, embed_shard = [], vectors._embed_shard
 def counted(clip, tars, ids, batch, cache):
-    found = embed_shard(clip, tars, ids, batch, cache)
-    made.append(1)
-    if len(made) == int(sys.argv[2]):
+    result = embed_shard(clip, tars, ids, batch, cache)
+    done.append(1)
+    if len(done) == int(sys.argv[2]):
         import os
         os._exit(9)
-    return found
+    return result
 vectors._embed_shard = counted
 embed.run(Params.model_validate_json(open(sys.argv[1]).read()))
 """
@@ -234,12 +236,12 @@ def _rank(number: int, world: int, dies_after: int = 0) -> "subprocess.Popen[str
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def test_two_ranks_share_the_shards_and_a_killed_one_is_made_up_for(
+def test_two_ranks_share_the_shards_and_recover_from_a_killed_one(
     tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "SHARD", 4)
     run(tiny.params)
-    alone = {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()}
+    single = {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()}
     cached = {path.name for path in (tiny.data / "cache" / "embed").iterdir()}
     for folder in ("embed", "cache"):
         shutil.rmtree(tiny.data / folder)
@@ -250,15 +252,15 @@ def test_two_ranks_share_the_shards_and_a_killed_one_is_made_up_for(
     assert killed.returncode == 9
     assert len(list((tiny.data / "cache" / "embed").iterdir())) == 1
     ranks = [_rank(number, 2) for number in (1, 0)]
-    told = [rank.communicate(timeout=120)[0] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0], told
-    assert "rank 1 of 2" in told[0]
-    assert {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()} == alone
+    outputs = [rank.communicate(timeout=120)[0] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], outputs
+    assert "rank 1 of 2" in outputs[0]
+    assert {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()} == single
     assert {path.name for path in (tiny.data / "cache" / "embed").iterdir()} == cached
 
 
 @pytest.mark.parametrize(("number", "world"), [("2", "2"), ("x", "2"), ("0", "0"), ("-1", "2")])
-def test_an_impossible_rank_is_refused(monkeypatch: pytest.MonkeyPatch, number: str, world: str) -> None:
+def test_an_invalid_rank_is_rejected(monkeypatch: pytest.MonkeyPatch, number: str, world: str) -> None:
     monkeypatch.setenv("RANK", number)
     monkeypatch.setenv("WORLD_SIZE", world)
     with pytest.raises(HgldError, match=f"RANK={number} and WORLD_SIZE={world}"):

@@ -1,4 +1,4 @@
-"""The images stage: tars are verified before they are used, and indexed once."""
+"""The stage `images`: tars are verified before they are indexed."""
 
 import hashlib
 import io
@@ -16,14 +16,14 @@ from tests.paths import ROOT
 
 @pytest.fixture
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    """Parameters of a source with one tar a split, each with two (empty) pictures."""
+    """Parameters of a source with one tar per split, each with two (empty) images."""
     monkeypatch.chdir(tmp_path)
     for number, split in enumerate(("train", "index", "test")):
         path = tmp_path / "source" / split / "images_000.tar"
         path.parent.mkdir(parents=True)
         with tarfile.open(path, "w") as archive:
-            for one in range(2):
-                archive.addfile(tarfile.TarInfo(f"a/b/c/{number}{one:015x}.jpg"), io.BytesIO())
+            for image in range(2):
+                archive.addfile(tarfile.TarInfo(f"a/b/c/{number}{image:015x}.jpg"), io.BytesIO())
         listing = tmp_path / "source" / "md5sum" / split / "md5.images_000.txt"
         listing.parent.mkdir(parents=True)
         listing.write_text(f"{hashlib.md5(path.read_bytes()).hexdigest()}  images_000.tar\n")
@@ -31,7 +31,7 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     return loaded.model_copy(update={"images": loaded.images.model_copy(update={"source": "source"})})
 
 
-def test_the_tars_are_copied_and_indexed(params: Params) -> None:
+def test_tars_are_copied_and_indexed(params: Params) -> None:
     run(params)
     index = read_parquet(params.data / "images" / "images.parquet")
     assert len(index) == 6
@@ -43,16 +43,16 @@ def test_the_tars_are_copied_and_indexed(params: Params) -> None:
     ]
 
 
-def test_a_damaged_tar_stops_the_stage_before_it_is_used(params: Params) -> None:
+def test_damaged_tar_stops_the_stage_before_it_is_indexed(params: Params) -> None:
     with Path("source/index/images_000.tar").open("ab") as handle:
-        handle.write(b"one more byte")
-    with pytest.raises(HgldError, match=r"source/index/images_000\.tar: MD5 is"):
+        handle.write(b"extra bytes")
+    with pytest.raises(HgldError, match=r"source/index/images_000\.tar: expected the published MD5"):
         run(params)
     assert not (params.data / "images" / "index" / "images_000.tar").exists()
     assert not (params.data / "images" / "images.parquet").exists()
 
 
-def test_a_tar_without_a_published_md5_wants_one(params: Params) -> None:
+def test_tar_without_a_published_md5_requires_an_accepted_one(params: Params) -> None:
     Path("source/md5sum/test/md5.images_000.txt").unlink()
     with pytest.raises(
         HgldError, match=r"no MD5 is published for it; .*--accept-md5 test/images_000\.tar=MD5"
@@ -65,14 +65,14 @@ def test_a_tar_without_a_published_md5_wants_one(params: Params) -> None:
 
 
 def _publish(tar: str) -> str:
-    """Publish the MD5 that a tar of the source has now."""
+    """Publish the current MD5 of a tar of the source."""
     digest = hashlib.md5(Path("source", tar).read_bytes()).hexdigest()
     split, name = tar.split("/")
     Path("source/md5sum", split, f"md5.{name.removesuffix('.tar')}.txt").write_text(f"{digest}  {name}\n")
     return digest
 
 
-def test_one_picture_in_two_tars_is_the_first_ones_and_a_fault(params: Params) -> None:
+def test_duplicate_image_in_a_later_tar_is_a_fault(params: Params) -> None:
     Path("source/test/images_000.tar").write_bytes(Path("source/index/images_000.tar").read_bytes())
     _publish("test/images_000.tar")
     run(params)
@@ -82,14 +82,14 @@ def test_one_picture_in_two_tars_is_the_first_ones_and_a_fault(params: Params) -
     assert faults.count("test/images_000.tar") == 4 and faults.count("an id that an earlier tar has") == 2
 
 
-def test_a_tar_that_is_damaged_at_the_source_says_what_helps(params: Params) -> None:
-    """Its MD5 is the published one, so to run the stage again would give the same for ever."""
+def test_tar_damaged_at_the_source_is_an_error_with_the_remedy(params: Params) -> None:
+    """Its MD5 is the published one, so running the stage again would not help."""
     tar = Path("source/index/images_000.tar")
     tar.write_bytes(tar.read_bytes()[:512])
     _publish("index/images_000.tar")
     with pytest.raises(HgldError) as error:
         run(params)
-    assert "has the published MD5, so it is damaged at the source, source/index/images_000.tar" in str(
+    assert "its MD5 is the published one, so source/index/images_000.tar itself is damaged" in str(
         error.value
     )
     assert "sample.images.leave_out: [index/images_000.tar]" in str(error.value)
@@ -98,35 +98,33 @@ def test_a_tar_that_is_damaged_at_the_source_says_what_helps(params: Params) -> 
     assert len(read_parquet(params.data / "images" / "images.parquet")) == 4
 
 
-def test_a_tar_that_was_damaged_here_is_fetched_again(params: Params) -> None:
+def test_tar_damaged_locally_is_downloaded_again(params: Params) -> None:
     run(params)
-    here = params.data / "images" / "index" / "images_000.tar"
-    whole = here.read_bytes()
-    here.write_bytes(whole[:600])
+    local = params.data / "images" / "index" / "images_000.tar"
+    complete = local.read_bytes()
+    local.write_bytes(complete[:600])
     run(params)
-    assert here.read_bytes() == whole
+    assert local.read_bytes() == complete
 
 
-def test_an_accepted_md5_is_the_way_past_a_wrong_published_one(params: Params) -> None:
+def test_accepted_md5_overrides_a_wrong_published_one(params: Params) -> None:
     Path("source/md5sum/train/md5.images_000.txt").write_text("0" * 32)
     digest = hashlib.md5(Path("source/train/images_000.tar").read_bytes()).hexdigest()
-    with pytest.raises(HgldError, match=f"MD5 is {digest}, published is {'0' * 32}"):
+    with pytest.raises(HgldError, match=f"expected the published MD5 {'0' * 32}, found {digest}"):
         run(params)
     run(params, {"train/images_000.tar": digest})
     run(params)
 
 
-def test_a_tar_to_leave_out_must_be_asked_for(params: Params) -> None:
+def test_tar_to_leave_out_must_be_selected(params: Params) -> None:
     settings = params.images.model_copy(update={"leave_out": ["train/images_001.tar"]})
-    with pytest.raises(HgldError, match=r"no tar 'train/images_001\.tar' is asked for; did you mean"):
+    with pytest.raises(HgldError, match=r"tar 'train/images_001\.tar' is not selected; did you mean"):
         run(params.model_copy(update={"images": settings}))
 
 
-def test_no_tar_is_fetched_where_none_is_asked_for(
-    params: Params, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_tar_is_downloaded_if_none_is_selected(params: Params, capsys: pytest.CaptureFixture[str]) -> None:
     settings = params.images.model_copy(update={"train": 0, "index": 0, "test": 0})
     run(params.model_copy(update={"images": settings}))
     assert read_parquet(params.data / "images" / "images.parquet").empty
     assert not list((params.data / "images").rglob("*.tar"))
-    assert "the labels do without images" in capsys.readouterr().out
+    assert "labels are made without images" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The queue: who is in it, in which order, and who does not come back."""
+"""The stage `queue`: which categories are in it, their order, and which do not return."""
 
 from pathlib import Path
 
@@ -19,9 +19,9 @@ def _queue(world) -> pd.DataFrame:
     return read_csv(world.data / "queue" / "queue.csv", COLUMNS).set_index("category")
 
 
-def test_the_doubtful_come_by_what_a_verdict_moves(proposed) -> None:
+def test_doubtful_categories_are_ordered_by_doubt_times_images(proposed) -> None:
     queue = _queue(proposed)
-    # (1 - margin) × images of train and index, not of those that CLIP saw
+    # (1 - margin) × all images of train and index, embedded or not
     assert queue["priority"].to_dict() == {
         'Nowhere, "Purple"': "2.7000", "Torn Place": "2.0000", "Unknown Lake": "1.6000",
         **dict.fromkeys(queue.index[queue["reason"] == "control"], "1.6000"),
@@ -30,7 +30,7 @@ def test_the_doubtful_come_by_what_a_verdict_moves(proposed) -> None:
     assert queue["reason"].to_list() == ["doubtful", "ambiguous", "doubtful", "control", "control"]
 
 
-def test_a_suggestion_comes_with_its_grounds(proposed) -> None:
+def test_a_suggestion_has_its_source_scores_and_evidence(proposed) -> None:
     queue = _queue(proposed)
     lake = queue.loc["Unknown Lake"]
     assert lake[["suggested_label", "suggested_by", "score", "margin", "runner_up", "images"]].to_list() == [
@@ -49,14 +49,14 @@ def test_one_control_of_each_source_is_drawn_by_hash(proposed) -> None:
     assert list(_queue(proposed).query("reason == 'control'").index) == list(controls.index)
 
 
-def test_what_is_judged_does_not_come_back(proposed) -> None:
+def test_judged_categories_do_not_return(proposed) -> None:
     controls = _queue(proposed).query("reason == 'control'").index
     for name in ("Unknown Lake", *controls):
         append_verdict(Path("review"), _verdict(name, ""))
     assert list(_queue(proposed).index) == ['Nowhere, "Purple"', "Torn Place"]
 
 
-def test_a_stale_verdict_is_asked_about_again(proposed) -> None:
+def test_a_category_with_a_stale_verdict_returns(proposed) -> None:
     def judge(label: str, suggested: str, on: str) -> None:
         append_verdict(Path("review"), Verdict("Red Chapel", label, suggested, "clip", "", "ana", on))
 
@@ -69,17 +69,17 @@ def test_a_stale_verdict_is_asked_about_again(proposed) -> None:
     assert red["evidence"].startswith(
         "ana said lake on 2026-01-03, when lake was suggested; Wikidata by sitelink"
     )
-    assert queue.index[0] == "Red Chapel"  # three images and no doubt that a person should look
+    assert queue.index[0] == "Red Chapel"  # three images × a doubt of 1
     judge("lake", "church", "2026-01-04")
     assert "Red Chapel" not in _queue(proposed).index
 
 
-def test_a_verdict_that_today_s_suggestion_bears_out_is_not_stale(proposed) -> None:
+def test_a_verdict_equal_to_the_new_suggestion_is_not_stale(proposed) -> None:
     append_verdict(Path("review"), Verdict("Red Chapel", "church", "lake", "clip", "", "ana", "2026-01-03"))
     assert "Red Chapel" not in _queue(proposed).index
 
 
-def test_a_conflict_comes_first(proposed) -> None:
+def test_conflicts_come_first(proposed) -> None:
     append_verdict(Path("review"), _verdict("Red Chapel", "church"))
     append_verdict(Path("review"), _verdict("Red Chapel", "", "bob"))
     queue = _queue(proposed)
@@ -90,7 +90,7 @@ def test_a_conflict_comes_first(proposed) -> None:
     assert "Red Chapel" not in _queue(proposed).index
 
 
-def test_several_items_that_agree_are_worth_a_look(proposed) -> None:
+def test_a_category_with_several_agreeing_items_is_queued_as_ambiguous(proposed) -> None:
     path = proposed.data / "build" / "labels.parquet"
     labels = read_parquet(path)
     labels.loc[labels["category"] == "Blue Lake", ["candidates", "note"]] = [2, "2 candidates"]
@@ -100,23 +100,23 @@ def test_several_items_that_agree_are_worth_a_look(proposed) -> None:
     assert blue["evidence"] == "Wikidata by sitelink: Q103: Q23397; one of 2 candidate items; 2 candidates"
 
 
-def test_every_tenth_is_a_control() -> None:
+def test_every_tenth_entry_is_a_control() -> None:
     names = [f"doubtful {number:02d}" for number in range(30)] + [f"sure {number}" for number in range(5)]
     rows = [
         dict.fromkeys(COLUMNS, "") | {"category": name, "suggested_by": "clip", "images": 1,
-                                      "priority": float(100 - place), "reason": "doubtful" * name.startswith("d")}
-        for place, name in enumerate(names)
+                                      "priority": float(100 - number), "reason": "doubtful" * name.startswith("d")}
+        for number, name in enumerate(names)
     ]  # fmt: skip
     queue = order(pd.DataFrame(rows), pd.DataFrame(columns=VERDICT, dtype="str"), control=4, seed=0)
-    places = [place for place, reason in enumerate(queue["reason"]) if reason == "control"]
-    assert places == [9, 19, 29, 33]
+    positions = [number for number, reason in enumerate(queue["reason"]) if reason == "control"]
+    assert positions == [9, 19, 29, 33]
     priorities = queue["priority"].astype(float)
     assert priorities.is_monotonic_decreasing
     other = order(pd.DataFrame(rows), pd.DataFrame(columns=VERDICT, dtype="str"), control=4, seed=1)
     assert set(other["category"]) != set(queue["category"])
 
 
-def test_nothing_doubtful_leaves_the_controls(proposed) -> None:
+def test_controls_are_queued_when_nothing_is_doubtful(proposed) -> None:
     for name in ('Nowhere, "Purple"', "Torn Place", "Unknown Lake"):
         append_verdict(Path("review"), _verdict(name, ""))
     queue = _queue(proposed)

@@ -1,4 +1,4 @@
-"""From vectors to proposals and their measure."""
+"""The stage `refine`: proposals from each method, their accuracy, and determinism."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.paths import ROOT
 
 CHURCH, LAKE = [1.0, 0.0], [0.0, 1.0]
 PROMPTS = [("church", "a church", CHURCH), ("church", "the church", CHURCH), ("lake", "a lake", LAKE)]
-# what each picture looks like; the Red Chapel looks like a lake, so one of four known ones is wrong
+# what each image shows; the Red Chapel looks like a lake, so one of the four known categories is wrong
 IMAGES = [
     ("01", "Red Chapel", LAKE), ("02", "Église Saint-Rouge", CHURCH), ("03", "Blue Lake", LAKE),
     ("04", "Lago Azul", LAKE), ("05", "Unknown Chapel", CHURCH), ("06", "Unknown Chapel", CHURCH),
@@ -35,7 +35,7 @@ def embedded(world):
         np.save(folder / f"{name}.npy", np.array([row[2] for row in rows], np.float32))
         write_parquet(pd.DataFrame([row[:2] for row in rows], columns=columns), folder / f"{name}.parquet")
     (folder / "summary.json").write_text(json.dumps({"model": "test CLIP"}))
-    # images alone: what the other evidence adds is tested below
+    # images only; fusion with the other evidence is tested below
     return type(world)(world.folder, world.with_settings("refine", method="image"))
 
 
@@ -62,18 +62,18 @@ def test_one_proposal_for_every_unlabelled_category_with_images(embedded) -> Non
     )
 
 
-def test_the_measure_is_on_categories_whose_label_is_known(embedded) -> None:
+def test_accuracy_is_measured_on_categories_with_a_known_label(embedded) -> None:
     run(embedded.params)
-    found = _metrics(embedded)
-    assert (found["accuracy"], found["chance"], found["majority"]) == (0.75, 0.5, 0.5)
-    assert (found["coverage"], found["precision"], found["calibration_categories"]) == (1.0, 0.75, 4)
-    assert (found["proposals"], found["accepted"]) == (3, 3)
-    assert "accuracy_unlabelled" not in found
+    metrics = _metrics(embedded)
+    assert (metrics["accuracy"], metrics["chance"], metrics["majority"]) == (0.75, 0.5, 0.5)
+    assert (metrics["coverage"], metrics["precision"], metrics["calibration_categories"]) == (1.0, 0.75, 4)
+    assert (metrics["proposals"], metrics["accepted"]) == (3, 3)
+    assert "accuracy_unlabelled" not in metrics
     known = read_parquet(embedded.data / "refine" / "calibration.parquet").set_index("category")
     assert known.loc["Red Chapel", ["hierarchical_label", "truth"]].tolist() == ["lake", "church"]
 
 
-def test_the_truth_measures_and_decides_nothing(embedded) -> None:
+def test_true_labels_change_the_metrics_but_no_proposal(embedded) -> None:
     run(embedded.params)
     before = (embedded.data / "refine" / "proposals.parquet").read_bytes()
     Path("truth.csv").write_text(
@@ -87,9 +87,9 @@ def test_the_truth_measures_and_decides_nothing(embedded) -> None:
     assert (embedded.data / "refine" / "proposals.parquet").read_bytes() == before
 
 
-def test_nothing_to_measure_is_null_and_not_zero(embedded) -> None:
+def test_accuracy_without_known_categories_is_null(embedded) -> None:
     folder = embedded.data / "embed"
-    keep = [place for place, row in enumerate(IMAGES) if row[0] > "04"]
+    keep = [number for number, row in enumerate(IMAGES) if row[0] > "04"]
     np.save(folder / "images.npy", np.load(folder / "images.npy")[keep])
     write_parquet(read_parquet(folder / "images.parquet").iloc[keep], folder / "images.parquet")
     run(embedded.params)
@@ -97,18 +97,18 @@ def test_nothing_to_measure_is_null_and_not_zero(embedded) -> None:
     assert _metrics(embedded)["precision"] is None
 
 
-def test_a_missing_truth_is_an_error(embedded) -> None:
+def test_missing_truth_file_is_an_error(embedded) -> None:
     with pytest.raises(HgldError, match=r"no file truth.csv"):
         run(embedded.with_settings("refine", truth="truth.csv"))
     assert not (embedded.data / "refine").exists()
 
 
-def test_no_known_category_measures_nothing() -> None:
+def test_unlabelled_accuracy_of_no_categories_counts_none() -> None:
     none = pd.DataFrame(columns=["category", "hierarchical_label"])
     assert unlabelled_accuracy(none, ROOT / "sources" / "sample" / "landmarks.csv")[1] == 0
 
 
-def test_vectors_that_do_not_fit_their_table_are_refused(embedded) -> None:
+def test_vectors_that_do_not_match_their_table_are_rejected(embedded) -> None:
     np.save(embedded.data / "embed" / "images.npy", np.zeros((3, 2), np.float32))
     with pytest.raises(HgldError, match=r"images.npy: \(3, 2\) vectors for 8 rows; run: dvc repro embed"):
         run(embedded.params)
@@ -118,14 +118,14 @@ def test_vectors_that_do_not_fit_their_table_are_refused(embedded) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", "{}"])
-def test_a_summary_without_a_model_is_refused(embedded, text: str | None) -> None:
+def test_summary_without_a_model_is_rejected(embedded, text: str | None) -> None:
     path = embedded.data / "embed" / "summary.json"
     path.unlink() if text is None else path.write_text(text, encoding="utf-8")
     with pytest.raises(HgldError, match=r"summary\.json.*dvc repro embed"):
         run(embedded.params)
 
 
-def test_all_evidence_makes_one_proposal_also_where_there_is_no_image(embedded) -> None:
+def test_fused_evidence_gives_a_proposal_even_without_images(embedded) -> None:
     run(embedded.with_settings("refine", method="fused"))
     table = read_parquet(embedded.data / "refine" / "proposals.parquet").set_index("category")
     assert dict(table["hierarchical_label"])["Unknown Chapel"] == "church"
@@ -134,14 +134,14 @@ def test_all_evidence_makes_one_proposal_also_where_there_is_no_image(embedded) 
     assert set(table["outcome"]) <= {"accepted", "review", "empty"}
     assert table.loc["Unknown Chapel", "evidence"].startswith("name: church")
     assert "test CLIP: 2 images: church" in table.loc["Unknown Chapel", "evidence"]
-    figures = _metrics(embedded)
-    assert set(figures["ablation"]) == {"class", "name", "image", "fused", "clip", "knn"}
-    assert figures["ablation"]["fused"]["accuracy"] >= figures["ablation"]["image"]["accuracy"]
-    assert set(figures["image_accuracy_by_images_per_landmark"]) == {"1", "2"}
+    metrics = _metrics(embedded)
+    assert set(metrics["ablation"]) == {"class", "name", "image", "fused", "clip", "knn"}
+    assert metrics["ablation"]["fused"]["accuracy"] >= metrics["ablation"]["image"]["accuracy"]
+    assert set(metrics["image_accuracy_by_images_per_landmark"]) == {"1", "2"}
 
 
 @pytest.mark.parametrize("method", ["clip", "knn"])
-def test_the_published_methods_vote(embedded, method: str) -> None:
+def test_published_baselines_vote(embedded, method: str) -> None:
     run(embedded.with_settings("refine", method=method, neighbours=3))
     table = read_parquet(embedded.data / "refine" / "proposals.parquet").set_index("category")
     assert dict(table["hierarchical_label"])["Unknown Lake"] == "lake"
@@ -149,7 +149,7 @@ def test_the_published_methods_vote(embedded, method: str) -> None:
     assert table["score"].between(0, 1).all()
 
 
-def test_a_class_without_a_path_settles_its_landmarks(embedded) -> None:
+def test_the_name_of_a_class_without_a_path_labels_its_landmarks(embedded) -> None:
     folder = embedded.data / "wikidata"
     classes = read_parquet(folder / "item_classes.parquet")
     write_parquet(
@@ -166,16 +166,10 @@ def test_a_class_without_a_path_settles_its_landmarks(embedded) -> None:
     row = read_parquet(embedded.data / "refine" / "classes.parquet").set_index("class").loc["Q777"]
     assert (row["hierarchical_label"], row["categories"], row["evidence"]) == ("lake", 1, "head: crater lake")
     table = read_parquet(embedded.data / "refine" / "proposals.parquet").set_index("category")
-    assert (
-        table.loc['Nowhere, "Purple"', "hierarchical_label"],
-        table.loc['Nowhere, "Purple"', "source"],
-    ) == (
-        "lake",
-        "class",
-    )
+    assert table.loc['Nowhere, "Purple"', ["hierarchical_label", "source"]].to_list() == ["lake", "class"]
 
 
-def test_the_order_of_the_rows_changes_no_byte(embedded) -> None:
+def test_output_is_independent_of_row_order(embedded) -> None:
     params = embedded.with_settings("refine", method="fused")
     run(params)
     first = {path.name: path.read_bytes() for path in (embedded.data / "refine").iterdir()}
@@ -186,8 +180,8 @@ def test_the_order_of_the_rows_changes_no_byte(embedded) -> None:
     assert {path.name: path.read_bytes() for path in (embedded.data / "refine").iterdir()} == first
 
 
-def test_without_any_image_names_and_classes_decide(world) -> None:
-    """No tar was asked for: nothing is embedded, no CLIP is loaded, and the other evidence still proposes."""
+def test_names_and_classes_decide_without_any_image(world) -> None:
+    """No tar is selected: nothing is embedded, CLIP is not loaded, and the other evidence still gives proposals."""
     images.run(world.with_settings("images", source=".", train=0, index=0, test=0))
     embed.run(world.with_settings("embed", model="not to be loaded"))
     run(world.params)

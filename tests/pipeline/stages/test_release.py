@@ -1,4 +1,4 @@
-"""The release: who decides, what the tables hold, and that a second one is the same to the byte."""
+"""The stage `release`: the source of each label, the content of the tables, and identical bytes on a second run."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ def _labels(world) -> pd.DataFrame:
     return read_parquet(world.data / "release" / "labels.parquet").set_index("category")
 
 
-def test_the_csvs_are_gldv2s_own(proposed) -> None:
+def test_csvs_have_gldv2s_columns_ids_and_spelling(proposed) -> None:
     run(proposed.params)
     table = read_csv(proposed.data / "release" / "train_label_to_hierarchical.csv", FIVE)
     assert list(table["landmark_id"]) == ["10", "11", "12", "13", "14", "15", "16"]
@@ -32,14 +32,14 @@ def test_the_csvs_are_gldv2s_own(proposed) -> None:
         "11", "http://commons.wikimedia.org/wiki/Category:%C3%89glise_Saint-Rouge",
         "church building", "church", "human-made",
     )  # fmt: skip
-    assert tuple(table.iloc[4, 2:]) == ("", "", "")  # a doubtful proposal is no label
+    assert tuple(table.iloc[4, 2:]) == ("", "", "")  # a proposal below the thresholds gives no label
     index = read_csv(proposed.data / "release" / "index_label_to_hierarchical.csv", FIVE)
-    # 10 is Red Chapel in train and Blue Lake in index: the spaces are never joined
+    # 10 is Red Chapel in train and Blue Lake in index: the id spaces are never joined
     assert index.set_index("landmark_id").loc["10", "hierarchical_label"] == "lake"
     assert table.set_index("landmark_id").loc["10", "hierarchical_label"] == "church"
 
 
-def test_every_label_says_who_said_so(proposed) -> None:
+def test_every_label_has_its_source_and_evidence(proposed) -> None:
     append_verdict(Path("review"), _verdict("Unknown Lake", "lake"))
     run(proposed.params)
     labels = _labels(proposed)
@@ -55,7 +55,7 @@ def test_every_label_says_who_said_so(proposed) -> None:
     assert set(labels["snapshot"]) == {"2026-01-02"}
 
 
-def test_a_verdict_beats_wikidata_and_may_say_nothing(proposed) -> None:
+def test_a_verdict_overrides_wikidata_and_may_be_empty(proposed) -> None:
     append_verdict(Path("review"), _verdict("Red Chapel", ""))
     append_verdict(Path("review"), _verdict("Blue Lake", "river"))
     run(proposed.params)
@@ -74,7 +74,7 @@ def test_a_verdict_beats_wikidata_and_may_say_nothing(proposed) -> None:
     assert river["path"] == ""
 
 
-def test_annotators_who_disagree_change_nothing(proposed) -> None:
+def test_conflicting_verdicts_are_counted_and_not_applied(proposed) -> None:
     run(proposed.params)
     before = _labels(proposed)
     append_verdict(Path("review"), _verdict("Red Chapel", "river"))
@@ -103,7 +103,7 @@ def test_a_query_has_the_category_of_its_relevant_images(proposed) -> None:
     test = read_parquet(proposed.data / "release" / "test.parquet").set_index("image_id")
     red, mixed, recognised, nothing = (test.loc[f"c{number:015d}"] for number in range(4))
     assert (red["usage"], red["category"], red["hierarchical_label"]) == ("Public", "Red Chapel", "church")
-    # two categories with one image each: the first in the alphabet; an id that is no index image goes
+    # two categories with one image each: the alphabetically first; an id that is not an index image is dropped
     assert (mixed["category"], mixed["relevant"]) == ("Blue Lake", "b000000100000000 b000000120000000")
     assert (recognised["category"], recognised["relevant"]) == ("Unknown Chapel", "")
     assert (nothing["category"], nothing["hierarchical_label"], nothing["usage"]) == ("", "", "Ignored")
@@ -113,7 +113,7 @@ def test_a_query_has_the_category_of_its_relevant_images(proposed) -> None:
     }  # fmt: skip
 
 
-def test_sha256sum_agrees(proposed) -> None:
+def test_checksums_pass_sha256sum(proposed) -> None:
     run(proposed.params)
     folder = proposed.data / "release"
     done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=folder, capture_output=True, text=True)
@@ -121,7 +121,7 @@ def test_sha256sum_agrees(proposed) -> None:
     assert done.stdout.count(": OK") == len(list(folder.iterdir())) - 1
 
 
-def test_a_second_release_is_the_same_to_the_byte(proposed) -> None:
+def test_output_is_independent_of_row_order(proposed) -> None:
     run(proposed.params)
     first = sha256(proposed.data / "release" / "SHA256SUMS")
     for path in [proposed.data / "build" / "labels.parquet", *(proposed.data / "metadata").glob("*.parquet")]:
@@ -130,7 +130,7 @@ def test_a_second_release_is_the_same_to_the_byte(proposed) -> None:
     assert sha256(proposed.data / "release" / "SHA256SUMS") == first
 
 
-def test_what_is_promised_is_verified(proposed) -> None:
+def test_violated_guarantees_stop_the_release(proposed) -> None:
     path = proposed.data / "build" / "labels.parquet"
     run(proposed.params)
     before = sha256(proposed.data / "release" / "SHA256SUMS")
@@ -155,7 +155,7 @@ def test_a_malformed_verdict_stops_the_release(proposed) -> None:
         run(proposed.params)
 
 
-def test_verdicts_on_other_profiles_landmarks_are_none_of_ours(proposed) -> None:
+def test_verdicts_on_landmarks_of_other_profiles_are_ignored(proposed) -> None:
     append_verdict(Path("review"), _verdict("Elsewhere", "lake"))
     run(proposed.params)
     assert "Elsewhere" not in _labels(proposed).index

@@ -1,4 +1,4 @@
-"""The stage `wikidata` against an endpoint that fails in every way: the right tables, or a clear error and no table."""
+"""The stage `wikidata` with an endpoint that fails in every way: the right tables, or a clear error and no table."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,8 +10,8 @@ import pytest
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params
-from hgld.pipeline.acquisition.lock import alone
-from hgld.pipeline.sparql import client
+from hgld.pipeline.acquisition import retry
+from hgld.pipeline.acquisition.lock import exclusive
 from hgld.pipeline.sparql.oxigraph import serving
 from hgld.pipeline.stages import wikidata
 from tests.fault_table import FaultTable
@@ -25,20 +25,20 @@ RIGHT = "the right tables"
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to answers, given the URL of the real endpoint; the outcomes when it is done once, and always."""
+    """A fault: its responses, given the URL of the real endpoint, and the outcomes of one such response and of many."""
 
     name: str
-    made: Callable[[str], Answer | Handler]
+    responses: Callable[[str], Answer | Handler]
     once: str
     always: str
 
 
 def fixed(status: int, body: str = "", **headers: str) -> Callable[[str], Answer]:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda url: Answer(status, body.encode(), named)
+    renamed = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda url: Answer(status, body.encode(), renamed)
 
 
-def cut(url: str) -> Handler:
+def truncated(url: str) -> Handler:
     return shaped(url, stop_after=300)
 
 
@@ -50,7 +50,7 @@ def empty(answer: Any) -> Any:
     return {**answer, "results": {"bindings": []}}
 
 
-def others(answer: Any) -> Any:
+def other_keys(answer: Any) -> Any:
     rows = [
         {**row, "key": {"type": "literal", "value": "Somewhere else"}}
         for row in answer["results"]["bindings"]
@@ -58,24 +58,24 @@ def others(answer: Any) -> Any:
     return {**answer, "results": {"bindings": rows}}
 
 
-def halved(answer: Any) -> Any:
+def half_of_rows(answer: Any) -> Any:
     rows = answer["results"]["bindings"]
     return {**answer, "results": {"bindings": rows[: len(rows) // 2]}}
 
 
-def docked(answer: Any) -> Any:
+def without_last_row(answer: Any) -> Any:
     return {**answer, "results": {"bindings": answer["results"]["bindings"][:-1]}}
 
 
-def off_topic(answer: Any) -> Any:
-    """As if another question about the same keys were answered."""
+def other_properties(answer: Any) -> Any:
+    """The response to another query about the same keys."""
     for row in answer["results"]["bindings"]:
         if row["property"]["value"] not in ("asked", "zz"):
             row["property"]["value"] = "P999"
     return answer
 
 
-def renamed(answer: Any) -> Any:
+def other_columns(answer: Any) -> Any:
     return {**answer, "head": {"vars": ["a", "b"]}}
 
 
@@ -90,29 +90,29 @@ FAULTS = [
     Fault("429 for a day", fixed(429, Retry_After="86400"), "asks to wait 86,400 s", "asks to wait 86,400 s"),
     Fault("403 for the agent", fixed(403), "refused .403. for the user agent", "refused .403. for the user agent"),
     Fault("500", fixed(500, "oops"), RIGHT, "the endpoint failed"),
-    Fault("500 with a Java trace", fixed(500, TRACE), RIGHT, "no answer in time, even for"),
+    Fault("500 with a Java trace", fixed(500, TRACE), RIGHT, "the query timed out, even for"),
     Fault("503 with Retry-After", fixed(503, Retry_After="0.05"), RIGHT, "answered 503"),
-    Fault("504", fixed(504), RIGHT, "no answer in time, even for"),
+    Fault("504", fixed(504), RIGHT, "the query timed out, even for"),
     Fault("reset in mid-body", lambda url: shaped(url, stop_after=300, reset=True), RIGHT, "reset by peer"),
-    Fault("chunks that break off", lambda url: shaped(url, chunked=True, stop_after=300), RIGHT, "breaks off before"),
+    Fault("truncated chunks", lambda url: shaped(url, chunked=True, stop_after=300), RIGHT, "is truncated"),
     Fault("in chunks", lambda url: shaped(url, chunked=True, piece=99), RIGHT, RIGHT),
-    Fault("short body", cut, RIGHT, "before its end"),
-    Fault("Content-Length too large", lambda url: shaped(url, length=1 << 20), RIGHT, "before its end"),
+    Fault("short body", truncated, RIGHT, "the response is truncated"),
+    Fault("Content-Length too large", lambda url: shaped(url, length=1 << 20), RIGHT, "the response is truncated"),
     Fault("Content-Length too small", lambda url: shaped(url, length=200), RIGHT, "broken JSON"),
-    Fault("slow drip", lambda url: shaped(url, piece=20, pause_s=0.3), RIGHT, "no answer in time, even for"),
-    Fault("200 with a Java trace", fixed(200, TRACE), RIGHT, "no answer in time, even for"),
+    Fault("slow drip", lambda url: shaped(url, piece=20, pause_s=0.3), RIGHT, "the query timed out, even for"),
+    Fault("200 with a Java trace", fixed(200, TRACE), RIGHT, "the query timed out, even for"),
     Fault("200 with HTML", fixed(200, "<html>policy</html>"), RIGHT, "a web page instead of a JSON result"),
     Fault("truncated JSON", fixed(200, '{"head": {"vars": ["key"'), RIGHT, "broken JSON"),
-    Fault("empty body", fixed(200), RIGHT, "nothing instead of a JSON result"),
-    Fault("empty result", spoiled(empty), RIGHT, "keys are missing from the answer"),
-    Fault("half of the rows", spoiled(halved), RIGHT, "missing from the answer"),
-    Fault("all but one row", spoiled(docked), RIGHT, "missing from the answer"),
-    Fault("results for other keys", spoiled(others), RIGHT, "which was not asked"),
-    Fault("results for another question", spoiled(off_topic), RIGHT, "P999.*not the answer to this query"),
+    Fault("empty body", fixed(200), RIGHT, "an empty body instead of a JSON result"),
+    Fault("empty result", spoiled(empty), RIGHT, "keys are missing from the response"),
+    Fault("half of the rows", spoiled(half_of_rows), RIGHT, "missing from the response"),
+    Fault("all but one row", spoiled(without_last_row), RIGHT, "missing from the response"),
+    Fault("results for other keys", spoiled(other_keys), RIGHT, "which is not in the query"),
+    Fault("results for another query", spoiled(other_properties), RIGHT, "P999.*a response to another query"),
     Fault("moved: 301", fixed(301, Location="/new"), "has moved to .*/new", "has moved to .*/new"),
     Fault("moved: 308", fixed(308, Location="/new"), "has moved to .*/new", "has moved to .*/new"),
-    Fault("wrong columns", spoiled(renamed), "the answer has a, b", "the answer has a, b"),
-    Fault("lone surrogate", spoiled(surrogate), "JSON that is no SPARQL result", "JSON that is no SPARQL result"),
+    Fault("wrong columns", spoiled(other_columns), "the response has a, b", "the response has a, b"),
+    Fault("lone surrogate", spoiled(surrogate), "JSON that is not a SPARQL result", "JSON that is not a SPARQL result"),
 ]  # fmt: skip
 
 
@@ -141,20 +141,20 @@ def against(server: HostileServer, folder: Path) -> Params:
 
 
 @pytest.fixture(autouse=True)
-def no_time_to_lose(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client.random, "uniform", lambda low, high: 0.01)
+def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "full_jitter", lambda failures: 0.01)
 
 
 @pytest.mark.parametrize("often", ["once", "always"])
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_fault_gives_the_right_tables_or_a_clear_error(
+def test_every_fault_gives_the_right_tables_or_a_clear_error(
     hostile: HostileServer, real: str, right: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     fault: Fault, often: str, fault_table: FaultTable,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    good, bad = passing_on(real), fault.made(real)
+    good, bad = passing_on(real), fault.responses(real)
     if often == "once":
-        hostile.script(PATH, good, bad)  # the canary is answered well
+        hostile.script(PATH, good, bad)  # the canary succeeds
         hostile.always = good
     else:
         hostile.script(PATH, good)
@@ -178,13 +178,13 @@ def test_a_fault_gives_the_right_tables_or_a_clear_error(
 
 @pytest.mark.parametrize("often", ["once", "always"])
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_fault_at_the_count_of_the_statements_is_as_harmless(
+def test_every_fault_of_the_canary_gives_the_right_tables_or_a_clear_error(
     hostile: HostileServer, real: str, right: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     fault: Fault, often: str,
 ) -> None:  # fmt: skip
-    """The first question that an endpoint is asked: before it no answer is trusted."""
+    """The canary is the first query: it checks the endpoint before any response is used."""
     monkeypatch.chdir(tmp_path)
-    good, bad = passing_on(real), fault.made(real)
+    good, bad = passing_on(real), fault.responses(real)
     params = against(hostile, tmp_path)
     hostile.always = good
     if often == "once":
@@ -201,15 +201,15 @@ def test_a_fault_at_the_count_of_the_statements_is_as_harmless(
     assert tables(params.data / "wikidata") == right
 
 
-def _when(holds: Callable[[str], bool], bad: Answer | Handler, good: Handler) -> Handler:
+def _when(condition: Callable[[str], bool], bad: Answer | Handler, good: Handler) -> Handler:
     def handler(request: Request, server: HostileServer) -> Answer:
-        chosen = bad if holds(query(request)) else good
+        chosen = bad if condition(query(request)) else good
         return chosen if isinstance(chosen, Answer) else chosen(request, server)
 
     return handler
 
 
-def test_counts_that_take_too_long_together_are_asked_one_by_one(
+def test_counts_that_time_out_together_are_queried_separately(
     hostile: HostileServer, real: str, right: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -224,59 +224,59 @@ def test_counts_that_take_too_long_together_are_asked_one_by_one(
     few = params.model_copy(
         update={"wikidata": params.wikidata.model_copy(update={"canary": {"P31": 10**9}})}
     )
-    for _ in range(2):  # a count that is too low is not kept: an endpoint may get better
-        asked = len(hostile.requests)
+    for _ in range(2):  # a count that is too low is not cached: the endpoint may be completed
+        sent = len(hostile.requests)
         with pytest.raises(HgldError, match="too few statements"):
             wikidata.run(few)
-    assert len(hostile.requests) == asked + 6
+    assert len(hostile.requests) == sent + 6
 
 
-def test_two_runs_at_once_are_refused_and_a_failed_one_leaves_the_old_tables(
+def test_second_run_is_refused_and_a_failed_one_leaves_the_old_tables(
     hostile: HostileServer, real: str, right: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     hostile.always = passing_on(real)
     params = against(hostile, tmp_path)
     wikidata.run(params)
-    asked = len(hostile.requests)
-    left = params.data / ".wikidata.killed.part"
-    left.mkdir()
+    sent = len(hostile.requests)
+    leftover = params.data / ".wikidata.killed.part"
+    leftover.mkdir()
     with (
-        alone(params.data / "wikidata"),
-        pytest.raises(HgldError, match="wikidata: another run writes there"),
+        exclusive(params.data / "wikidata"),
+        pytest.raises(HgldError, match="wikidata: another run is writing there"),
     ):
         wikidata.run(params, refresh=True)
-    assert len(hostile.requests) == asked
-    left.mkdir(exist_ok=True)
+    assert len(hostile.requests) == sent
+    leftover.mkdir(exist_ok=True)
     wikidata.run(params)
-    assert not left.exists(), "what a killed run left is still there"
+    assert not leftover.exists(), "a temporary folder of a killed run is still there"
     monkeypatch.setattr(wikidata, "coverage", lambda items: {"unfit": object()})
     with pytest.raises((TypeError, KeyError)):
         wikidata.run(params)
     assert tables(params.data / "wikidata") == right
 
 
-@pytest.mark.parametrize("room", [100, 1000])
-def test_a_disk_that_gets_full_is_one_message_and_the_tables_are_the_old_ones(
+@pytest.mark.parametrize("limit", [100, 1000])
+def test_full_disk_is_one_message_and_leaves_no_table(
     hostile: HostileServer, real: str, right: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    fault_table: FaultTable, room: int,
+    fault_table: FaultTable, limit: int,
 ) -> None:  # fmt: skip
-    """With little room no answer can be kept; with some more the answers can, and the tables cannot be written."""
+    """With 100 bytes per file no response can be cached; with 1000 the responses can, but not the tables."""
     monkeypatch.chdir(tmp_path)
     hostile.always = passing_on(real)
     params = against(hostile, tmp_path)
-    with full_disk(room), pytest.raises(HgldError, match=r"cannot write .*File too large") as caught:
+    with full_disk(limit), pytest.raises(HgldError, match=r"cannot write .*File too large") as caught:
         wikidata.run(params)
     assert not (params.data / "wikidata").exists()
-    asked = len(hostile.requests)
+    sent = len(hostile.requests)
     wikidata.run(params)
     assert tables(params.data / "wikidata") == right
-    assert (len(hostile.requests) > asked) == (room == 100)
-    said = str(caught.value).replace(str(tmp_path), "")
-    fault_table.add("wikidata", f"disk full ({'answers' if room == 100 else 'tables'})", f"error: {said}")
+    assert (len(hostile.requests) > sent) == (limit == 100)
+    message = str(caught.value).replace(str(tmp_path), "")
+    fault_table.add("wikidata", f"disk full ({'cache' if limit == 100 else 'tables'})", f"error: {message}")
 
 
-def test_a_good_answer_is_asked_once_and_a_refresh_asks_again(
+def test_responses_are_cached_until_a_refresh(
     hostile: HostileServer, real: str, right: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -288,7 +288,7 @@ def test_a_good_answer_is_asked_once_and_a_refresh_asks_again(
     wikidata.run(params)
     assert len(hostile.requests) == first
     wikidata.run(params, refresh=True)
-    # the canary twice: before the old answers go, and as the first of the new ones
+    # the canary twice: before the cache is deleted, and as the first of the new queries
     assert len(hostile.requests) == 2 * first + 1
     hostile.always = lambda request, server: Answer(403)
     with pytest.raises(HgldError, match="refused"):

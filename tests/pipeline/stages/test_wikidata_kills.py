@@ -1,7 +1,7 @@
-"""`hgld wikidata` killed at random moments: the next runs end with the same bytes, and ask nothing twice.
+"""`hgld wikidata` killed at random moments: the next runs give the same bytes, and repeat no query.
 
-HGLD_KILLS says how many moments (default 50). The command runs in real processes, forked from one that has imported
-what the command imports: killed with SIGKILL, which nothing can catch.
+HGLD_KILLS is the number of kills (default 50). The command runs in real processes, forked from one that has imported
+what the command imports, and killed with SIGKILL, which no handler can catch.
 """
 
 import os
@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 from hgld.foundation.tables import read_csv, write_parquet
 from hgld.pipeline.sparql.oxigraph import serving
-from hgld.pipeline.sparql.response_cache import answer_path
+from hgld.pipeline.sparql.response_cache import response_path
 from tests.fault_table import FaultTable
 from tests.hostile_server import HostileServer
 from tests.paths import ROOT
@@ -27,7 +27,7 @@ from tests.pipeline.stages.test_wikidata import hashes
 KILLS = int(os.environ.get("HGLD_KILLS", "50"))
 IN_FLIGHT = 3
 
-# Reads "FOLDER SECONDS" lines; runs the command there, kills it after so long, and prints how it ended.
+# Reads lines "FOLDER SECONDS"; runs the command in the folder, kills it after that time, and prints its exit code.
 _RUNNER = """
 import os, signal, sys, time
 import hgld.pipeline.stages.wikidata, hgld.foundation.settings, pandera.pandas, ruamel.yaml, pydantic, hgld.cli
@@ -38,10 +38,10 @@ for line in sys.stdin:
         os.chdir(folder)
         os.dup2(os.open("log", os.O_CREAT | os.O_WRONLY | os.O_APPEND), 1)
         hgld.cli.main(["wikidata"])
-    over = time.monotonic() + float(seconds)
+    deadline = time.monotonic() + float(seconds)
     done, status = os.waitpid(child, os.WNOHANG)
     while not done:
-        if time.monotonic() >= over:
+        if time.monotonic() >= deadline:
             os.kill(child, signal.SIGKILL)
             done, status = os.waitpid(child, 0)
             break
@@ -52,7 +52,7 @@ for line in sys.stdin:
 
 
 class Runner:
-    """Runs `hgld wikidata` in a folder, for a time."""
+    """Runs `hgld wikidata` in a folder, for a limited time."""
 
     def __init__(self) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT / ".typing")}
@@ -76,7 +76,7 @@ class Runner:
 
 
 def sample(folder: Path, endpoint: str) -> Path:
-    """The sample's landmarks, to be asked of `endpoint`."""
+    """A folder with the sample's landmarks, whose params.yaml names `endpoint`."""
     table = read_csv(ROOT / "sources/sample/landmarks.csv", ["category"], extra=True)
     for split in ("train", "index"):
         rows = table[table[f"{split}_landmark_id"] != ""]
@@ -89,14 +89,14 @@ def sample(folder: Path, endpoint: str) -> Path:
     return folder
 
 
-def kept(folder: Path, url: str, asked: set[str]) -> set[str]:
-    """The queries whose answers a run has kept."""
+def cached(folder: Path, url: str, texts: set[str]) -> set[str]:
+    """The queries whose responses are in the cache of a run."""
     answers = folder / "data/sample/wikidata-answers"
-    return {text for text in asked if answer_path(answers, url, text).is_file()}
+    return {text for text in texts if response_path(answers, url, text).is_file()}
 
 
 @pytest.mark.timeout(600)
-def test_a_run_killed_at_any_moment_resumes_without_asking_again(
+def test_killed_run_is_resumed_and_repeats_no_query(
     hostile: HostileServer, tmp_path: Path, fault_table: FaultTable
 ) -> None:
     runner = Runner()
@@ -109,36 +109,36 @@ def test_a_run_killed_at_any_moment_resumes_without_asking_again(
 
 
 def _kill_and_compare(server: HostileServer, real: str, runner: Runner, tmp_path: Path) -> str:
-    """What came of it; a failed assertion otherwise."""
+    """Kill and resume runs; the outcome in one line."""
     server.always = passing_on(real)
     url = server.base + PATH
-    whole = sample(tmp_path / "whole", url)
+    undisturbed = sample(tmp_path / "undisturbed", url)
     start = time.monotonic()
-    assert runner.run(whole) == 0
-    lasts = time.monotonic() - start
-    right, every = hashes(whole / "data/sample/wikidata"), Counter(queries(server))
+    assert runner.run(undisturbed) == 0
+    duration = time.monotonic() - start
+    expected, every = hashes(undisturbed / "data/sample/wikidata"), Counter(queries(server))
     assert set(every.values()) == {1}
-    dice, worlds, killed = random.Random(), 0, 0
-    while killed < KILLS:
-        worlds += 1
-        folder = sample(tmp_path / f"killed-{worlds}", url)
+    rng, folders, kills = random.Random(0), 0, 0
+    while kills < KILLS:
+        folders += 1
+        folder = sample(tmp_path / f"killed-{folders}", url)
         server.requests.clear()
         own_kills, code = 0, -9
         while code == -9:
-            # after some kills it is left to end; a kill that comes too late for a run that has little left ends it, too
-            last = own_kills == 6 or killed + own_kills == KILLS
-            moment = lasts * dice.choice((0.3, 1.0)) * dice.random()
-            before, answered = len(server.requests), kept(folder, url, set(every))
+            # after six kills the run may end; it may also end before a kill that comes too late
+            last = own_kills == 6 or kills + own_kills == KILLS
+            moment = duration * rng.choice((0.3, 1.0)) * rng.random()
+            sent, stored = len(server.requests), cached(folder, url, set(every))
             code = runner.run(folder, 100.0 if last else moment)
             assert code in (0, -9), (folder / "log").read_text()
             own_kills += code == -9
-            assert not answered & set(queries(server)[before:]), "an answered query was asked again"
+            assert not stored & set(queries(server)[sent:]), "a query with a cached response was repeated"
             tables = folder / "data/sample/wikidata"
-            assert not tables.exists() or hashes(tables) == right, "half of the tables"
-        assert hashes(folder / "data/sample/wikidata") == right
-        asked = Counter(queries(server))
-        assert set(asked) == set(every)
-        # only what was in flight when a kill came can have been asked more than once
-        assert asked.total() <= every.total() + own_kills * IN_FLIGHT
-        killed += own_kills
-    return f"the same bytes in each of {worlds} worlds; nothing that was answered was asked again"
+            assert not tables.exists() or hashes(tables) == expected, "incomplete tables"
+        assert hashes(folder / "data/sample/wikidata") == expected
+        sent_queries = Counter(queries(server))
+        assert set(sent_queries) == set(every)
+        # only the queries in flight at a kill can have been repeated
+        assert sent_queries.total() <= every.total() + own_kills * IN_FLIGHT
+        kills += own_kills
+    return f"the same bytes in each of {folders} folders; no query with a cached response was repeated"

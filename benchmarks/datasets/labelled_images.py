@@ -1,0 +1,59 @@
+"""What training and evaluation require of a dataset: image number n, its labels from fine to coarse, its role.
+
+A new source of images implements `LabelledImages` and groups its roles in a `RetrievalDataset`; nothing else has to
+change. The trainer takes the `train` images alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pandas as pd
+from PIL import Image
+from torch import Tensor
+
+
+class LabelledImages(Protocol):
+    """The images of one role. With `num_workers` > 0 a DataLoader pickles it."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """One id per image. A gallery image with the query's own id is not ranked."""
+
+    @property
+    def labels(self) -> Tensor:
+        """(n, L) int64 class numbers, column 0 the finest level."""
+
+    def __len__(self) -> int:
+        """Number of images n."""
+
+    def image(self, n: int) -> Image.Image:
+        """Image n as RGB. Raises HgldError that names the image when it cannot be read."""
+
+    def caption(self, n: int) -> str:
+        """What image n shows, for people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalDataset:
+    """Three sets of images whose labels are numbered alike, and what is reported about the queries.
+
+    levels: their names, finest first. class_names[l][c]: the name of class c at level l. The other fields are optional.
+    query_columns: one row per query, copied into the per-query results; query_group: the column of it by which the
+    report groups the queries ("": no group). subsets: by name, a bool per query; each subset is also scored on its own.
+    left_out: queries that the benchmark excludes. lists_differ: queries whose published list of relevant images is not
+    the set of gallery images of their class.
+    """
+
+    train: LabelledImages
+    query: LabelledImages
+    gallery: LabelledImages
+    levels: tuple[str, ...]
+    class_names: tuple[tuple[str, ...], ...]
+    query_columns: pd.DataFrame = field(default_factory=pd.DataFrame)
+    query_group: str | None = None
+    subsets: Mapping[str, Sequence[bool]] = field(default_factory=dict)
+    left_out: int = 0
+    lists_differ: int = 0

@@ -1,0 +1,59 @@
+"""The result of a benchmark: scores of the model and its baselines, as a table and as metrics.json."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+from rich.table import Table
+from torch import Tensor
+
+from hgld.foundation.text_table import plain
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkResult:
+    """Scores of a model.
+
+    scores: rows model, untrained, chance; one column per metric. per_query: one row per query, by image id, with the
+    dataset's query columns and the model's metrics. In the order of the dataset's queries, h_ap (Q,) is the model's
+    H-AP and nearest (Q, 10) the gallery rows with the highest scores, best first. counts: see `note`.
+    """
+
+    scores: pd.DataFrame
+    per_query: pd.DataFrame
+    h_ap: list[float]
+    nearest: Tensor
+    counts: dict[str, int]
+
+    def metrics(self) -> dict[str, float | int]:
+        """The contents of metrics.json: the model's scores by name, the baselines' with a prefix, the counts."""
+        flat: dict[str, float | int] = {}
+        for row, values in self.scores.iterrows():
+            prefix = "" if row == "model" else f"{row}_"
+            for name, value in values.dropna().items():
+                flat[prefix + str(name).replace(" ", "_")] = round(float(value), 6)
+        return {**flat, **self.counts}
+
+    def table(self) -> Table:
+        """One row per metric, one column per model."""
+        table = Table(caption=self.note(), caption_justify="left")
+        table.add_column("metric")
+        for row in self.scores.index:
+            table.add_column(str(row), justify="right", style="bold" if row == "model" else "dim")
+        for name in self.scores.columns:
+            table.add_row(name, *(f"{value:.3f}" if value == value else "–" for value in self.scores[name]))
+        return table
+
+    def text(self) -> str:
+        """The table as plain text."""
+        return plain(self.table()) + "\n"
+
+    def note(self) -> str:
+        """The counts in a sentence."""
+        c = self.counts
+        return (
+            f"{c['queries']} queries against {c['gallery']} index images; {c['left_out']} test images left out "
+            f"(Ignored or nothing relevant), {c['undefined']} queries undefined at the finest level, "
+            f"{c['tied']} with a tie at a level boundary."
+        )

@@ -1,0 +1,65 @@
+"""Evidence `class`: the English names of a category's Wikidata classes from which no path leads to a label."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from hgld.foundation.tables import read_parquet
+from hgld.hierarchy.names.class_evidence import class_probabilities, mean_by_category, propose_classes
+from hgld.hierarchy.names.name_classifier import fit_classifier
+from hgld.hierarchy.names.name_rules import NameRules
+from hgld.hierarchy.taxonomy.qid import qid_number
+from hgld.hierarchy.taxonomy.taxonomy import Taxonomy
+from hgld.pipeline.evidence.sources import Context, Evidence
+
+
+def collect(context: Context) -> Evidence:
+    """The mean over a category's classes; and the table `classes`: a proposal per class of unlabelled categories.
+
+    Classes of categories that Wikidata labels are read by name too, as if they had no path: that measures the
+    evidence. The taxonomy's anchors are excluded there: the lexicons contain their names, and a class without a path
+    is never an anchor.
+    """
+    folder = context.params.data / "wikidata"
+    classes_of = _classes_of(context.build, read_parquet(folder / "item_classes.parquet"), context.taxonomy)
+    table = read_parquet(folder / "class_labels.parquet")
+    name_of = dict(zip(table["qid"], table["label"], strict=True))
+    qids = sorted({qid for own in classes_of.values() for qid in own}, key=qid_number)
+    names = [str(name_of.get(qid, "")) for qid in qids]
+    rules = NameRules(context.lexicon.rules.names, {}, context.lexicon.rules.ignored)
+    probabilities, grounds = class_probabilities(
+        names, context.labels, rules, lambda: fit_classifier([], [], context.lexicon)
+    )
+    informative = {qid: row for qid, row in zip(qids, probabilities, strict=True) if np.ptp(row) > 1e-9}
+    unlabelled = context.build.loc[context.build["hierarchical_label"] == "", "category"]
+    counts: dict[str, int] = defaultdict(int)
+    for category in unlabelled:
+        for qid in set(classes_of[category]):
+            counts[qid] += 1
+    rows = [row for row, qid in enumerate(qids) if qid in counts]
+    proposals = propose_classes(
+        [qids[row] for row in rows],
+        [names[row] for row in rows],
+        probabilities[rows],
+        [grounds[row] for row in rows],
+        context.labels,
+        counts,
+    )
+    by_categories = mean_by_category(context.categories, classes_of, informative, len(context.labels))
+    return Evidence(by_categories, {"classes": proposals})
+
+
+def _classes_of(
+    build: pd.DataFrame, item_classes: pd.DataFrame, taxonomy: Taxonomy
+) -> Mapping[str, list[str]]:
+    """Category → the classes of its item that are neither anchors nor ignored."""
+    of_item: dict[str, list[str]] = defaultdict(list)
+    for item, qid in zip(item_classes["qid"], item_classes["class"], strict=True):
+        if qid not in taxonomy.ignored and qid not in taxonomy.anchors:
+            of_item[str(item)].append(str(qid))
+    return {
+        str(category): of_item.get(str(item), [])
+        for category, item in zip(build["category"], build["qid"], strict=True)
+    }
