@@ -54,9 +54,7 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(
-    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="hgld")
 def main() -> None:
     """Build the hierarchical Google Landmarks v2 dataset, and measure how well a model respects the hierarchy.
@@ -66,9 +64,7 @@ def main() -> None:
     """
 
 
-_profile = click.option(
-    "--profile", metavar="NAME", help="Profile of params.yaml (default: the selected one)."
-)
+_profile = click.option("--profile", metavar="NAME", help="Profile of params.yaml (default: the selected one).")
 # Whether a path exists and is a file is checked by the code that opens it, for a specific message and exit code 1.
 _file = click.Path(path_type=Path)
 _folder = click.Path(file_okay=False, path_type=Path)
@@ -90,9 +86,7 @@ _accept_md5 = click.option(
     help="Accept FILE (such as train/images_000.tar) with this MD5 even if another one, or none, is published. It is "
     "recorded in the manifest and applies to later runs.",
 )  # fmt: skip
-_refresh = click.option(
-    "--refresh", is_flag=True, help="Discard the cached responses of earlier runs and query again."
-)
+_refresh = click.option("--refresh", is_flag=True, help="Discard the cached responses of earlier runs and query again.")
 _freeze = click.option(
     "--freeze", "freeze_to", type=_folder, metavar="FOLDER",
     help="Also write the fetched facts to FOLDER: to commit, and to run from later (wikidata.facts in params.yaml).",
@@ -139,9 +133,7 @@ def evaluate() -> None:
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-_per_query = click.option(
-    "--per-query", type=_file, metavar="CSV", help="Write the scores of each query here."
-)
+_per_query = click.option("--per-query", type=_file, metavar="CSV", help="Write the scores of each query here.")
 
 
 def _report(result: Any, as_json: bool, per_query: Path | None = None) -> None:
@@ -288,9 +280,7 @@ def assign(landmarks: Path, endpoint: str, out: Path, user_agent: str, cache: Pa
 @main.command()
 @click.argument("texts", type=_file)
 @click.option("--column", required=True, metavar="NAME", help="Column with the names or URLs.")
-@click.option(
-    "--labelled", type=_file, metavar="LABELS.csv", help="Names with a hierarchical_label, as training data."
-)
+@click.option("--labelled", type=_file, metavar="LABELS.csv", help="Names with a hierarchical_label, as training data.")
 @click.option("--facts", type=_folder, metavar="DIR", help="Snapshot of Wikidata: data/PROFILE, or a folder with the "
               "tables of `hgld serve` (default: the curated files only).")  # fmt: skip
 @click.option("-o", "--out", type=_file, required=True, help="Where to write the labels.")
@@ -311,12 +301,8 @@ def classify(texts: Path, column: str, labelled: Path | None, facts: Path | None
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--out", type=_folder, help="Write report.html, confusion.png and the results as JSON here.")
 @click.option("--score", metavar="COLUMN", help="Score column of A (default: probability, else score).")
-@click.option(
-    "--by", metavar="COLUMN", help="Evidence column of A (default: source, else evidence, else method)."
-)
-def compare(
-    ours: Path, theirs: Path, as_json: bool, out: Path | None, score: str | None, by: str | None
-) -> None:
+@click.option("--by", metavar="COLUMN", help="Evidence column of A (default: source, else evidence, else method).")
+def compare(ours: Path, theirs: Path, as_json: bool, out: Path | None, score: str | None, by: str | None) -> None:
     """Report the agreement of two label files, or the changes from one release to the next.
 
     Two CSV files are joined by landmark_id. Precision and recall take B as the truth. Empty labels are counted
@@ -348,9 +334,7 @@ def serve(facts: tuple[Path, ...], port: int | None) -> None:
 
 
 @main.command()
-@click.option(
-    "--check", "only_check", is_flag=True, help="Change nothing; fail if a number differs from the release."
-)
+@click.option("--check", "only_check", is_flag=True, help="Change nothing; fail if a number differs from the release.")
 @_profile
 def card(only_check: bool, profile: str | None) -> None:
     """Write the numbers of the release into DATA_CARD.md."""

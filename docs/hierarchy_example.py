@@ -70,9 +70,7 @@ def picture(example: Example, x: int, y: int) -> str:
     buffer = io.BytesIO()
     draw(Landmark(category, example.drawn_as), example.view, 144).save(buffer, "JPEG", quality=80)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return (
-        f'<image x="{x}" y="{y}" width="{PICTURE}" height="{PICTURE}" href="data:image/jpeg;base64,{data}"/>'
-    )
+    return f'<image x="{x}" y="{y}" width="{PICTURE}" height="{PICTURE}" href="data:image/jpeg;base64,{data}"/>'
 
 
 def path(example: Example, x: int, y: int) -> str:
@@ -92,8 +90,7 @@ def answer_row(answer: Example, y: int) -> str:
     """One answer: its picture, path and grade in words and as filled dots."""
     shared = grade(answer)
     dots = "".join(
-        f'<circle cx="{116 + 17 * n}" cy="{y + 64}" r="5.5" class="{"on" if n < shared else "off"}"/>'
-        for n in range(3)
+        f'<circle cx="{116 + 17 * n}" cy="{y + 64}" r="5.5" class="{"on" if n < shared else "off"}"/>' for n in range(3)
     )
     words = f'<text x="170" y="{y + 69}" class="small soft">{GRADES[shared]}</text>'
     return picture(answer, 16, y) + path(answer, 110, y + 19) + dots + words

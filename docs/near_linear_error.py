@@ -83,9 +83,7 @@ def loss_error(name: str) -> tuple[float, float]:
     for method, dtype in METHODS:
         leaf = scores.to(dtype).requires_grad_()
         with force(method):
-            value = LOSSES["sup_hap"](**asdict(PUBLISHED))(
-                leaf, labels[:4], torch.eye(ITEMS, dtype=dtype), labels[4:]
-            )
+            value = LOSSES["sup_hap"](**asdict(PUBLISHED))(leaf, labels[:4], torch.eye(ITEMS, dtype=dtype), labels[4:])
         (gradient,) = torch.autograd.grad(value, leaf)
         results.append((value.detach().double(), gradient.double()))
     (value, gradient), (ours, back) = results
@@ -133,16 +131,12 @@ def kernel_panel() -> str:
             drawn.append(f'<circle class="c{at}" cx="{px(points):.1f}" cy="{y:.1f}" r="4"/>')
             if (points, steps) in CHOSEN:
                 drawn.append(f'<circle class="ring" cx="{px(points):.1f}" cy="{y:.1f}" r="8"/>')
-                drawn.append(
-                    text(px(points) + 10, y + (18 if points == POINTS[-1] else -3), CHOSEN[points, steps])
-                )
+                drawn.append(text(px(points) + 10, y + (18 if points == POINTS[-1] else -3), CHOSEN[points, steps]))
         end = height(predicted(POINTS[-1], steps), low, high)
         drawn.append(text(px(POINTS[-1]) + 12, end + 4, f"step τ/{steps:g}", f"c{at}"))
     drawn.extend(text(px(points), FLOOR + 20, str(points), "soft mid") for points in POINTS)
     drawn.append(
-        text(
-            (left + right) / 2, FLOOR + 42, "nodes per point; dots: measured, lines: the formula", "soft mid"
-        )
+        text((left + right) / 2, FLOOR + 42, "nodes per point; dots: measured, lines: the formula", "soft mid")
     )
     return "".join(drawn)
 

@@ -67,9 +67,7 @@ def population() -> list[SampledLandmark]:
     """
     known, from_wikidata = published(), wikidata_labels()
     lexicon = Lexicon(build_name_rules(load_class_names(), load_taxonomy()), load_name_words())
-    model, probabilities = cross_fit_classifier(
-        known["name"].tolist(), known["hierarchical_label"].tolist(), lexicon
-    )
+    model, probabilities = cross_fit_classifier(known["name"].tolist(), known["hierarchical_label"].tolist(), lexicon)
     labels = [label.strip() for label in model.labels]
     landmarks = []
     for landmark, name, label in zip(known["landmark_id"], known["name"], known["label"], strict=True):
@@ -147,9 +145,7 @@ def current_frame(out: Path) -> str:
 def sheet(out: Path) -> str:
     """Write a blind sheet for a reviewer: two labels per row in random order, without telling which is published."""
     rows = []
-    shuffled = sorted(
-        read_review(REVIEW, labels()), key=lambda row: hash_uniform(f"{SEED} sheet", row.landmark_id)
-    )
+    shuffled = sorted(read_review(REVIEW, labels()), key=lambda row: hash_uniform(f"{SEED} sheet", row.landmark_id))
     for row in shuffled:
         pair = [row.published, row.beside]
         if hash_uniform(f"{SEED} pair", row.landmark_id) < 0.5:

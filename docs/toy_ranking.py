@@ -149,9 +149,7 @@ def sums(y: float, name: str, style: str, parts: Sequence[float], total: float) 
     x = LEFT + STEP * len(parts)
     drawn.append(text(x + 58, y + 1, f"{total:.3f}", f"end big {style}"))
     drawn.append(f'<rect x="{x + 68:g}" y="{y - 11:g}" width="110" height="11" rx="3" class="track"/>')
-    drawn.append(
-        f'<rect x="{x + 68:g}" y="{y - 11:g}" width="{110 * total:.1f}" height="11" rx="3" class="{style}"/>'
-    )
+    drawn.append(f'<rect x="{x + 68:g}" y="{y - 11:g}" width="{110 * total:.1f}" height="11" rx="3" class="{style}"/>')
     return "".join(drawn)
 
 
@@ -184,12 +182,8 @@ def legend(x: float, y: float) -> str:
 def figure() -> str:
     """The figure as SVG text."""
     results = [scores(ranking) for ranking in RANKINGS.values()]
-    label = "; ".join(
-        f"{name}: AP {ap:.3f}, H-AP {hap:.3f}" for name, (ap, hap) in zip(RANKINGS, results, strict=True)
-    )
-    symbols = "".join(f'<g id="{name}">{drawing}</g>' for name, drawing in DRAWINGS.items()).replace(
-        ".500", ".5"
-    )
+    label = "; ".join(f"{name}: AP {ap:.3f}, H-AP {hap:.3f}" for name, (ap, hap) in zip(RANKINGS, results, strict=True))
+    symbols = "".join(f'<g id="{name}">{drawing}</g>' for name, drawing in DRAWINGS.items()).replace(".500", ".5")
     rows = "".join(row(84 + 202 * n, name, ranking) for n, (name, ranking) in enumerate(RANKINGS.items()))
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1092 476" role="img" '

@@ -43,9 +43,7 @@ def replacing(path: Path, *, directory: bool = False) -> Iterator[Path]:
     except OSError as error:
         if error.errno is None:
             raise
-        raise HgldError(
-            f"cannot write {path}: {error.strerror}; the previous version is unchanged"
-        ) from error
+        raise HgldError(f"cannot write {path}: {error.strerror}; the previous version is unchanged") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -85,9 +85,7 @@ class Refine(_Section):
     temperature: float = Field(gt=0)
     accept_score: float = Field(ge=0, le=1)
     accept_margin: float = Field(ge=0, le=1)
-    review_score: float = Field(
-        ge=0, le=1, description="below it a proposal is not reviewed: the label stays empty"
-    )
+    review_score: float = Field(ge=0, le=1, description="below it a proposal is not reviewed: the label stays empty")
     truth: str | None = Field(description="a CSV of category,drawn_as, used only to measure the proposals")
 
 
@@ -127,13 +125,9 @@ class Train(_Section):
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=2)
     per_class: int = Field(ge=1)
-    together: bool = Field(
-        False, description="fill half of each batch with landmarks of one label (hard negatives)"
-    )
+    together: bool = Field(False, description="fill half of each batch with landmarks of one label (hard negatives)")
     chunk: int = Field(0, ge=0, description="gradient caching: images per forward pass; 0: the whole batch")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="of the network; losses use float32"
-    )
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the network; losses use float32")
     memory: int = Field(0, ge=0, description="XBM: number of past embeddings in the gallery; 0: none")
     memory_from: int = Field(1, ge=1, description="the first epoch in which the memory is used")
     pos_mixup: bool = Field(False, description="add mixtures of positives to the gallery")
@@ -197,9 +191,7 @@ def load_params(path: Path = Path("params.yaml"), profile: str | None = None) ->
     except ValidationError as error:
         raise HgldError("\n".join(_explain(path, chosen, details) for details in error.errors())) from None
     except TypeError:
-        raise HgldError(
-            f"{path}: {chosen}: unknown key 'profile'; move it to the top level of the file"
-        ) from None
+        raise HgldError(f"{path}: {chosen}: unknown key 'profile'; move it to the top level of the file") from None
 
 
 def profiles(path: Path = Path("params.yaml")) -> list[str]:
@@ -230,9 +222,7 @@ def _read_yaml(path: Path) -> dict[str, object]:
     except (YAMLError, UnicodeDecodeError) as error:
         raise HgldError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
-        raise HgldError(
-            f"{path}: expected profiles with one section per stage, found {type(document).__name__}"
-        )
+        raise HgldError(f"{path}: expected profiles with one section per stage, found {type(document).__name__}")
     return document
 
 

@@ -95,9 +95,7 @@ def horizontal_bars(values: Mapping[str, tuple[float, int]], label: str) -> str:
     return _figure(parts, 12 + step * len(values), label)
 
 
-def unit_square(
-    points: Sequence[CurvePoint], x_name: str, y_name: str, label: str, *, diagonal: bool = False
-) -> str:
+def unit_square(points: Sequence[CurvePoint], x_name: str, y_name: str, label: str, *, diagonal: bool = False) -> str:
     """A curve with its interval band in [0, 1] × [0, 1]; diagonal: also draw x = y, dashed."""
     height, left, bottom = 360.0, 62.0, 44.0
 
@@ -123,9 +121,7 @@ def unit_square(
     for n in range(5):
         parts.append(_text(f"{px(n / 4):.1f}", f"{height - bottom + 18:.0f}", f"{n / 4:.2f}", "middle"))
     parts.append(_text(f"{WIDTH:.0f}", f"{height - 6:.0f}", x_name, "end"))
-    parts.append(
-        f'<text transform="translate(14 {py(1):.0f}) rotate(-90)" text-anchor="end">{escape(y_name)}</text>'
-    )
+    parts.append(f'<text transform="translate(14 {py(1):.0f}) rotate(-90)" text-anchor="end">{escape(y_name)}</text>')
     return _figure(parts, height, label)
 
 

@@ -29,9 +29,7 @@ def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataF
     return read_csv_with_lines(path, columns, extra=extra)[0]
 
 
-def read_csv_with_lines(
-    path: Path, columns: list[str], *, extra: bool = False
-) -> tuple[pd.DataFrame, tuple[int, ...]]:
+def read_csv_with_lines(path: Path, columns: list[str], *, extra: bool = False) -> tuple[pd.DataFrame, tuple[int, ...]]:
     """`read_csv`, and the line of the file on which each row begins: a quoted value may span several lines."""
     path, start = Path(path), 1
     rows, lines, bad = [], [], []
@@ -46,9 +44,7 @@ def read_csv_with_lines(
                     rows.append(row)
                     lines.append(start)
                 elif row:
-                    bad.append(
-                        f"{path}:{start}: {len(row)} values for {len(header)} columns: {','.join(row)[:80]}"
-                    )
+                    bad.append(f"{path}:{start}: {len(row)} values for {len(header)} columns: {','.join(row)[:80]}")
                 start = reader.line_num + 1
     except FileNotFoundError:
         raise HgldError(f"no file {path}") from None

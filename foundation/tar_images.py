@@ -74,9 +74,7 @@ class ImageTars:
         tar, size = self._names[self._tars[row]], int(self._sizes[row])
         data = os.pread(self._descriptor(tar), size, int(self._offsets[row]))
         if len(data) != size:
-            raise HgldError(
-                f"image {image_id}: {self._folder / tar} ends before it; run the images stage again"
-            )
+            raise HgldError(f"image {image_id}: {self._folder / tar} ends before it; run the images stage again")
         return data
 
     def image(self, image_id: str) -> Image.Image:

@@ -40,8 +40,6 @@ class TextTable:
 def plain(table: Table, width: int = WIDTH) -> str:
     """A rich table as plain text of at most `width` columns, without trailing spaces."""
     page = io.StringIO()
-    console = Console(
-        file=page, width=width, color_system=None, force_terminal=False, markup=False, emoji=False
-    )
+    console = Console(file=page, width=width, color_system=None, force_terminal=False, markup=False, emoji=False)
     console.print(table)
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines())

@@ -60,9 +60,7 @@ def _write(path: Path, columns: list[str], rows: list[Row]) -> None:
 
 def main() -> None:
     """Evaluate all folds."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folds", type=int, default=FOLDS)
     count = parser.parse_args().folds
     rows, results = published(), []

@@ -68,9 +68,7 @@ def good(request: Request, server: "HostileServer") -> Answer:
     start, end = int(span[1]), int(span[2] or len(body) - 1)
     if start >= len(body):
         return Answer(416, headers={**headers, "Content-Range": f"bytes */{len(body)}"})
-    return Answer(
-        206, body[start : end + 1], {**headers, "Content-Range": f"bytes {start}-{end}/{len(body)}"}
-    )
+    return Answer(206, body[start : end + 1], {**headers, "Content-Range": f"bytes {start}-{end}/{len(body)}"})
 
 
 def short_after(count: int) -> Handler:

@@ -53,7 +53,7 @@ def unit(a: Vector) -> list[float]:
 
 def mean(values: Sequence[float]) -> float:
     """The loss: the mean over the defined queries, 0 where there is none."""
-    defined = [value for value in values if value == value]
+    defined = [value for value in values if not math.isnan(value)]
     return math.fsum(defined) / len(defined) if defined else 0.0
 
 
@@ -90,16 +90,13 @@ def rank_loss(name: str, scores: Sequence[float], ts: list[int], levels: int, **
 def _rank_loss(name: str) -> Callable[..., list[float]]:
     def loss(x: Inputs, **given: Any) -> list[float]:
         return [
-            rank_loss(name, x.scores(row), x.agreements(row), len(x.labels[0]), **given)
-            for row in range(len(x.query))
+            rank_loss(name, x.scores(row), x.agreements(row), len(x.labels[0]), **given) for row in range(len(x.query))
         ]
 
     return loss
 
 
-def binned_ap(
-    values: Sequence[float], hits: Sequence[bool], centres: Sequence[float], *, clip: bool
-) -> float:
+def binned_ap(values: Sequence[float], hits: Sequence[bool], centres: Sequence[float], *, clip: bool) -> float:
     """AP from soft histograms over bins with these centres, best first; clip: what lies beyond is in an end bin."""
     width = abs(centres[1] - centres[0])
 
@@ -161,9 +158,7 @@ def contrastive(x: Inputs, *, pos_margin: float, neg_margin: float) -> list[floa
     for row in range(len(x.query)):
         distances = [math.dist(unit(x.query[row]), unit(item)) for item in x.gallery]
         others = [
-            (d, hit)
-            for i, (d, hit) in enumerate(zip(distances, x.hits(row), strict=True))
-            if not x.own or i != row
+            (d, hit) for i, (d, hit) in enumerate(zip(distances, x.hits(row), strict=True)) if not x.own or i != row
         ]
         pull.append([d - pos_margin for d, hit in others if hit])
         push.append([neg_margin - d for d, hit in others if not hit])
@@ -236,9 +231,7 @@ def csl(x: Inputs, *, scale: float, margins: Sequence[float]) -> list[float]:
         total = 0.0
         for level, margin in enumerate(margins):
             levels = len(labels) - level
-            other = [
-                v for v, of in zip(s, x.proxy_labels, strict=True) if oracles.agreement(labels, of) < levels
-            ]
+            other = [v for v, of in zip(s, x.proxy_labels, strict=True) if oracles.agreement(labels, of) < levels]
             if other:
                 total += math.log1p(math.exp(math.log(sum(map(math.exp, other))) + own + margin * scale))
         values.append(total)

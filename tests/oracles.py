@@ -44,11 +44,7 @@ def ap(hits: Sequence[bool]) -> float:
 
 def ap_at(hits: Sequence[bool], k: int) -> float:
     total = min(sum(hits), k)
-    return (
-        sum(sum(hits[: n + 1]) / (n + 1) for n in range(min(k, len(hits))) if hits[n]) / total
-        if total
-        else NAN
-    )
+    return sum(sum(hits[: n + 1]) / (n + 1) for n in range(min(k, len(hits))) if hits[n]) / total if total else NAN
 
 
 def ap_at_r(hits: Sequence[bool]) -> float:
@@ -158,14 +154,10 @@ def h_plus(beta: float, leak: float, gamma: float) -> Step:
 
 def rank(scores: Sequence[float], ts: Sequence[int], i: int, lower: Step, other: Step) -> float:
     """1 + sum_{j != i} h, with `lower` where j agrees less than i and `other` elsewhere."""
-    return 1 + sum(
-        (lower if ts[j] < ts[i] else other)(scores[j] - scores[i]) for j in range(len(ts)) if j != i
-    )
+    return 1 + sum((lower if ts[j] < ts[i] else other)(scores[j] - scores[i]) for j in range(len(ts)) if j != i)
 
 
-def hrank(
-    scores: Sequence[float], ts: Sequence[int], rel: Sequence[float], i: int, higher: Step, other: Step
-) -> float:
+def hrank(scores: Sequence[float], ts: Sequence[int], rel: Sequence[float], i: int, higher: Step, other: Step) -> float:
     """rel_i + sum_{j != i} min(rel_i, rel_j) h+, with `higher` where j agrees more than i and `other` elsewhere."""
     return rel[i] + sum(
         min(rel[i], rel[j]) * (higher if ts[j] > ts[i] else other)(scores[j] - scores[i])

@@ -106,9 +106,7 @@ def _repro(folder: Path, hash_seed: str, *targets: str) -> str:
     ended = time.monotonic()
     if process.returncode:
         sys.exit(f"dvc repro in {folder} ended with {process.returncode}:\n{''.join(lines)}")
-    took = ", ".join(
-        f"{stage} {end - start:.0f}" for (stage, start), (_, end) in pairwise([*starts, ("", ended)])
-    )
+    took = ", ".join(f"{stage} {end - start:.0f}" for (stage, start), (_, end) in pairwise([*starts, ("", ended)]))
     print(
         f"dvc repro in {folder.name} (PYTHONHASHSEED={hash_seed}): {ended - started:.0f} s ({took})",
         flush=True,
@@ -127,9 +125,7 @@ def _shuffle_csvs(plain: Path, shuffled: Path) -> None:
         (copy / f"md5sum/metadata/md5.{path.name}.txt").write_text(f"{digest}  {path.name}\n")
     params = shuffled / "params.yaml"
     text = params.read_text()
-    changed = text.replace(
-        "  download:\n    source: sources/sample/metadata", "  download:\n    source: shuffled", 1
-    )
+    changed = text.replace("  download:\n    source: sources/sample/metadata", "  download:\n    source: shuffled", 1)
     if changed == text:
         sys.exit("params.yaml has another form than this check expects")
     params.write_text(changed)
@@ -170,9 +166,7 @@ def _check_nothing_runs(folder: Path, what: str) -> None:
 def _check_commits(folder: Path) -> None:
     """DVC compares metrics, experiments and plots of two commits, with a figure on both sides."""
     _commit(folder, "one")
-    _edit_params(
-        folder, lambda sample: sample["benchmark"].update(seed=1) or sample["train"].update(epochs=2)
-    )
+    _edit_params(folder, lambda sample: sample["benchmark"].update(seed=1) or sample["train"].update(epochs=2))
     _repro(folder, "0")
     _commit(folder, "two")
     differences = json.loads(_run(["dvc", "metrics", "diff", "--json", "HEAD~1", "HEAD"], folder))

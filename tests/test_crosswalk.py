@@ -35,9 +35,7 @@ def test_labels_agree_with_the_published_ones(labels: Path) -> None:
 
 def test_every_category_resolves_to_the_item_of_the_crosswalk(labels: Path) -> None:
     resolved = read_csv(labels, COLUMNS + EVIDENCE).set_index("landmark_id")["qid"]
-    known = read_csv(CROSSWALK, ["landmark_id", "category", "qid"], extra=True).set_index("landmark_id")[
-        "qid"
-    ]
+    known = read_csv(CROSSWALK, ["landmark_id", "category", "qid"], extra=True).set_index("landmark_id")["qid"]
     assert resolved.to_dict() == known.to_dict()
 
 

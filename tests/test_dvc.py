@@ -47,9 +47,7 @@ def _imports(file: str) -> frozenset[str]:
                 f"{base}/__init__.py",
                 *(f"{base}/{alias.name}.py" for alias in node.names),
             }
-    if (
-        file == "pipeline/evidence/sources.py"
-    ):  # it imports the modules that the table of evidence kinds names
+    if file == "pipeline/evidence/sources.py":  # it imports the modules that the table of evidence kinds names
         names |= {f"{kind.module.removeprefix('hgld.').replace('.', '/')}.py" for kind in proposing_kinds()}
     return frozenset(name for name in names if (ROOT / name).is_file())
 
@@ -69,20 +67,14 @@ def _imported(file: str) -> frozenset[str]:
 def _data_files() -> dict[str, str]:
     """Every file in the packages that is not code, by its name: queries, curated tables, templates."""
     paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file()]
-    return {
-        path.name: path.relative_to(ROOT).as_posix() for path in paths if path.suffix not in (".py", ".pyc")
-    }
+    return {path.name: path.relative_to(ROOT).as_posix() for path in paths if path.suffix not in (".py", ".pyc")}
 
 
 @cache
 def _read_by(file: str) -> frozenset[str]:
     """The data files of the packages whose name stands as a text in a module."""
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-    texts = {
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     return frozenset(path for name, path in _data_files().items() if name in texts)
 
 
@@ -94,24 +86,18 @@ def _needed(stage: str) -> set[str]:
 
 def _is_empty(file: str) -> bool:
     """Whether an `__init__.py` holds its docstring only."""
-    return (
-        file.endswith("__init__.py") and len(ast.parse((ROOT / file).read_text(encoding="utf-8")).body) <= 1
-    )
+    return file.endswith("__init__.py") and len(ast.parse((ROOT / file).read_text(encoding="utf-8")).body) <= 1
 
 
 def _tracked(folder: str) -> set[str]:
     """The files below a folder of the packages that a change in would run the stage again."""
-    paths = [
-        path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts
-    ]
+    paths = [path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     names = {path.relative_to(ROOT).as_posix() for path in paths}
     return {name for name in names if not (name.endswith("__init__.py") and _is_empty(name))}
 
 
 STAGE_FILES = {name: (stage, "dvc.yaml") for name, stage in _stages("dvc.yaml").items()}
-STAGE_FILES |= {
-    name: (stage, "sources/sample/dvc.yaml") for name, stage in _stages("sources/sample/dvc.yaml").items()
-}
+STAGE_FILES |= {name: (stage, "sources/sample/dvc.yaml") for name, stage in _stages("sources/sample/dvc.yaml").items()}
 
 
 def _own_deps(stage: str) -> list[str]:
@@ -194,9 +180,7 @@ def test_stage_depends_on_every_section_that_its_module_reads(name: str) -> None
         ("refine", "refine", "truth"),
     ],
 )
-def test_file_that_the_settings_name_is_a_dependency(
-    profile: str, stage: str, section: str, key: str
-) -> None:
+def test_file_that_the_settings_name_is_a_dependency(profile: str, stage: str, section: str, key: str) -> None:
     value = getattr(getattr(load_params(ROOT / "params.yaml", profile), section), key)
     deps = [dep.replace("${profile}", profile) for dep in _stages("dvc.yaml")[stage]["deps"]]
     for dep in deps:

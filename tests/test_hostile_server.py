@@ -58,9 +58,7 @@ def test_truncated_body_is_an_error_for_the_client(hostile: HostileServer, url: 
 
 
 def test_chunks_are_sent_and_truncated(hostile: HostileServer, url: str) -> None:
-    hostile.script(
-        "/a", Answer(200, BODY, chunked=True, piece=999), Answer(200, BODY, chunked=True, stop_after=999)
-    )
+    hostile.script("/a", Answer(200, BODY, chunked=True, piece=999), Answer(200, BODY, chunked=True, stop_after=999))
     whole = requests.get(url, timeout=5)
     assert (whole.headers["Transfer-Encoding"], whole.content) == ("chunked", BODY)
     with pytest.raises(requests.exceptions.ChunkedEncodingError):

@@ -110,12 +110,7 @@ def test_folder_imports_only_what_the_table_allows(folder: str) -> None:
 
 @pytest.mark.parametrize("folder", sorted(MAY_IMPORT))
 def test_every_arrow_of_the_table_is_used(folder: str) -> None:
-    used = {
-        _target(name)
-        for path in (ROOT / folder).glob("*.py")
-        for name in _imports(path)
-        if name[:5] == "hgld."
-    }
+    used = {_target(name) for path in (ROOT / folder).glob("*.py") for name in _imports(path) if name[:5] == "hgld."}
     assert sorted(_allowed(folder) - {folder, "foundation"} - used) == []
 
 
@@ -123,9 +118,7 @@ def test_the_table_has_no_cycle() -> None:
     reached: list[str] = []
     waiting = dict.fromkeys(MAY_IMPORT)
     while waiting:
-        free = [
-            folder for folder in waiting if not (_allowed(folder) - {folder, "foundation"}) & set(waiting)
-        ]
+        free = [folder for folder in waiting if not (_allowed(folder) - {folder, "foundation"}) & set(waiting)]
         assert free, f"a cycle among {sorted(waiting)}"
         reached += free
         for folder in free:
@@ -173,9 +166,7 @@ def test_tests_mirror_the_packages() -> None:
 
 
 def test_one_file_of_the_tests_knows_where_the_shared_data_are() -> None:
-    knowing = [
-        path for path in (ROOT / "tests").rglob("*.py") if '"shared"' in path.read_text(encoding="utf-8")
-    ]
+    knowing = [path for path in (ROOT / "tests").rglob("*.py") if '"shared"' in path.read_text(encoding="utf-8")]
     assert [path.name for path in knowing] == ["paths.py", "test_layout.py"]
 
 

@@ -103,9 +103,7 @@ def known_levels(levels: Sequence[str]) -> tuple[str, ...]:
                 f"unknown level {level!r}{suggest(level, LEVELS)}; known, finest first: {', '.join(LEVELS)}"
             )
     if not levels or list(levels) != sorted(set(levels), key=LEVELS.index):
-        raise HgldError(
-            f"levels {list(levels)} are not in the order finest first, each once: {', '.join(LEVELS)}"
-        )
+        raise HgldError(f"levels {list(levels)} are not in the order finest first, each once: {', '.join(LEVELS)}")
     return tuple(levels)
 
 
@@ -120,9 +118,7 @@ def _check_split(split: str, table: pd.DataFrame, folder: Path) -> None:
         )
 
 
-def encode(
-    tables: Sequence[pd.DataFrame], levels: Sequence[str]
-) -> tuple[list[Tensor], tuple[tuple[str, ...], ...]]:
+def encode(tables: Sequence[pd.DataFrame], levels: Sequence[str]) -> tuple[list[Tensor], tuple[tuple[str, ...], ...]]:
     """Number the labels of several tables (n_i rows, COLUMNS) with one enumeration per level.
 
     -> one (n_i, L) int64 tensor per table, and per level the sorted class names. A missing label becomes the class

@@ -76,9 +76,7 @@ def score_checkpoint(
     """Scores of the model, the untrained network and chance."""
     network, config = checkpoint
     untrained = build_network(network.architecture, seed=initial_seed(config)).eval()
-    model_embeddings, untrained_embeddings = embed_dataset(
-        [network, untrained], dataset, settings.batch, device
-    )
+    model_embeddings, untrained_embeddings = embed_dataset([network, untrained], dataset, settings.batch, device)
     labels = dataset.gallery.labels
     generator = torch.Generator().manual_seed(settings.seed)
     shuffles = [labels[torch.randperm(len(labels), generator=generator)] for _ in range(SHUFFLES)]
@@ -127,9 +125,7 @@ def initial_seed(config: dict[str, Any]) -> int:
     return seed if type(seed) is int and -(2**63) <= seed < 2**64 else 0
 
 
-def embed_dataset(
-    networks: list[Network], dataset: RetrievalDataset, batch: int, device: str
-) -> list[Embeddings]:
+def embed_dataset(networks: list[Network], dataset: RetrievalDataset, batch: int, device: str) -> list[Embeddings]:
     """Query and gallery embeddings of each network; an image that fits into the cache is decoded once for all."""
     size = networks[0].architecture.image_size
     roles = [TensorImages(images, size) for images in (dataset.query, dataset.gallery)]

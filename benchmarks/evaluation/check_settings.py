@@ -30,9 +30,7 @@ def setting_problems(params: Params) -> list[str]:
 
 def _error(settings: Train, levels: int) -> str:
     """The message with which the settings are refused; "" when they are valid."""
-    labels = (
-        torch.arange(4).unsqueeze(1).expand(4, levels).contiguous()
-    )  # four classes per level, for proxies
+    labels = torch.arange(4).unsqueeze(1).expand(4, levels).contiguous()  # four classes per level, for proxies
     try:
         check_train_settings(settings)
         loss_terms(settings, labels, "cpu")

@@ -111,9 +111,7 @@ class Contrastive(_PairLoss):
         if max(len(index) for index in pairs) == 1:
             # The library ignores a single pair of either kind; the pair twice has the same mean.
             pairs = tuple(index.repeat(2) for index in pairs)
-        library = ContrastiveLoss(
-            pos_margin=self.pos_margin, neg_margin=self.neg_margin, reducer=DoNothingReducer()
-        )
+        library = ContrastiveLoss(pos_margin=self.pos_margin, neg_margin=self.neg_margin, reducer=DoNothingReducer())
         unreduced = library(embeddings, inputs.labels[:, 0], pairs, ref, inputs.ref_labels[:, 0])
         return split_library_loss(unreduced, embeddings) * len(embeddings)
 
@@ -144,13 +142,9 @@ class Triplet(_PairLoss):
             cosine = similarity(normalize(embeddings, dim=1), normalize(ref, dim=1))
             cosine = equalise_duplicates(cosine, ref)
             triplets = (
-                semihard_triplets(cosine, positive, negative)
-                if self.semihard
-                else all_triplets(positive, negative)
+                semihard_triplets(cosine, positive, negative) if self.semihard else all_triplets(positive, negative)
             )
-        library = TripletMarginLoss(
-            margin=self.margin, distance=CosineSimilarity(), reducer=DoNothingReducer()
-        )
+        library = TripletMarginLoss(margin=self.margin, distance=CosineSimilarity(), reducer=DoNothingReducer())
         unreduced = library(embeddings, inputs.labels[:, 0], triplets, ref, inputs.ref_labels[:, 0])
         defined = positive.any(1) & negative.any(1)
         return torch.where(defined, split_library_loss(unreduced, embeddings) * defined.sum(), torch.nan)

@@ -143,9 +143,7 @@ class _HAP(_RankLoss):
         super().__post_init__()
         known = ("pop", "map")
         if self.relevance not in known:
-            raise HgldError(
-                f"unknown relevance {self.relevance!r}{suggest(self.relevance, known)}; known: pop, map"
-            )
+            raise HgldError(f"unknown relevance {self.relevance!r}{suggest(self.relevance, known)}; known: pop, map")
         if (self.relevance == "map") != (self.weights is not None):
             raise HgldError("relevance='map' takes weights=(w_1, .., w_L), coarsest first; 'pop' takes none")
         if self.weights is not None and not _are_weights(self.weights):
@@ -153,9 +151,7 @@ class _HAP(_RankLoss):
 
     def score(self, scores: Tensor, depth: Tensor, levels: int) -> Tensor:
         counts = level_counts(depth, levels)
-        table = (
-            pop_relevance(counts, self.alpha) if self.weights is None else map_relevance(counts, self.weights)
-        )
+        table = pop_relevance(counts, self.alpha) if self.weights is None else map_relevance(counts, self.weights)
         total = _or_nan((table * counts).sum(1))
         # Divided here in float64: a relevance may underflow float32, or be 0 at every level that a query has.
         table = (table / total[:, None]).nan_to_num(0.0).to(scores.dtype)

@@ -53,9 +53,7 @@ class Gallery:
             scores[:, self.duplicates.repeats] = scores[:, self.duplicates.first]
         return scores
 
-    def ranking(
-        self, scores: Tensor, query_labels: Tensor, own: Sequence[Sequence[int]], ragged: bool
-    ) -> Ranking:
+    def ranking(self, scores: Tensor, query_labels: Tensor, own: Sequence[Sequence[int]], ragged: bool) -> Ranking:
         """The gallery as ranked for each query, without the query's own items. Overwrites `scores`."""
         depth = agreement(query_labels, self.labels, ragged=ragged or self.ragged)
         pairs = [(row, item) for row, items in enumerate(own) for item in items]
@@ -85,14 +83,10 @@ def check_side(embeddings: Tensor, labels: Tensor, ids: Sequence[Any] | None, si
     # The extremes need no copy of the embeddings, and are NaN if any number is.
     if embeddings.numel() and not bool(torch.isfinite(torch.stack(torch.aminmax(embeddings))).all()):
         row = next(n for n, vector in enumerate(embeddings) if not bool(torch.isfinite(vector).all()))
-        raise HgldError(
-            f"{side}: the embedding of row {row} is not finite; the model has diverged or the image is bad"
-        )
+        raise HgldError(f"{side}: the embedding of row {row} is not finite; the model has diverged or the image is bad")
 
 
-def own_items(
-    queries: int, query_ids: Sequence[Any] | None, gallery_ids: Sequence[Any] | None
-) -> list[list[int]]:
+def own_items(queries: int, query_ids: Sequence[Any] | None, gallery_ids: Sequence[Any] | None) -> list[list[int]]:
     """For each query the gallery rows that have its id; empty lists if either side has no ids."""
     if query_ids is None or gallery_ids is None:
         return [[]] * queries

@@ -151,9 +151,7 @@ def parse(name: str, levels: int, alpha: float = 1.0) -> Measure:
     if form == "exact":
         t = int(groups[0])
         if t > levels:
-            raise HgldError(
-                f"metric {name!r}: the labels have {levels} levels, agreements run from 1 to {levels}"
-            )
+            raise HgldError(f"metric {name!r}: the labels have {levels} levels, agreements run from 1 to {levels}")
         return lambda ranking: definitions.exact_level_ap(ranking, t)
     if form == "ndcg":
         return lambda ranking: definitions.ndcg(ranking, int(groups[0]))

@@ -49,9 +49,7 @@ class Hits:
         """(Q + 1,): the hits of query q are bounds[q] to bounds[q + 1]."""
         if self.queries == 1:
             return torch.tensor([0, len(self.flat)], device=self.flat.device)
-        return torch.searchsorted(
-            self.flat, torch.arange(self.queries + 1, device=self.flat.device) * self.width
-        )
+        return torch.searchsorted(self.flat, torch.arange(self.queries + 1, device=self.flat.device) * self.width)
 
     @cached_property
     def counts(self) -> Tensor:

@@ -210,9 +210,7 @@ def _load_weights(network: Network, state: dict[str, Any], path: Path) -> None:
     """Load the state_dict. Raises HgldError with the first key that is missing, unknown or of the wrong shape."""
     own = network.state_dict()
     if missing := [key for key in own if key not in state]:
-        raise HgldError(
-            f"{path}: state_dict lacks {missing[0]!r} ({len(missing)} of {len(own)} keys); {CONTRACT}"
-        )
+        raise HgldError(f"{path}: state_dict lacks {missing[0]!r} ({len(missing)} of {len(own)} keys); {CONTRACT}")
     if extra := [str(key) for key in state if key not in own]:
         raise HgldError(f"{path}: state_dict has unknown {extra[0]!r} ({len(extra)} keys); {CONTRACT}")
     for key, value in state.items():

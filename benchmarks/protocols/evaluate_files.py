@@ -63,10 +63,7 @@ class Evaluation:
     def text(self) -> str:
         """The inputs, and a table with one row per difficulty or usage."""
         names = list(next(iter(self.summary.values())))
-        rows = [
-            [row, *(_format(name, measures[name]) for name in names)]
-            for row, measures in self.summary.items()
-        ]
+        rows = [[row, *(_format(name, measures[name]) for name in names)] for row, measures in self.summary.items()]
         return f"{self.inputs}\n\n{TextTable(['', *names], rows, text=[''])}"
 
     def write(self, path: Path) -> None:
@@ -102,9 +99,7 @@ def evaluate_revisited(truth_path: Path, ranking_path: Path, *, distractors: int
     return Evaluation(inputs, {name: summary(frame) for name, frame in frames.items()}, table[columns])
 
 
-def evaluate_retrieval(
-    submission: Path, solution: Path, *, k: int = 100, index: Path | None = None
-) -> Evaluation:
+def evaluate_retrieval(submission: Path, solution: Path, *, k: int = 100, index: Path | None = None) -> Evaluation:
     """GLDv2 retrieval: mAP@k of the Public and the Private queries.
 
     index: a CSV whose column `id` lists all index images (GLDv2's index.csv).
@@ -135,9 +130,7 @@ def _ids(path: Path | None, column: str) -> set[str] | None:
 def _load(path: Path) -> Array | dict[str, Array]:
     """The array of a .npy, or those of a .npz by name; integer or floating."""
     if path.is_dir():
-        raise HgldError(
-            f"{path} is a folder; expected a .npy with ranks or scores, or a .npz with embeddings"
-        )
+        raise HgldError(f"{path} is a folder; expected a .npy with ranks or scores, or a .npz with embeddings")
     try:
         with path.open("rb") as handle:
             return _arrays(path, np.load(handle, allow_pickle=False))
@@ -166,9 +159,7 @@ def _numbers(path: Path, name: str, array: Array) -> Array:
     if array.dtype.kind in "iu":
         return array.astype(np.int64)
     if array.dtype.kind != "f":
-        raise HgldError(
-            f"{path}: {name} has dtype {array.dtype}; expected integers (ranks) or floating-point numbers"
-        )
+        raise HgldError(f"{path}: {name} has dtype {array.dtype}; expected integers (ranks) or floating-point numbers")
     return array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32)
 
 
@@ -179,9 +170,7 @@ def _cosine(path: Path, sides: dict[str, Array], truth: GroundTruth, distractors
     fits = all(sides[name].ndim == 2 and len(sides[name]) == rows[name] for name in SIDES)
     if not fits or sides["query"].shape[1] != sides["index"].shape[1]:
         expected = f"query ({rows['query']}, D) and index ({rows['index']}, D)"
-        raise HgldError(
-            f"{path}: expected {expected}; found query {shapes['query']} and index {shapes['index']}"
-        )
+        raise HgldError(f"{path}: expected {expected}; found query {shapes['query']} and index {shapes['index']}")
     unit = {}
     for name in SIDES:
         vectors = sides[name].astype(np.float32)

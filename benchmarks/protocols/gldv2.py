@@ -75,9 +75,7 @@ def recognition(predictions: Mapping[str, Prediction | None], truth: Solution) -
     rows = []
     for query in truth.scored_queries():
         prediction, correct = predictions[query], truth.correct[query]
-        name, confidence = (
-            ("", np.nan) if prediction is None else (prediction.landmark, prediction.confidence)
-        )
+        name, confidence = ("", np.nan) if prediction is None else (prediction.landmark, prediction.confidence)
         if prediction is not None and not np.isfinite(confidence):
             raise HgldError(f"query {query}: the confidence {confidence} is not a finite number")
         rows.append(

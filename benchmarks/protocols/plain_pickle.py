@@ -33,9 +33,7 @@ def load_plain(path: Path) -> Any:
     except HgldError as error:
         raise HgldError(f"{path}: {error}") from None
     except Exception as error:  # a damaged pickle can raise anything
-        raise HgldError(
-            f"{path}: not a readable pickle ({type(error).__name__}: {error}); download it again"
-        ) from None
+        raise HgldError(f"{path}: not a readable pickle ({type(error).__name__}: {error}); download it again") from None
 
 
 class Array:
@@ -69,9 +67,7 @@ class _DType:
 
     def dtype(self) -> np.dtype[Any]:
         if not PLAIN_DTYPE.fullmatch(self.code):
-            raise HgldError(
-                f"the pickle holds an array of type {self.code[:20]!r}; only numbers and text are read"
-            )
+            raise HgldError(f"the pickle holds an array of type {self.code[:20]!r}; only numbers and text are read")
         return np.dtype(self.order + self.code)
 
 

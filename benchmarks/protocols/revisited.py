@@ -177,9 +177,7 @@ def _order(row: Tensor, query: Query, images: int) -> tuple[npt.NDArray[np.int64
     if len(order) and not 0 <= int(order.min()) <= int(order.max()) < images:
         raise HgldError(f"query {query.name}: ranks must be image indices from 0 to {images - 1}")
     if len(np.unique(order.numpy())) < len(order):
-        raise HgldError(
-            f"query {query.name}: an image is ranked twice; if these are scores, convert them to float"
-        )
+        raise HgldError(f"query {query.name}: an image is ranked twice; if these are scores, convert them to float")
     return order.numpy(), None
 
 

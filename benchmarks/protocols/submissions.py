@@ -97,9 +97,7 @@ def recognition_submission(
         problems += [f"{path}:{line}: {problem}" for problem in _query_problems(query, predictions, truth)]
         predictions[query] = prediction = _parse_prediction(text)
         if text.split() and prediction is None:
-            problems.append(
-                f"{path}:{line}: expected one 'landmark confidence' or nothing; found {text[:60]!r}"
-            )
+            problems.append(f"{path}:{line}: expected one 'landmark confidence' or nothing; found {text[:60]!r}")
         if known is not None and prediction is not None and prediction.landmark not in known:
             problems.append(f"{path}:{line}: {prediction.landmark} is not a landmark of the train set")
     _raise(problems)
@@ -122,9 +120,7 @@ def _rows(path: Path, header: list[str]) -> Iterator[tuple[int, list[str]]]:
     """Line number and values of every row; the id without surrounding spaces."""
     table, lines = read_csv_with_lines(path, header)
     table["id"] = table["id"].str.strip()
-    _raise(
-        [f"{path}:{line}: the id is empty" for line, name in zip(lines, table["id"], strict=True) if not name]
-    )
+    _raise([f"{path}:{line}: the id is empty" for line, name in zip(lines, table["id"], strict=True) if not name])
     yield from zip(lines, table.to_numpy().tolist(), strict=True)
 
 

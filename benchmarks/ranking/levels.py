@@ -112,9 +112,7 @@ def reaches(depth: Tensor, level: int, levels: int) -> Tensor:
     tensor([[False, False,  True,  True]])
     """
     if not 0 <= level < levels:
-        raise HgldError(
-            f"level {level} does not exist: the labels have {levels} levels, 0 (finest) to {levels - 1}"
-        )
+        raise HgldError(f"level {level} does not exist: the labels have {levels} levels, 0 (finest) to {levels - 1}")
     return depth >= levels - level
 
 
@@ -148,9 +146,7 @@ def map_relevance(counts: Tensor, weights: Sequence[float]) -> Tensor:
     """
     levels = counts.shape[1] - 1
     if len(weights) != levels:
-        raise HgldError(
-            f"weights has {len(weights)} values and the labels {levels} levels: give one weight per level"
-        )
+        raise HgldError(f"weights has {len(weights)} values and the labels {levels} levels: give one weight per level")
     reaching = counts.flip(1).cumsum(1).flip(1)[:, 1:]
     w = torch.tensor(weights, dtype=torch.float64, device=counts.device)
     table = torch.where(reaching > 0, w / reaching.clamp(min=1), 0.0).cumsum(1)

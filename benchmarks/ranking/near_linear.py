@@ -89,9 +89,7 @@ class Sums:
         rows, items = self.y.shape
         sums = self.y.new_empty(rows, self.groups, items + 1)
         sums[..., 0] = 0.0
-        torch.cumsum(
-            self.source if values is None else self.source * values[:, None, :], 2, out=sums[..., 1:]
-        )
+        torch.cumsum(self.source if values is None else self.source * values[:, None, :], 2, out=sums[..., 1:])
         return sums.view(-1)
 
     def index(self, slot: Tensor, count: Tensor) -> Tensor:
@@ -114,11 +112,7 @@ def applies(surrogate: Surrogate, spread: float, precision: Precision) -> bool:
     """Whether the sums support the surrogate for scores with `spread` = max - min; False for NaN."""
     if isinstance(surrogate, Smooth):
         return spread <= MAX_SPREAD * surrogate.tau
-    if (
-        not isinstance(surrogate, SupRank)
-        or surrogate.h_plus is not None
-        or surrogate.delta < 2 * surrogate.tau
-    ):
+    if not isinstance(surrogate, SupRank) or surrogate.h_plus is not None or surrogate.delta < 2 * surrogate.tau:
         return False  # below two tau the series for x > delta converges slowly
     max_spread = min(MAX_SPREAD, MAX_EXPONENT / max(1, _terms(surrogate, precision)))
     return spread <= max_spread * surrogate.tau
@@ -280,8 +274,7 @@ def _smooth(rows: Rows, table: Tensor | None, tau: float, precision: Precision) 
     fields = grid.convolve(_group_masses(rows, grid).view(-1, grid.size), _kernels(grid, tau))
     own = torch.zeros_like(rows.own) if table is None else _relevance(rows, table, rows.target_group)
     gains = [
-        own if table is None else torch.minimum(own, _relevance(rows, table, group))
-        for group in range(rows.groups + 1)
+        own if table is None else torch.minimum(own, _relevance(rows, table, group)) for group in range(rows.groups + 1)
     ]
     # The sums count the target itself with sigmoid(0) = 1/2, where the formulas have 1 and rel_i.
     rank, hrank = torch.full_like(own, 0.5), 0.5 * own

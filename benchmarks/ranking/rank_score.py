@@ -61,9 +61,7 @@ def force(method: Method) -> Iterator[None]:
         _forced.reset(token)
 
 
-def rank_score(
-    scores: Tensor, depth: Tensor, surrogate: Surrogate, table: Tensor | None, term: Term
-) -> Tensor:
+def rank_score(scores: Tensor, depth: Tensor, surrogate: Surrogate, table: Tensor | None, term: Term) -> Tensor:
     """Sum of the positives' terms per query, differentiable once in `scores`.
 
     scores (B, N) float32 or float64; depth (B, N) uint8 agreement; table (B, L + 1) the relevance of each agreement, or
@@ -153,9 +151,7 @@ class _Terms(NamedTuple):
     by_hrank: Tensor
 
 
-def _differentiate(
-    term: Term, query: Tensor, t: Tensor, rank: Tensor, hrank: Tensor, *, needed: bool
-) -> _Terms:
+def _differentiate(term: Term, query: Tensor, t: Tensor, rank: Tensor, hrank: Tensor, *, needed: bool) -> _Terms:
     """The terms, and their derivatives where these are needed (otherwise the derivatives have no meaning)."""
     if not needed:
         return _Terms(term(query, t, rank, hrank), rank, hrank)
@@ -176,9 +172,7 @@ def _score_by_pairs(block: Block, surrogate: Surrogate, term: Term) -> Tensor:
         query, item = queries[start : start + size], items[start : start + size]
         pairs = pairs_of(scores, block.depth, block.table, query, item)
         ranks = pair_ranks(pairs, surrogate)
-        terms = _differentiate(
-            term, query, pairs.t[:, 0], ranks.rank, ranks.hrank, needed=gradient is not None
-        )
+        terms = _differentiate(term, query, pairs.t[:, 0], ranks.rank, ranks.hrank, needed=gradient is not None)
         total.index_add_(0, query, terms.value)
         if gradient is not None:
             gradient.index_add_(0, query, _pull_back(pairs, ranks, terms))

@@ -30,9 +30,7 @@ def main(quick: bool, gldv2: bool, runs: int, out: Path | None) -> None:
     metrics = [] if quick else list(measure_metrics(gldv2=gldv2, runs=runs))
     Console().print(comparison_table([*losses, *metrics]))
     if out is not None:
-        numbers = {
-            name: [row.as_dict() for row in rows] for name, rows in (("losses", losses), ("metrics", metrics))
-        }
+        numbers = {name: [row.as_dict() for row in rows] for name, rows in (("losses", losses), ("metrics", metrics))}
         out.write_text(json.dumps({"threads": THREADS, **numbers}, indent=1) + "\n", encoding="utf-8")
 
 

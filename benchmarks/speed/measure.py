@@ -49,11 +49,7 @@ class Comparison:
     @property
     def cpu_ratio(self) -> float | None:
         """How many times less CPU time: comparable on a busy machine too."""
-        return (
-            None
-            if self.published is None
-            else self.published.cpu_seconds * self.scale / self.ours.cpu_seconds
-        )
+        return None if self.published is None else self.published.cpu_seconds * self.scale / self.ours.cpu_seconds
 
     def as_dict(self) -> dict[str, Any]:
         """All numbers, for JSON."""

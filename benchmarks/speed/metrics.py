@@ -46,11 +46,7 @@ GLDV2 = Case(
     *(1_129, 761_757, 512, (101_302, 78, 2)),
     (
         *("NDCG", "NDCG@10", "H-AP", "ASI", "AP#1", "AP#2", "AP#3", "ties"),
-        *(
-            f"{name}_l{level}"
-            for level in range(3)
-            for name in ("AP", "mAP@R", "mAP@100", "P@10", "R@1", "recall@10")
-        ),
+        *(f"{name}_l{level}" for level in range(3) for name in ("AP", "mAP@R", "mAP@100", "P@10", "R@1", "recall@10")),
     ),
 )
 
@@ -145,9 +141,7 @@ def measure_metrics(*, gldv2: bool = False, runs: int = 5) -> Iterator[Compariso
 
 
 @click.command()
-@click.option(
-    "--gldv2", is_flag=True, help="Also a case of GLDv2's size (a minute or more, 2 GB of embeddings)."
-)
+@click.option("--gldv2", is_flag=True, help="Also a case of GLDv2's size (a minute or more, 2 GB of embeddings).")
 @click.option("--runs", default=5, show_default=True, help="Timed runs of the small case.")
 def main(gldv2: bool, runs: int) -> None:
     """Measure only the metrics, and print a table."""

@@ -128,12 +128,8 @@ class CrossBatchMemory:
     def _check(self, embeddings: Tensor, labels: Tensor) -> None:
         check_labels(labels, "labels")
         if embeddings.dim() != 2 or embeddings.shape[1] != self.dim:
-            raise HgldError(
-                f"expected embeddings (n, {self.dim}) for this memory; got {tuple(embeddings.shape)}"
-            )
+            raise HgldError(f"expected embeddings (n, {self.dim}) for this memory; got {tuple(embeddings.shape)}")
         if labels.shape[1] != self.levels:
             raise HgldError(f"expected labels of {self.levels} levels for this memory; got {labels.shape[1]}")
         if len(embeddings) != len(labels):
-            raise HgldError(
-                f"expected one row of labels per embedding; got {len(embeddings)} and {len(labels)}"
-            )
+            raise HgldError(f"expected one row of labels per embedding; got {len(embeddings)} and {len(labels)}")

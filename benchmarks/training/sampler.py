@@ -20,9 +20,7 @@ class MPerClassSampler(Sampler[list[int]]):
     call `set_epoch` before each epoch. Raises HgldError when the batch size does not fit m or there is only one class.
     """
 
-    def __init__(
-        self, labels: Tensor, *, batch_size: int, per_class: int, seed: int, together: bool = False
-    ) -> None:
+    def __init__(self, labels: Tensor, *, batch_size: int, per_class: int, seed: int, together: bool = False) -> None:
         if batch_size % per_class or batch_size < 2 * per_class:
             raise HgldError(
                 f"batch_size {batch_size} must be a multiple of per_class {per_class}, and at least twice as large"

@@ -75,9 +75,7 @@ def loss_terms(settings: Train, labels: Tensor, device: str) -> list[WeightedLos
     """The losses of the settings; proxy losses get the number of classes in labels (n, L) and the embedding width."""
     terms = []
     for term in settings.loss:
-        arguments: dict[str, Any] = {
-            key: tuple(v) if isinstance(v, list) else v for key, v in term.settings.items()
-        }
+        arguments: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in term.settings.items()}
         if term.name in PROXY_LOSSES:
             level = term.settings.get("level", 0)
             column = labels[:, level if isinstance(level, int) else 0]
@@ -110,10 +108,7 @@ def make_schedules(network: Network, terms: Sequence[WeightedLoss], settings: Tr
     proxies = [list(term.loss.parameters()) for term in terms if isinstance(term.loss, nn.Module)]
     return [
         CosineSchedule(optimiser, settings.lr),
-        *(
-            CosineSchedule(torch.optim.Adam(weights, lr=settings.proxy_lr), settings.proxy_lr)
-            for weights in proxies
-        ),
+        *(CosineSchedule(torch.optim.Adam(weights, lr=settings.proxy_lr), settings.proxy_lr) for weights in proxies),
     ]
 
 

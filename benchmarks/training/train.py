@@ -71,17 +71,13 @@ def run(params: Params) -> None:
             print(f"{len(dataset.train):,} images, loss {first:.3f} → {last:.3f}")
 
 
-def train(
-    images: LabelledImages, settings: Train, device: str, state_path: Path
-) -> tuple[Network, pd.DataFrame]:
+def train(images: LabelledImages, settings: Train, device: str, state_path: Path) -> tuple[Network, pd.DataFrame]:
     """Minimise the weighted sum of the losses; -> the network, and one row of means per epoch.
 
     The state is written to `state_path` after every epoch, and read from it when it was saved for the same inputs.
     Raises HgldError when the loss is not finite, and where the data, a loss or the network does not fit the settings.
     """
-    network = build_network(architecture_of(settings), seed=settings.seed, pretrained=settings.pretrained).to(
-        device
-    )
+    network = build_network(architecture_of(settings), seed=settings.seed, pretrained=settings.pretrained).to(device)
     labels = contiguous_labels(images.labels)
     terms = loss_terms(settings, labels, device)
     sampler = MPerClassSampler(

@@ -94,9 +94,7 @@ class Agreement:
     def text(self) -> str:
         """Tables for the terminal."""
         tables = [self.label_table(), self.confusion_table(10), self.evidence_table()]
-        return "\n\n".join(
-            [_summary(self), *(str(table) for table in tables if table.rows), *_score_sections(self)]
-        )
+        return "\n\n".join([_summary(self), *(str(table) for table in tables if table.rows), *_score_sections(self)])
 
     def label_table(self) -> TextTable:
         """All labels."""

@@ -72,9 +72,7 @@ def _choose_column(path: Path, table: pd.DataFrame, wanted: str | None, defaults
         return next((name for name in defaults if name in table), "")
     if wanted not in table:
         names = [str(name) for name in table.columns]
-        raise HgldError(
-            f"{path}: no column {wanted!r} (there are: {', '.join(names)}){suggest(wanted, names)}"
-        )
+        raise HgldError(f"{path}: no column {wanted!r} (there are: {', '.join(names)}){suggest(wanted, names)}")
     return wanted
 
 

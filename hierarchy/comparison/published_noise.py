@@ -90,10 +90,7 @@ def read_review(path: Path, labels: Collection[str]) -> list[ReviewedLandmark]:
         for key, line in zip(table["landmark_id"], lines, strict=True)
         if not key.isdecimal()
     ]
-    rows = [
-        ReviewedLandmark(*map(str, values))
-        for values in table[COLUMNS[1:]].itertuples(index=False, name=None)
-    ]
+    rows = [ReviewedLandmark(*map(str, values)) for values in table[COLUMNS[1:]].itertuples(index=False, name=None)]
     for row, stratum, line in zip(rows, table["stratum"], lines, strict=True):
         problems += [f"{path}:{line}: {text}" for text in _row_problems(row, str(stratum), set(labels))]
     if not problems and rows != sorted(rows, key=lambda row: row.sort_key):
@@ -146,9 +143,7 @@ def verdict_fraction(
     strata = {}
     for name in sorted({stratum for stratum, _ in counts}):
         undecided = counts[name, "unknown"]
-        judged = sum(counts[name, verdict] for verdict in JUDGEMENTS) - (
-            undecided if unknown == "left out" else 0
-        )
+        judged = sum(counts[name, verdict] for verdict in JUDGEMENTS) - (undecided if unknown == "left out" else 0)
         hits = sum(counts[name, verdict] for verdict in verdicts) + (undecided if unknown == "hit" else 0)
         strata[name] = Stratum(sizes[name], judged, hits)
     return estimate_fraction(strata)

@@ -184,9 +184,7 @@ def diff_releases(old: ReleaseLabels, new: ReleaseLabels) -> ReleaseDiff:
     Raises HgldError when they have no landmark in common.
     """
     if not old.labels.keys() & new.labels.keys():
-        raise HgldError(
-            f"{old.name} and {new.name} have no landmark in common: are they releases of one dataset?"
-        )
+        raise HgldError(f"{old.name} and {new.name} have no landmark in common: are they releases of one dataset?")
     keys = sorted(old.labels.keys() | new.labels.keys(), key=_order)
     changes = [change for key in keys if (change := _change(key, old.labels.get(key), new.labels.get(key)))]
     changes.sort(key=lambda change: list(KINDS).index(change.kind))
@@ -246,9 +244,7 @@ def _label_changes(changes: list[Change], old: Counter[str], new: Counter[str]) 
 
 def _moves(changes: list[Change]) -> tuple[Move, ...]:
     counts = Counter(
-        (change.old_label, change.new_label)
-        for change in changes
-        if change.kind in ("moved", "labelled", "emptied")
+        (change.old_label, change.new_label) for change in changes if change.kind in ("moved", "labelled", "emptied")
     )
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return tuple(Move(old, new, count) for (old, new), count in ordered)

@@ -55,9 +55,7 @@ class Reliability:
             )
             for bin_ in self.bins
         ]
-        return TextTable(
-            ("score", "labels", "mean score", "fraction right", "95 % interval"), rows, ["score"]
-        )
+        return TextTable(("score", "labels", "mean score", "fraction right", "95 % interval"), rows, ["score"])
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,7 @@ def reliability(labels: Iterable[tuple[float, bool]]) -> Reliability | None:
     for score, right in scored:
         members.setdefault(min(int(score * BINS), BINS - 1), []).append((score, right))
     bins = tuple(
-        ReliabilityBin(n / BINS, (n + 1) / BINS, _mean_score(members[n]), _right(members[n]))
-        for n in sorted(members)
+        ReliabilityBin(n / BINS, (n + 1) / BINS, _mean_score(members[n]), _right(members[n])) for n in sorted(members)
     )
     gaps = math.fsum(bin_.right.total * abs(bin_.right.fraction - bin_.mean_score) for bin_ in bins)
     return Reliability(len(scored), gaps / len(scored), _mean_score(scored), _right(scored), bins)

@@ -55,9 +55,7 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 def verdict_file(folder: Path, annotator: str) -> Path:
     """The file of one annotator. Raises HgldError for a name that has more than a-z, 0-9 and inner hyphens."""
     if not _NAME.fullmatch(annotator):
-        raise HgldError(
-            f"annotator '{annotator}': use lower-case letters, digits and hyphens only, such as ana-lopez"
-        )
+        raise HgldError(f"annotator '{annotator}': use lower-case letters, digits and hyphens only, such as ana-lopez")
     return Path(folder) / f"{annotator}.csv"
 
 
@@ -123,9 +121,7 @@ def load_verdicts(folder: Path, labels: Collection[str]) -> pd.DataFrame:
     """
     rows, problems = read_verdicts(folder, labels)
     if problems:
-        raise HgldError(
-            f"{len(problems)} problem(s) in the verdicts; correct the file(s):\n" + "\n".join(problems)
-        )
+        raise HgldError(f"{len(problems)} problem(s) in the verdicts; correct the file(s):\n" + "\n".join(problems))
     return pd.DataFrame([astuple(row) for row in rows], columns=COLUMNS, dtype="str")
 
 
@@ -140,9 +136,7 @@ def read_verdicts(folder: Path, labels: Collection[str]) -> tuple[list[Verdict],
             problems.append(str(error))
             continue
         if lines[0].rstrip("\r") != _HEADER.rstrip("\n"):
-            problems.append(
-                f"{path}:1: expected the header {','.join(COLUMNS)}; found {lines[0][:80] or 'nothing'}"
-            )
+            problems.append(f"{path}:1: expected the header {','.join(COLUMNS)}; found {lines[0][:80] or 'nothing'}")
             continue
         for number, line in enumerate(lines[1:], start=2):
             if line.strip():

@@ -45,9 +45,7 @@ def cross_fit_fusion(
         single = {}
         for name, probabilities in evidence.items():
             fit_on = training & has[name]
-            single[name] = recalibrated(
-                probabilities, fit_recalibration(probabilities[fit_on], truth[fit_on])
-            )
+            single[name] = recalibrated(probabilities, fit_recalibration(probabilities[fit_on], truth[fit_on]))
             result[name][rows] = single[name][rows]
         for group in _combinations(has):
             exactly = rows & np.all([has[name] == (name in group) for name in evidence], axis=0)

@@ -22,9 +22,7 @@ _BINS = 10
 
 def folds(names: Iterable[str], count: int) -> npt.NDArray[np.int64]:
     """The fold of each name in [0, count), from its hash: independent of the order and of the other names."""
-    return np.array(
-        [int(hashlib.sha256(name.encode()).hexdigest(), 16) % count for name in names], dtype=np.int64
-    )
+    return np.array([int(hashlib.sha256(name.encode()).hexdigest(), 16) % count for name in names], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,4 @@ def adaptive_ece(confidence: Floats, correct: npt.NDArray[np.bool_]) -> float:
         return float("nan")
     order = np.argsort(confidence, kind="stable")
     bins = [rows for rows in np.array_split(order, _BINS) if len(rows)]
-    return float(
-        sum(abs(confidence[rows].mean() - correct[rows].mean()) * len(rows) for rows in bins) / len(order)
-    )
+    return float(sum(abs(confidence[rows].mean() - correct[rows].mean()) * len(rows) for rows in bins) / len(order))

@@ -68,14 +68,10 @@ def decide(evidence: pd.DataFrame, thresholds: Thresholds, kinds: Mapping[str, s
     `class` and `path` come from Wikidata and are empty where the label differs from Wikidata's: neither an image nor
     a reviewer names a finer class.
     """
-    table = evidence.assign(rank=evidence["source"].map(trust_order().index)).sort_values(
-        ["category", "rank"]
-    )
+    table = evidence.assign(rank=evidence["source"].map(trust_order().index)).sort_values(["category", "rank"])
     chosen = table[_admissible(table, thresholds)].drop_duplicates("category").set_index("category")
     by_source = {name: table[table["source"] == name].set_index("category") for name in trust_order()}
-    proposed = (
-        table[table["source"].isin(proposal_sources())].drop_duplicates("category").set_index("category")
-    )
+    proposed = table[table["source"].isin(proposal_sources())].drop_duplicates("category").set_index("category")
     result = pd.DataFrame(index=pd.Index(sorted(evidence["category"].unique()), name="category", dtype="str"))
     result["hierarchical_label"] = _text(chosen["hierarchical_label"], result.index)
     result["source"] = _text(chosen["source"], result.index)

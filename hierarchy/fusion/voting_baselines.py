@@ -31,9 +31,7 @@ def prompt_votes(images: Floats, vectors: Floats) -> Votes:
     return votes
 
 
-def neighbour_votes(
-    images: Floats, categories: Sequence[str], known: Votes, labels: int, neighbours: int
-) -> Votes:
+def neighbour_votes(images: Floats, categories: Sequence[str], known: Votes, labels: int, neighbours: int) -> Votes:
     """The majority label of each image's nearest images of *other* categories with a known label.
 
     images (N, D) L2-normalised, categories (N,), known (N,) the label of each image or -1 → (N,) columns; -1 where

@@ -44,9 +44,7 @@ class NameConfidence:
 
     def predict(self, names: Sequence[str], scores: Floats, hints: Sequence[Hints]) -> Floats:
         """(N,) in (0, 1). scores (N, L): margins of the name classifier; hints: those of each name."""
-        features = self.scaler.transform(
-            self.vectorizer.transform(_features(names, scores, hints, self.labels))
-        )
+        features = self.scaler.transform(self.vectorizer.transform(_features(names, scores, hints, self.labels)))
         return np.asarray(self.model.predict_proba(features)[:, 1], dtype=np.float64)
 
 

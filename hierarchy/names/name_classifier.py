@@ -194,9 +194,7 @@ def _fit(data: _TrainingData, training: Indices) -> NameClassifier:
     weights = np.array([1.0] * len(training) + [lexicon_weight] * len(data.examples))
     min_df = 2 if len(training) else 1
     vectorizers = (
-        TfidfVectorizer(
-            analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=min_df, dtype=np.float64
-        ),
+        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=min_df, dtype=np.float64),
         TfidfVectorizer(analyzer=_word_features, sublinear_tf=True, min_df=min_df, dtype=np.float64),
         DictVectorizer(dtype=np.float64),
     )
@@ -213,8 +211,7 @@ def _fit(data: _TrainingData, training: Indices) -> NameClassifier:
 def _features(names: Sequence[str], hints: Sequence[Hints], vectorizers: tuple[Any, ...]) -> list[Any]:
     """Sparse (N, .) features: character n-grams, words, lexicon hints."""
     spelling, words, hinted = (
-        vectorizer.transform(values)
-        for vectorizer, values in zip(vectorizers, _inputs(names, hints), strict=True)
+        vectorizer.transform(values) for vectorizer, values in zip(vectorizers, _inputs(names, hints), strict=True)
     )
     return [spelling, words, _HINT_WEIGHT * normalize(hinted)]
 

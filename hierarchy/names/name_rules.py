@@ -207,9 +207,7 @@ def build_name_rules(
     """
     anchors: dict[Tokens, AnchorName] = {}
     for anchor in sorted(taxonomy.anchors.values(), key=lambda row: (row.precedence, qid_number(row.qid))):
-        anchors.setdefault(
-            tokenize(anchor.name), AnchorName(anchor.qid, anchor.name, anchor.hierarchical_label)
-        )
+        anchors.setdefault(tokenize(anchor.name), AnchorName(anchor.qid, anchor.name, anchor.hierarchical_label))
     for label in taxonomy.natures:
         anchors.setdefault(tokenize(label), AnchorName("", label.strip(), label))
     ignored: dict[Tokens, IgnoredClass] = {}

@@ -82,9 +82,7 @@ def _read(path: Path) -> tuple[list[tuple[str, str, str]], list[str]]:
         elif not label or not word or (position != "part" and not tokenize(word)):
             problems.append(f"{path}:{line}: no label, or no word")
         elif (current := (label, position, word.casefold(), word)) <= previous:
-            problems.append(
-                f"{path}:{line}: duplicate or out of order; sort the rows by label, place and word"
-            )
+            problems.append(f"{path}:{line}: duplicate or out of order; sort the rows by label, place and word")
         else:
             previous = current
             rows.append((label, position, word))

@@ -96,9 +96,7 @@ def _break_component(graph: "nx.DiGraph[str]", component: set[str]) -> list[Remo
     """The edges of one component that close a cycle, in the order described in `break_cycles`."""
     distance = _distance_to_exit(graph, component)
     inside = [(child, parent) for child in component for parent in graph[child] if parent in component]
-    inside.sort(
-        key=lambda edge: (distance.get(edge[1], len(component)), qid_number(edge[1]), qid_number(edge[0]))
-    )
+    inside.sort(key=lambda edge: (distance.get(edge[1], len(component)), qid_number(edge[1]), qid_number(edge[0])))
     acyclic: nx.DiGraph[str] = nx.DiGraph()
     acyclic.add_nodes_from(component)
     removed = []
@@ -140,6 +138,4 @@ def transitive_reduction(dag: "nx.DiGraph[str]") -> tuple["nx.DiGraph[str]", lis
         ancestors[qid] = indirect | sum(1 << bit[parent] for parent in dag[qid])
     graph = dag.copy()
     graph.remove_edges_from(shortcuts)
-    return graph, [
-        RemovedEdge(child, parent, SHORTCUT) for child, parent in sorted(shortcuts, key=edge_order)
-    ]
+    return graph, [RemovedEdge(child, parent, SHORTCUT) for child, parent in sorted(shortcuts, key=edge_order)]

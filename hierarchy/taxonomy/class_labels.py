@@ -83,9 +83,7 @@ class Candidate:
     decision: Decision
 
 
-def anchor_paths(
-    dag: "nx.DiGraph[str]", taxonomy: Taxonomy, used: Iterable[str] = ()
-) -> dict[str, AnchorPath]:
+def anchor_paths(dag: "nx.DiGraph[str]", taxonomy: Taxonomy, used: Iterable[str] = ()) -> dict[str, AnchorPath]:
     """Rule 1: the anchor path of every class of `dag` and of `used` that has one.
 
     dag: acyclic, edges from child to parent; used: the classes that items have. Linear in the size of the graph, as a
@@ -141,9 +139,7 @@ def class_outcomes(
     """Every class of an item with its path and outcome, by QID number; at most one decides."""
     sorted_classes = sorted(set(classes), key=qid_number)
     labelled = {
-        qid: paths[qid]
-        for qid in sorted_classes
-        if not taxonomy.excludes(qid) and qid in paths and paths[qid].anchor
+        qid: paths[qid] for qid in sorted_classes if not taxonomy.excludes(qid) and qid in paths and paths[qid].anchor
     }
     too_general = {
         ancestor

@@ -56,9 +56,7 @@ def normalise(text: str) -> str:
     return unicodedata.normalize("NFC", _first_upper(name))
 
 
-def normalise_rows(
-    path: Path, texts: Iterable[str], lines: Iterable[int], *, blank: bool = False
-) -> list[str]:
+def normalise_rows(path: Path, texts: Iterable[str], lines: Iterable[int], *, blank: bool = False) -> list[str]:
     """The names in a column of a file.
 
     lines: the line of each value. blank: a blank value gives "" instead of an error.

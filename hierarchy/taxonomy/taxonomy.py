@@ -126,9 +126,7 @@ def _read(folder: Path) -> tuple[Taxonomy, list[str]]:
     anchors: dict[str, Anchor] = {}
     ignored: dict[str, IgnoredClass] = {}
     cuts: dict[tuple[str, str], CutEdge] = {}
-    for where, row in _rows(
-        folder / "taxonomy.csv", _ANCHORS, ("hierarchical_label", "anchor_qid"), problems
-    ):
+    for where, row in _rows(folder / "taxonomy.csv", _ANCHORS, ("hierarchical_label", "anchor_qid"), problems):
         problems += [f"{where}: {text}" for text in _anchor_problems(row, anchors)]
         if re.fullmatch(r"\d+", row["precedence"]):
             anchors[row["anchor_qid"]] = Anchor(row["anchor_qid"], row["anchor_label"], row["hierarchical_label"],
@@ -137,9 +135,7 @@ def _read(folder: Path) -> tuple[Taxonomy, list[str]]:
         if row["reach"] not in REACHES:
             problems.append(f"{where}: reach '{row['reach']}' is none of {', '.join(REACHES)}")
         if row["qid"] in anchors:
-            problems.append(
-                f"{where}: {row['qid']} is an anchor of '{anchors[row['qid']].hierarchical_label}'"
-            )
+            problems.append(f"{where}: {row['qid']} is an anchor of '{anchors[row['qid']].hierarchical_label}'")
         ignored[row["qid"]] = IgnoredClass(row["qid"], row["label"], row["reach"], row["reason"])
     for _, row in _rows(folder / "cut_edges.csv", _CUTS, ("child", "parent"), problems):
         cuts[row["child"], row["parent"]] = CutEdge(row["child"], row["parent"], row["reason"])

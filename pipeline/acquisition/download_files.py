@@ -148,9 +148,7 @@ def _verify_existing(source: Source, job: _Job) -> Entry | None:
     return _entry(source, job, etag or (previous.etag if previous else None), digests) if valid else None
 
 
-def _transfer_whole(
-    source: Source, job: _Job, partial: PartialFile, progress: Progress
-) -> tuple[str | None, _Digests]:
+def _transfer_whole(source: Source, job: _Job, partial: PartialFile, progress: Progress) -> tuple[str | None, _Digests]:
     """Complete the partial file over HTTP; its ETag and digests.
 
     A transfer that succeeds can still give a wrong file: its pieces may belong to different versions, or its size is

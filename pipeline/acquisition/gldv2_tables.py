@@ -61,15 +61,11 @@ TABLES: dict[str, Table] = {
     "train_attribution": Table(
         "train_attribution.csv", {"id": "id", "url": "any", "author": "any", "license": "any", "title": "any"}
     ),
-    "train_label_to_category": Table(
-        "train_label_to_category.csv", {"landmark_id": "landmark", "category": "text"}
-    ),
+    "train_label_to_category": Table("train_label_to_category.csv", {"landmark_id": "landmark", "category": "text"}),
     "train_label_to_hierarchical": Table("train_label_to_hierarchical.csv", _HIERARCHICAL),
     "index": Table("index.csv", {"id": "id"}),
     "index_image_to_landmark": Table("index_image_to_landmark.csv", {"id": "id", "landmark_id": "landmark"}),
-    "index_label_to_category": Table(
-        "index_label_to_category.csv", {"landmark_id": "landmark", "category": "text"}
-    ),
+    "index_label_to_category": Table("index_label_to_category.csv", {"landmark_id": "landmark", "category": "text"}),
     "index_label_to_hierarchical": Table("index_label_to_hierarchical.csv", _HIERARCHICAL),
     "test": Table("test.csv", {"id": "id"}),
     "retrieval_solution": Table(

@@ -92,9 +92,7 @@ class Transferred(NamedTuple):
     resumed: bool
 
 
-def transfer(
-    source: Source, name: str, partial: PartialFile, *, has_md5: bool, progress: Progress
-) -> Transferred:
+def transfer(source: Source, name: str, partial: PartialFile, *, has_md5: bool, progress: Progress) -> Transferred:
     """Complete `partial`, from where it ends.
 
     has_md5: the caller verifies the file by its MD5, so that a transfer without a validator may be resumed, too.
@@ -108,9 +106,7 @@ def transfer(
 
 
 class _Transfer:
-    def __init__(
-        self, source: Source, name: str, partial: PartialFile, has_md5: bool, progress: Progress
-    ) -> None:
+    def __init__(self, source: Source, name: str, partial: PartialFile, has_md5: bool, progress: Progress) -> None:
         self.source, self.name, self.partial = source, name, partial
         self.has_md5, self.progress = has_md5, progress
         self.furthest, self.resumed = 0, False
@@ -160,9 +156,7 @@ class _Transfer:
         self.resumed = False
         size, headers = content_length(response), response.headers
         if size is None and not self.has_md5 and "chunked" not in headers.get("Transfer-Encoding", ""):
-            raise HgldError(
-                f"{response.url}: sent without a length, and no MD5 is published: it may be incomplete"
-            )
+            raise HgldError(f"{response.url}: sent without a length, and no MD5 is published: it may be incomplete")
         self.partial.begin(Version(size, headers.get("ETag"), headers.get("Last-Modified")))
 
     def _check_range(self, response: requests.Response, offset: int) -> None:

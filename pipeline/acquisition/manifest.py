@@ -68,9 +68,7 @@ def _read(path: Path) -> list[Entry]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        raise HgldError(
-            f"{path}: not a manifest ({error}); delete it, and the files are verified again"
-        ) from None
+        raise HgldError(f"{path}: not a manifest ({error}); delete it, and the files are verified again") from None
     names = {field.name for field in fields(Entry)}
     # an entry with other fields is dropped: its file is verified again
     return [Entry(**row) for row in rows if isinstance(row, dict) and set(row) == names]

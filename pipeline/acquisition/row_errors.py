@@ -54,9 +54,7 @@ class RowErrors:
 def find_malformed(path: Path, table: Table) -> RowErrors:
     """Every row with a wrong number of values, a value that its column does not allow, or an encoding error."""
     errors = RowErrors(path)
-    columns = [
-        (name, re.compile(PATTERNS[kind]), EXPECTED.get(kind, "")) for name, kind in table.columns.items()
-    ]
+    columns = [(name, re.compile(PATTERNS[kind]), EXPECTED.get(kind, "")) for name, kind in table.columns.items()]
     for record in _records(path):
         if record.values is None:
             errors.add(record, record.fault)
@@ -75,9 +73,7 @@ def find_malformed(path: Path, table: Table) -> RowErrors:
 def find_duplicates(path: Path, table: Table, keys: set[str]) -> RowErrors:
     """Every row with one of `keys` that an earlier row has."""
     errors, first = RowErrors(path), dict[str, int]()
-    column = list(table.columns).index(
-        "images" if "ids" in table.columns.values() else next(iter(table.columns))
-    )
+    column = list(table.columns).index("images" if "ids" in table.columns.values() else next(iter(table.columns)))
     for record in _records(path):
         for key in record.values[column].split(" ") if record.values else ():
             if key in keys and key in first:

@@ -102,9 +102,7 @@ class Source:
         except MissingError:
             return None
 
-    def retrying(
-        self, name: str, attempt: Callable[[], Result], progress: Callable[[], int] = lambda: 0
-    ) -> Result:
+    def retrying(self, name: str, attempt: Callable[[], Result], progress: Callable[[], int] = lambda: 0) -> Result:
         """`call_with_retries` with the settings of this source."""
         return call_with_retries(attempt, self.location(name), self.limiter, self.retries, progress=progress)
 

@@ -60,9 +60,7 @@ def scan_tar(tar: Path, split: str) -> Scan:
             _check_end(handle.fileno(), archive.offset)
     except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError) as error:
         raise HgldError(f"{tar}: not a readable tar: {error}, after {len(rows)} images") from None
-    return Scan(
-        pd.DataFrame(list(rows.values()), columns=COLUMNS), pd.DataFrame(faults, columns=FAULT_COLUMNS)
-    )
+    return Scan(pd.DataFrame(list(rows.values()), columns=COLUMNS), pd.DataFrame(faults, columns=FAULT_COLUMNS))
 
 
 def _not_an_image(member: tarfile.TarInfo, known: dict[str, tuple[str, str, str, int, int]]) -> str:

@@ -55,9 +55,7 @@ def assign(landmarks: Path, endpoint: Endpoint, out: Path) -> str:
     return f"{out}: {count} of {len(result)} landmarks labelled"
 
 
-def _label_by_class_names(
-    built: LabelledCategories, class_labels: pd.DataFrame, taxonomy: Taxonomy
-) -> pd.DataFrame:
+def _label_by_class_names(built: LabelledCategories, class_labels: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
     """The labels of `built`; items without one get the label that the name of one of their classes gives.
 
     Except items with a closed class (such as a province), which have no label by design.

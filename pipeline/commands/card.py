@@ -16,9 +16,7 @@ from hgld.foundation.files import read_json, sha256, write_text
 from hgld.foundation.settings import Params
 from hgld.pipeline.dataset.card_numbers import BLOCKS, MADE_FROM, Numbers
 
-_BLOCK = re.compile(
-    r"<!-- numbers:(?P<name>[a-z-]+)(?P<options>[^>]*) -->\n(?P<body>.*?)<!-- /numbers -->", re.DOTALL
-)
+_BLOCK = re.compile(r"<!-- numbers:(?P<name>[a-z-]+)(?P<options>[^>]*) -->\n(?P<body>.*?)<!-- /numbers -->", re.DOTALL)
 _OPEN = re.compile(r"<!-- numbers\b")
 _CLOSE = "<!-- /numbers -->"
 _TOLERANCE = re.compile(r" (tolerance|relative)=(\d+(?:\.\d+)?)")
@@ -138,9 +136,7 @@ def check_card(params: Params, path: Path) -> list[str]:
     text = _card_text(path)
     new = _rendered(text, params, path)
     if not _BLOCK.search(text) or text.count(_CLOSE) != len(_BLOCK.findall(text)):
-        raise HgldError(
-            f"{path}: nothing to check, as a mark of a block 'numbers' is missing; restore it from git"
-        )
+        raise HgldError(f"{path}: nothing to check, as a mark of a block 'numbers' is missing; restore it from git")
     differences: list[str] = []
     unchecked = []
     for old_block, new_block in zip(_BLOCK.finditer(text), _BLOCK.finditer(new), strict=True):

@@ -37,13 +37,9 @@ def check(params: Params, review: Path, *, strict: bool = False) -> CheckResult:
         return CheckResult(problems, "")
     source, snapshot = class_snapshot(params)
     if snapshot is None:
-        return CheckResult(
-            [], "No class graph to check the rows against; to get one, run: dvc repro wikidata"
-        )
+        return CheckResult([], "No class graph to check the rows against; to get one, run: dvc repro wikidata")
     findings = check_taxonomy(load_taxonomy(folder), snapshot)
-    return CheckResult(
-        [*findings.problems, *(findings.rows_without_effect() if strict else [])], findings.text(source)
-    )
+    return CheckResult([*findings.problems, *(findings.rows_without_effect() if strict else [])], findings.text(source))
 
 
 def class_snapshot(params: Params) -> tuple[str, ClassSnapshot | None]:
@@ -51,8 +47,7 @@ def class_snapshot(params: Params) -> tuple[str, ClassSnapshot | None]:
     folder, facts = params.data / "wikidata", params.wikidata.facts
     if (folder / "class_edges.parquet").is_file():
         classes, edges, labels = (
-            read_parquet(folder / f"{name}.parquet")
-            for name in ("item_classes", "class_edges", "class_labels")
+            read_parquet(folder / f"{name}.parquet") for name in ("item_classes", "class_edges", "class_labels")
         )
         pairs = frozenset(edges.itertuples(index=False, name=None))
         names = dict(labels.itertuples(index=False, name=None))

@@ -81,9 +81,7 @@ def _read_names(path: Path, table: pd.DataFrame, column: str, lines: Sequence[in
     """The normalised names in a column of the table that was read from `path`; "" for a blank value."""
     if column not in table:
         known = ", ".join(map(str, table.columns))
-        raise HgldError(
-            f"{path}:1: no column '{column}' (there are: {known}){suggest(column, table.columns)}"
-        )
+        raise HgldError(f"{path}:1: no column '{column}' (there are: {known}){suggest(column, table.columns)}")
     return normalise_rows(path, table[column], lines, blank=True)
 
 
@@ -92,9 +90,7 @@ def _read_labels(path: Path, column: str) -> pd.DataFrame:
     table, lines = read_csv_with_lines(path, ["hierarchical_label"], extra=True)
     names = _read_names(path, table, column if column in table else "category", lines)
     frame = pd.DataFrame({"name": names, "label": table["hierarchical_label"]})
-    known = (
-        frame[(frame["name"] != "") & (frame["label"] != "")].drop_duplicates().sort_values(["name", "label"])
-    )
+    known = frame[(frame["name"] != "") & (frame["label"] != "")].drop_duplicates().sort_values(["name", "label"])
     if known["label"].nunique() < 2:
         raise HgldError(f"{path}: expected names with at least two different labels; found {len(known)} rows")
     return known.reset_index(drop=True)

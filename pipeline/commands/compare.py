@@ -174,9 +174,7 @@ def release_page(result: ReleaseDiff, matrix: ConfusionMatrix, title: str) -> st
             f"The first {len(changes)}; changes.csv has {more} more." if more else "",
         ),
     ]
-    return _page(
-        title, notes, figures, [part for part in sections if part.svg or (part.table and part.table.rows)]
-    )
+    return _page(title, notes, figures, [part for part in sections if part.svg or (part.table and part.table.rows)])
 
 
 def _heat_map(matrix: ConfusionMatrix, title: str, rows: str, columns: str) -> Section:

@@ -27,9 +27,7 @@ SHADES = {"equal": (96, 163, 217), "other": (240, 152, 62), "empty": (150, 157, 
 _CELL_INCH, DPI = 0.2, 150
 _LEFT, _TOP, _RIGHT, _TITLE, _LEGEND = 10, 10, 2, 2, 3
 
-LEGEND = (
-    "Shade: fraction of the row (square root). Blue: the same label. Orange: another label. Grey: no label."
-)
+LEGEND = "Shade: fraction of the row (square root). Blue: the same label. Orange: another label. Grey: no label."
 
 
 def shade(matrix: ConfusionMatrix, row: str, column: str) -> str:
@@ -68,9 +66,7 @@ def svg(matrix: ConfusionMatrix, rows: str, columns: str) -> str:
         f"({matrix.row_fraction(row, column):.1%})"
         for (row, column), count in matrix.counts.items()
     ]
-    text = re.sub(
-        '<g id="cell-([0-9]+)">', lambda cell: f"<g><title>{escape(tooltips[int(cell[1])])}</title>", text
-    )
+    text = re.sub('<g id="cell-([0-9]+)">', lambda cell: f"<g><title>{escape(tooltips[int(cell[1])])}</title>", text)
     text = re.sub('<g id="[a-z0-9]+_[0-9]+">', "<g>", text)
     text = re.sub(' transform="rotate[(]-0 [^"]*"', "", re.sub(r"\s*\n\s*", " ", text))
     for colour, variable in _CSS_VARIABLES.items():
@@ -101,9 +97,7 @@ def _draw(matrix: ConfusionMatrix, rows: str, columns: str, title: str = "") -> 
 
     def write(x: float, y: float, text: str, size: float, rotation: float = 0, **style: str) -> None:
         style = {"color": _INK, "ha": "left", "va": "center", **style}
-        axes.text(
-            x, y, text, style, fontsize=size, rotation=rotation, rotation_mode="anchor", parse_math=False
-        )
+        axes.text(x, y, text, style, fontsize=size, rotation=rotation, rotation_mode="anchor", parse_math=False)
 
     def frame(x: float, y: float, right: float, bottom: float, colour: str, line: float) -> None:
         axes.plot(
@@ -127,9 +121,7 @@ def _draw(matrix: ConfusionMatrix, rows: str, columns: str, title: str = "") -> 
     y = {name: n for n, name in enumerate(matrix.labels)}
     for n, ((row, column), count) in enumerate(matrix.counts.items()):
         colour = shade(matrix, row, column)
-        axes.add_patch(
-            Rectangle((x[column], y[row]), 1, 1, color=colour, lw=0, clip_on=False, gid=f"cell-{n}")
-        )
+        axes.add_patch(Rectangle((x[column], y[row]), 1, 1, color=colour, lw=0, clip_on=False, gid=f"cell-{n}"))
         write(x[column] + 0.5, y[row] + 0.54, short_count(count), 6, color=COUNT_INK, ha="center")
     for group, first, last in _groups(matrix):
         frame(0, first, across, last, _EDGE, 1)

@@ -109,8 +109,7 @@ def _item_lines(category: str, data: Path, class_names: Mapping[str, str]) -> li
         lines.append(_Line("item", f"{item.qid}  matched by {item.method}, confidence {item.confidence}"))
         classes = item_classes.loc[item_classes["qid"] == item.qid, "class"]
         lines += [
-            _Line("  class", _class_text(qid, class_names) + outcomes.get((str(item.qid), qid), ""))
-            for qid in classes
+            _Line("  class", _class_text(qid, class_names) + outcomes.get((str(item.qid), qid), "")) for qid in classes
         ] or [_Line("  class", "none")]
     return lines or [_Line("item", "none")]
 

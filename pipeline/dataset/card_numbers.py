@@ -53,9 +53,7 @@ def card_numbers(
                 "categories": len(rows),
                 **{split: by_label[split].get(str(label), 0) for split in images},
             }
-            for label, rows in labels[labels["hierarchical_label"] != ""].groupby(
-                "hierarchical_label", sort=True
-            )
+            for label, rows in labels[labels["hierarchical_label"] != ""].groupby("hierarchical_label", sort=True)
         },
         "settled_by_rule": dict(counts),
     }
@@ -100,9 +98,7 @@ def _labels(card: Numbers, _: Path) -> str:
 
 
 def _rules(card: Numbers, _: Path) -> str:
-    rows: list[list[object]] = [
-        [name.replace("_", " "), count] for name, count in card["settled_by_rule"].items()
-    ]
+    rows: list[list[object]] = [[name.replace("_", " "), count] for name, count in card["settled_by_rule"].items()]
     return _table(["settled by rule", "cases"], rows)
 
 

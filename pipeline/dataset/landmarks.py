@@ -55,7 +55,5 @@ def evidence_categories(labels: pd.DataFrame, calibration: int = CALIBRATION) ->
     The sample is drawn by hash, so it needs no seed and hardly changes when categories are added or removed.
     """
     unlabelled = labels["hierarchical_label"] == ""
-    known = sorted(
-        labels.loc[~unlabelled, "category"], key=lambda name: hashlib.sha256(name.encode()).digest()
-    )
+    known = sorted(labels.loc[~unlabelled, "category"], key=lambda name: hashlib.sha256(name.encode()).digest())
     return {*labels.loc[unlabelled, "category"], *known[:calibration]}

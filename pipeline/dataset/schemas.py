@@ -83,9 +83,7 @@ def _types() -> "dict[str, pa.Column]":
         "text": pa.Column("str", pa.Check.str_length(min_value=1, error="not empty")),
         "text or empty": pa.Column("str"),
         "method": pa.Column("str", pa.Check.isin(methods)),
-        "degrees or missing": pa.Column(
-            "float64", pa.Check.in_range(-360, 360, error="degrees"), nullable=True
-        ),
+        "degrees or missing": pa.Column("float64", pa.Check.in_range(-360, 360, error="degrees"), nullable=True),
         "count": pa.Column("int64", pa.Check.ge(0, error="not negative")),
         "fraction": pa.Column("float64", pa.Check.in_range(0, 1, error="between 0 and 1")),
     }

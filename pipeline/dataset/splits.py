@@ -12,9 +12,7 @@ LABEL = ["supercategory", "hierarchical_label", "natural_or_human_made"]
 def landmark_labels(params: Params, split: str, decisions: pd.DataFrame) -> pd.DataFrame:
     """GLDv2's five columns for the landmarks of one split, by landmark number; the category in GLDv2's spelling."""
     table = landmark_table(params, split).merge(decisions[["category", *LABEL]], on="category", how="left")
-    return table.drop(columns="category").rename(columns={"url": "category"})[
-        ["landmark_id", "category", *LABEL]
-    ]
+    return table.drop(columns="category").rename(columns={"url": "category"})[["landmark_id", "category", *LABEL]]
 
 
 def image_labels(params: Params, split: str, decisions: pd.DataFrame) -> pd.DataFrame:

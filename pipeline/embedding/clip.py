@@ -69,9 +69,7 @@ def load_clip(settings: Embed) -> Clip:
         raise HgldError(f"open_clip has no model '{settings.model}'{suggest(settings.model, known)}")
     file = Path(settings.pretrained)
     if file.suffix and not file.is_file():
-        raise HgldError(
-            f"no CLIP weights {file}; set embed.pretrained to a file or to a pretrained tag of open_clip"
-        )
+        raise HgldError(f"no CLIP weights {file}; set embed.pretrained to a file or to a pretrained tag of open_clip")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))

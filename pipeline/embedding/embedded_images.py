@@ -46,9 +46,7 @@ def read_embedded_images(folder: Path) -> EmbeddedImages:
     return EmbeddedImages(vectors, list(map(str, images["category"])), labels, of_labels, model)
 
 
-def _read_vectors(
-    folder: Path, name: str
-) -> tuple["np.ndarray[tuple[int, int], np.dtype[np.float32]]", pd.DataFrame]:
+def _read_vectors(folder: Path, name: str) -> tuple["np.ndarray[tuple[int, int], np.dtype[np.float32]]", pd.DataFrame]:
     rows = read_parquet(folder / f"{name}.parquet")
     path = folder / f"{name}.npy"
     try:

@@ -51,12 +51,8 @@ def this_rank() -> Rank:
     Raises HgldError when RANK and WORLD_SIZE are invalid.
     """
     number, world = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
-    if not (number.isascii() and number.isdigit() and world.isascii() and world.isdigit()) or int(
-        number
-    ) >= int(world):
-        raise HgldError(
-            f"RANK={number} and WORLD_SIZE={world}: expected 0 ≤ RANK < WORLD_SIZE, as torchrun sets them"
-        )
+    if not (number.isascii() and number.isdigit() and world.isascii() and world.isdigit()) or int(number) >= int(world):
+        raise HgldError(f"RANK={number} and WORLD_SIZE={world}: expected 0 ≤ RANK < WORLD_SIZE, as torchrun sets them")
     return Rank(int(number), int(world))
 
 

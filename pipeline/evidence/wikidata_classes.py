@@ -51,9 +51,7 @@ def collect(context: Context) -> Evidence:
     return Evidence(by_categories, {"classes": proposals})
 
 
-def _classes_of(
-    build: pd.DataFrame, item_classes: pd.DataFrame, taxonomy: Taxonomy
-) -> Mapping[str, list[str]]:
+def _classes_of(build: pd.DataFrame, item_classes: pd.DataFrame, taxonomy: Taxonomy) -> Mapping[str, list[str]]:
     """Category → the classes of its item that are neither anchors nor ignored."""
     of_item: dict[str, list[str]] = defaultdict(list)
     for item, qid in zip(item_classes["qid"], item_classes["class"], strict=True):

@@ -16,7 +16,5 @@ def collect(context: Context) -> Evidence:
 
 def zero_shot(images: EmbeddedImages, categories: Sequence[str], temperature: float) -> Floats:
     """(C, L) as `collect`, for any set of images."""
-    names, probabilities, _ = mean_probabilities(
-        images.vectors, images.categories, images.label_vectors, temperature
-    )
+    names, probabilities, _ = mean_probabilities(images.vectors, images.categories, images.label_vectors, temperature)
     return aligned(probabilities, names, categories)

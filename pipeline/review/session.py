@@ -100,9 +100,7 @@ class ReviewSession:
         if word in EMPTY:
             return self._judge(item, "", comment)
         if word in ACCEPT:
-            return (
-                self._judge(item, item.suggested_label, comment) if item.suggested_label else _NO_SUGGESTION
-            )
+            return self._judge(item, item.suggested_label, comment) if item.suggested_label else _NO_SUGGESTION
         if word in RUNNER_UP:
             return self._judge(item, item.runner_up, comment) if item.runner_up else "There is no runner-up."
         label, problem = match_label(word, self.labels)

@@ -40,9 +40,7 @@ def review(params: Params, annotator: str, folder: Path = REVIEW_FOLDER, limit: 
     if not items:
         click.echo("Nothing to review.")
         return 0
-    click.echo(
-        f"{len(items)} to review as {annotator}. {KEYS}\nText after # is a comment: y # seen on the spot"
-    )
+    click.echo(f"{len(items)} to review as {annotator}. {KEYS}\nText after # is a comment: y # seen on the spot")
     _run(session)
     count = len(session.written)
     hint = f" in {verdict_file(folder, annotator)}; commit it and run: dvc repro" if count else ""
@@ -79,9 +77,7 @@ def open_items(params: Params, folder: Path, labels: Sequence[str]) -> list[Item
     agreed, _ = settled(load_verdicts(folder, labels))
     suggested = dict(zip(queue["category"], queue["suggested_label"], strict=True))
     done = {
-        row["category"]
-        for row in agreed.to_dict("records")
-        if not is_stale(row, suggested.get(row["category"], ""))
+        row["category"] for row in agreed.to_dict("records") if not is_stale(row, suggested.get(row["category"], ""))
     }
     queue = queue[~queue["category"].isin(done)].reset_index(drop=True)
     names = _class_names(params)

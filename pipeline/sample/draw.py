@@ -110,9 +110,7 @@ SHAPES: dict[str, Shape] = {
 """The drawing function of each of GLDv2's 78 hierarchical labels; `ocean area ` ends in a space, as upstream."""
 
 FOREGROUNDS = {
-    **dict.fromkeys(
-        ("boat", "bridge", "canal", "city", "harbor", "island", "lighthouse", "ocean area "), "water"
-    ),
+    **dict.fromkeys(("boat", "bridge", "canal", "city", "harbor", "island", "lighthouse", "ocean area "), "water"),
     **dict.fromkeys(("cave", "underground infrastructure"), "indoors"),
 }
 """The foreground of the labels where it is not land: no parked cars on the sea."""

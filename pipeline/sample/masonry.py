@@ -39,9 +39,7 @@ def gable(pen: Pen, x0: float, x1: float, eaves: float, height: float, wall: Col
     pen.line([(x0 - 1, eaves + 0.5), peak, (x1 + 1, eaves + 0.5)], roof, 1.6)
 
 
-def hip(
-    pen: Pen, x0: float, x1: float, eaves: float, height: float, colour: Colour, inset: float = 0.14
-) -> None:
+def hip(pen: Pen, x0: float, x1: float, eaves: float, height: float, colour: Colour, inset: float = 0.14) -> None:
     """A hipped roof with a small overhang."""
     shift = pen.side(x1 - x0) * 0.5
     lean = (x1 - x0) * inset
@@ -53,9 +51,7 @@ def hip(
 def spire(pen: Pen, x: float, half: float, base: float, height: float, colour: Colour) -> None:
     """A pointed roof, lit from the left."""
     pen.poly([(x - half, base), (x, base - height), (x + half, base)], colour)
-    pen.poly(
-        [(x + half * 0.15, base), (x, base - height), (x + half, base)], shade(colour, 0.8), outlined=False
-    )
+    pen.poly([(x + half * 0.15, base), (x, base - height), (x + half, base)], shade(colour, 0.8), outlined=False)
 
 
 def onion(pen: Pen, x: float, half: float, base: float, height: float, colour: Colour) -> None:
@@ -66,9 +62,7 @@ def onion(pen: Pen, x: float, half: float, base: float, height: float, colour: C
     pen.poly([*left, *right], colour)
 
 
-def windows(
-    pen: Pen, area: Area, rows: int, columns: int, colour: Colour = GLASS, arched: bool = False
-) -> None:
+def windows(pen: Pen, area: Area, rows: int, columns: int, colour: Colour = GLASS, arched: bool = False) -> None:
     """A grid of windows in the area (x0, y0, x1, y1)."""
     x0, y0, x1, y1 = area
     across, down = (x1 - x0) / columns, (y1 - y0) / rows
@@ -179,9 +173,7 @@ def ripples(pen: Pen, r: Random, area: Area, count: int, colour: Colour) -> None
         pen.line([(x, y), (min(x + length, x1), y)], colour, 0.6)
 
 
-def star(
-    x: float, y: float, radius: float, points: int = 5, inner: float = 0.42, start: float = -90.0
-) -> list[Point]:
+def star(x: float, y: float, radius: float, points: int = 5, inner: float = 0.42, start: float = -90.0) -> list[Point]:
     """The corners of a star."""
     corners = []
     for number in range(2 * points):

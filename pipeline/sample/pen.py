@@ -70,9 +70,7 @@ class Pen:
     def dome(self, x: float, base: float, rx: float, height: float, colour: Colour) -> None:
         """The upper half of an ellipse standing on `base`."""
         corners = self.points([(x - rx, base - height), (x + rx, base + height)])
-        self.ink.chord(
-            corners, 180, 360, fill=colour, outline=shade(colour, 0.62), width=self.width(INK_WIDTH)
-        )
+        self.ink.chord(corners, 180, 360, fill=colour, outline=shade(colour, 0.62), width=self.width(INK_WIDTH))
 
     def line(self, points: Sequence[Point], colour: Colour, width: float = 1.0) -> None:
         """A polyline with rounded joints."""

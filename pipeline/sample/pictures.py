@@ -60,9 +60,7 @@ def read_landmarks(path: Path) -> list[LandmarkRow]:
     for column in ("category", "train_landmark_id", "index_landmark_id"):
         values = table.loc[table[column] != "", column]
         if values.duplicated().any():
-            raise HgldError(
-                f"{path}: {column} {values[values.duplicated()].iloc[0]!r} is given twice; make it unique"
-            )
+            raise HgldError(f"{path}: {column} {values[values.duplicated()].iloc[0]!r} is given twice; make it unique")
     rows = [_landmark_row(path, values) for values in table.sort_values("category").itertuples(index=False)]
     if not rows:
         raise HgldError(f"{path}: no landmarks; the sample needs at least one row")

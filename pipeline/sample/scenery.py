@@ -92,9 +92,7 @@ def clouds(pen: Pen, light: Light, r: Random, count: int) -> None:
         x, y, size = r.uniform(4, 96), r.uniform(6, 30), r.uniform(4, 8)
         white = mix((250, 250, 252), light.zenith, 0.15)
         for across, up, part in ((-1.1, 0.2, 0.7), (1.1, 0.25, 0.65), (0, 0, 1)):
-            pen.oval(
-                x + across * size, y + up * size, size * part * 1.3, size * part * 0.8, white, outlined=False
-            )
+            pen.oval(x + across * size, y + up * size, size * part * 1.3, size * part * 0.8, white, outlined=False)
 
 
 def clutter(pen: Pen, look: Look, r: Random, foreground: str) -> None:

@@ -114,9 +114,7 @@ def skyscraper(pen: Pen, look: Look, r: Random) -> None:
     glass = mix(look.water, look.wall, r.uniform(0.1, 0.5))
     for number in range(7):
         x, up = 4 + number * 14, r.uniform(14, 34)
-        pen.box(
-            x, GROUND - up, x + 11, GROUND, shade(mix(look.wall, (150, 160, 170), 0.6), r.uniform(0.75, 1.0))
-        )
+        pen.box(x, GROUND - up, x + 11, GROUND, shade(mix(look.wall, (150, 160, 170), 0.6), r.uniform(0.75, 1.0)))
         m.windows(pen, (x, GROUND - up + 2, x + 11, GROUND), 5, 3)
     half, top = r.uniform(7, 10), r.uniform(12, 22)
     m.block(pen, 50 - half, 50 + half, top + 12, GROUND, glass)

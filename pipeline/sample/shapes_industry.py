@@ -22,10 +22,7 @@ def bridge(pen: Pen, look: Look, r: Random) -> None:
                 part = step / 12
                 x, sag = x0 + (x1 - x0) * part, 4 * part * (1 - part)
                 pen.line([(x, top + (deck - top - 3) * sag), (x, deck)], iron, 0.5)
-            curve = [
-                (x0 + (x1 - x0) * k / 20, top + (deck - top - 3) * 4 * k / 20 * (1 - k / 20))
-                for k in range(21)
-            ]
+            curve = [(x0 + (x1 - x0) * k / 20, top + (deck - top - 3) * 4 * k / 20 * (1 - k / 20)) for k in range(21)]
             pen.line(curve, iron, 1.2)
         for x in (left, right):
             pen.box(x - 2, top - 2, x + 2, 84, shade(iron, 0.9))
@@ -91,9 +88,7 @@ def factory(pen: Pen, look: Look, r: Random) -> None:
     for tooth in range(teeth):
         x = left + tooth * wide
         pen.poly([(x, top), (x, top - 9), (x + wide, top)], look.roof)
-        pen.poly(
-            [(x + 0.6, top - 1), (x + 0.6, top - 7), (x + 3, top - 5.8), (x + 3, top - 1)], (176, 208, 222)
-        )
+        pen.poly([(x + 0.6, top - 1), (x + 0.6, top - 7), (x + 3, top - 5.8), (x + 3, top - 1)], (176, 208, 222))
     pen.box(left, top, 100 - left, GROUND, mix(look.wall, (170, 92, 72), 0.4))
     m.windows(pen, (left, top + 2, 100 - left, GROUND - 3), 2, teeth * 3)
     pen.box(46, GROUND - 9, 56, GROUND, m.STEEL)
@@ -173,9 +168,7 @@ def fountain(pen: Pen, look: Look, r: Random) -> None:
         y, half = y - 12, half * 0.62
     top = y - r.uniform(13, 22)
     for sign in (-1, 1):
-        pen.line(
-            [(50, y), (50 + sign * 2, top), (50 + sign * 6, top + 3), (50 + sign * 9, y - 1)], spray, 1.4
-        )
+        pen.line([(50, y), (50 + sign * 2, top), (50 + sign * 6, top + 3), (50 + sign * 9, y - 1)], spray, 1.4)
         for spot in (20, 30):
             pen.line(
                 [

@@ -35,9 +35,7 @@ def mountain(pen: Pen, look: Look, r: Random) -> None:
     peaks(pen, look, r, 80, r.uniform(50, 60), r.random() < 0.8)
     pen.poly([(0, 78), (30, 74), (70, 79), (100, 74), (100, 100), (0, 100)], look.leaf)
     for _ in range(r.randint(5, 12)):
-        m.tree(
-            pen, r.uniform(2, 98), r.uniform(80, 96), r.uniform(8, 14), shade(look.leaf, 0.78), pointed=True
-        )
+        m.tree(pen, r.uniform(2, 98), r.uniform(80, 96), r.uniform(8, 14), shade(look.leaf, 0.78), pointed=True)
 
 
 def volcano(pen: Pen, look: Look, r: Random) -> None:
@@ -99,18 +97,14 @@ def cliff(pen: Pen, look: Look, r: Random) -> None:
         )
     for crack in range(5):
         x = outer + (edge - outer) * (crack + 0.5) / 5
-        pen.line(
-            [(x, top), (x + r.uniform(-3, 3), top + 22), (x + r.uniform(-4, 4), 82)], shade(rock, 0.68), 0.8
-        )
+        pen.line([(x, top), (x + r.uniform(-3, 3), top + 22), (x + r.uniform(-4, 4), 82)], shade(rock, 0.68), 0.8)
     pen.poly(
         [(outer, top - 8), (edge - sign * 4, top - 3), (edge, top), (edge - sign * 2, top + 2), (outer, top)],
         look.leaf,
     )
     for number in range(4):
         x = edge + sign * (10 + number * 4)
-        pen.poly(
-            m.star(x, 84 + r.uniform(-2, 4), r.uniform(2, 4.5), 3, 0.7, r.uniform(0, 90)), shade(rock, 0.85)
-        )
+        pen.poly(m.star(x, 84 + r.uniform(-2, 4), r.uniform(2, 4.5), 3, 0.7, r.uniform(0, 90)), shade(rock, 0.85))
 
 
 def cave(pen: Pen, look: Look, r: Random) -> None:
@@ -119,9 +113,7 @@ def cave(pen: Pen, look: Look, r: Random) -> None:
     pen.box(0, 0, 100, 100, rock, outlined=False)
     for _ in range(16):
         x, y = r.uniform(0, 96), r.uniform(0, 96)
-        pen.line(
-            [(x, y), (x + r.uniform(-9, 9), y + r.uniform(3, 10))], shade(rock, r.choice((0.8, 1.15))), 1.2
-        )
+        pen.line([(x, y), (x + r.uniform(-9, 9), y + r.uniform(3, 10))], shade(rock, r.choice((0.8, 1.15))), 1.2)
     mouth = []
     for step in range(16):
         angle = math.radians(180 + 180 * step / 15)
@@ -136,9 +128,7 @@ def cave(pen: Pen, look: Look, r: Random) -> None:
     for number in range(r.randint(6, 9)):
         x = 26 + number * 6.5
         ceiling = 62 - 39 * math.sqrt(max(0.0, 1 - ((x - 50) / 34) ** 2))
-        pen.poly(
-            [(x - 2, ceiling + 1), (x + 2, ceiling + 1), (x, ceiling + r.uniform(8, 20))], shade(rock, 0.85)
-        )
+        pen.poly([(x - 2, ceiling + 1), (x + 2, ceiling + 1), (x, ceiling + r.uniform(8, 20))], shade(rock, 0.85))
     for x in (30, 40, 64, 72):
         m.spire(pen, x, 2.6, 88, r.uniform(5, 14), shade(rock, 0.8))
     pen.poly([(0, 90), (30, 86), (74, 87), (100, 92), (100, 100), (0, 100)], shade(rock, 1.1))
@@ -197,9 +187,7 @@ def trail(pen: Pen, look: Look, r: Random) -> None:
     pen.box(0, 56, 100, 100, look.leaf, outlined=False)
     for number in range(11):
         x = number * 10 + r.uniform(-3, 3)
-        m.tree(
-            pen, x, 60, r.uniform(16, 26), shade(look.leaf, r.uniform(0.65, 0.85)), pointed=r.random() < 0.7
-        )
+        m.tree(pen, x, 60, r.uniform(16, 26), shade(look.leaf, r.uniform(0.65, 0.85)), pointed=r.random() < 0.7)
     swing, left, right = r.uniform(8, 14) * r.choice((-1, 1)), [], []
     for step in range(13):
         part = step / 12
@@ -272,18 +260,14 @@ def garden(pen: Pen, look: Look, r: Random) -> None:
                     colours[row % 3],
                     outlined=False,
                 )
-            m.spire(
-                pen, centre + sign * (inner - 0.5), 2.4 + row * 0.5, y1, 9 + row * 3, shade(look.leaf, 0.8)
-            )
+            m.spire(pen, centre + sign * (inner - 0.5), 2.4 + row * 0.5, y1, 9 + row * 3, shade(look.leaf, 0.8))
 
 
 def parks(pen: Pen, look: Look, r: Random) -> None:
     """A lawn with broad trees, a path, a bench, a lamp."""
     pen.box(0, 60, 100, 100, mix(look.leaf, (150, 190, 100), 0.5), outlined=False)
     for number in range(8):
-        m.tree(
-            pen, number * 14 + r.uniform(-4, 4), 63, r.uniform(15, 24), shade(look.leaf, r.uniform(0.8, 1.0))
-        )
+        m.tree(pen, number * 14 + r.uniform(-4, 4), 63, r.uniform(15, 24), shade(look.leaf, r.uniform(0.8, 1.0)))
     lean = 24 * pen.turn
     pen.poly([(48 + lean, 62), (52 + lean, 62), (72, 100), (34, 100)], (222, 204, 164))
     for x, y in ((r.uniform(6, 20), 84), (r.uniform(80, 94), 78)):

@@ -93,9 +93,7 @@ def festival(pen: Pen, look: Look, r: Random) -> None:
         for ray in range(10):
             angle = math.radians(36 * ray)
             dx, dy = math.cos(angle), math.sin(angle)
-            pen.line(
-                [(x + dx * size * 0.4, y + dy * size * 0.4), (x + dx * size, y + dy * size)], colour, 1.0
-            )
+            pen.line([(x + dx * size * 0.4, y + dy * size * 0.4), (x + dx * size, y + dy * size)], colour, 1.0)
     pen.box(18, 40, 82, 74, m.DARK)
     for beam in range(5):
         x = 24 + beam * 13
@@ -133,9 +131,7 @@ def zoo(pen: Pen, look: Look, r: Random) -> None:
         )
         pen.oval(50 + facing * 19, 25, 5, 2.8, coat)
         for _ in range(14):
-            pen.oval(
-                50 + r.uniform(-10, 10), 60 + r.uniform(-4.5, 4.5), 1.4, 1.1, (150, 96, 48), outlined=False
-            )
+            pen.oval(50 + r.uniform(-10, 10), 60 + r.uniform(-4.5, 4.5), 1.4, 1.1, (150, 96, 48), outlined=False)
     else:
         coat = (146, 144, 150)
         for leg in (-13, -6, 6, 12):

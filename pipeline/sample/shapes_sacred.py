@@ -81,9 +81,7 @@ def buddhist_temple(pen: Pen, look: Look, r: Random) -> None:
     for storey in range(storeys):
         wide = half * (1 - storey * 0.8 / storeys)
         pen.box(50 - wide * 0.7, base - height, 50 + wide * 0.7, base, shade(wall, 1 - 0.04 * storey))
-        m.windows(
-            pen, (50 - wide * 0.7, base - height + 3, 50 + wide * 0.7, base), 1, 3 + 2 * (storey == 0), m.GOLD
-        )
+        m.windows(pen, (50 - wide * 0.7, base - height + 3, 50 + wide * 0.7, base), 1, 3 + 2 * (storey == 0), m.GOLD)
         eaves = base - height + 2
         lift = wide * 0.28
         left = [(50 - wide * 1.3, eaves - lift), (50 - wide, eaves - 1), (50, eaves)]
@@ -153,9 +151,7 @@ def monastery(pen: Pen, look: Look, r: Random) -> None:
 def cemetery(pen: Pen, look: Look, r: Random) -> None:
     """Rows of headstones and crosses on grass, with dark trees."""
     for x in (10.0, 22.0, 82.0, 92.0):
-        m.tree(
-            pen, x + r.uniform(-3, 3), 62, r.uniform(24, 36), shade(look.leaf, 0.72), pointed=r.random() < 0.6
-        )
+        m.tree(pen, x + r.uniform(-3, 3), 62, r.uniform(24, 36), shade(look.leaf, 0.72), pointed=r.random() < 0.6)
     pen.box(0, 58, 100, 66, look.wall)
     style = r.random()
     for row in range(4):

@@ -37,9 +37,7 @@ def hotel(pen: Pen, look: Look, r: Random) -> None:
         y = top + (row + 1) * down
         for column in range(columns):
             x = 50 - half + (column + 0.5) * 2 * half / columns
-            pen.box(
-                x - half * 0.7 / columns, y - down * 0.3, x + half * 0.7 / columns, y, shade(look.trim, 0.95)
-            )
+            pen.box(x - half * 0.7 / columns, y - down * 0.3, x + half * 0.7 / columns, y, shade(look.trim, 0.95))
     sign = r.uniform(11, 15)
     pen.box(50 - sign, top - 8, 50 + sign, top - 2, shade(look.roof, 0.8))
     for number in range(4):
@@ -250,6 +248,4 @@ def settlement(pen: Pen, look: Look, r: Random) -> None:
         x, y = r.gauss(bend, 20), r.uniform(42, 94)
         size = 1.6 + (y - 36) * 0.035
         pen.poly([(x - size, y), (x, y - size * 0.8), (x + size, y), (x, y + size * 0.8)], look.roof)
-        pen.poly(
-            [(x - size, y), (x, y + size * 0.8), (x, y + size * 1.6), (x - size, y + size * 0.8)], look.wall
-        )
+        pen.poly([(x - size, y), (x, y + size * 0.8), (x, y + size * 1.6), (x - size, y + size * 0.8)], look.wall)

@@ -49,9 +49,7 @@ def harbor(pen: Pen, look: Look, r: Random) -> None:
             m.block(pen, x - 9, x + 9, 52, 62, mix(look.wall, colour, 0.4))
             m.hip(pen, x - 9, x + 9, 52, 5, look.roof)
     for number in range(9):
-        pen.box(
-            4 + number * 10.5, 58, 13 + number * 10.5, 62, r.choice((m.RED, look.trim, look.water, m.GOLD))
-        )
+        pen.box(4 + number * 10.5, 58, 13 + number * 10.5, 62, r.choice((m.RED, look.trim, look.water, m.GOLD)))
     for number in range(6):
         x, y, length = 10 + number * 16 + r.uniform(-3, 3), r.uniform(74, 92), r.uniform(10, 15)
         pen.line([(x, y), (x, y - length * 1.7)], m.BARK, 0.8)
@@ -104,9 +102,7 @@ def rail_transportation(pen: Pen, look: Look, r: Random) -> None:
         pen.box(32, top - 3, 46, 74, shade(body, 0.9))
         pen.box(16, top - 5, 20, top + 6, m.DARK)
         for puff in range(5):
-            pen.oval(
-                19 + puff * 5, top - 8 - puff * 4, 3 + puff, 2.6 + puff * 0.8, (226, 226, 226), outlined=False
-            )
+            pen.oval(19 + puff * 5, top - 8 - puff * 4, 3 + puff, 2.6 + puff * 0.8, (226, 226, 226), outlined=False)
         left = 49.0
     else:
         pen.poly([(4, 74), (12, top), (46, top), (46, 74)], body)
@@ -136,9 +132,7 @@ def air_transportation(pen: Pen, look: Look, r: Random) -> None:
     tilt, y, stripe = r.uniform(-0.35, 0.05), r.uniform(46, 60), r.choice((look.trim, look.roof, m.RED))
 
     def at(along: float, up: float) -> tuple[float, float]:
-        return 50 + along * math.cos(tilt) - up * math.sin(tilt), y + along * math.sin(tilt) + up * math.cos(
-            tilt
-        )
+        return 50 + along * math.cos(tilt) - up * math.sin(tilt), y + along * math.sin(tilt) + up * math.cos(tilt)
 
     pen.poly([at(-30, -1), at(-36, -15), at(-29, -15), at(-20, -3)], stripe)
     pen.poly([at(-33, -1), at(-20, -4), at(24, -4), at(32, 0), at(28, 3.4), at(-20, 4)], m.WHITE)
@@ -173,9 +167,7 @@ def cable_transportation(pen: Pen, look: Look, r: Random) -> None:
     for x in (12, 50, 92) if r.random() < 0.5 else (40, 62):
         y, size = y0 + (y1 - y0) * x / 100, r.uniform(6, 7.5)
         pen.line([(x, y), (x, y + 8)], m.DARK, 0.8)
-        pen.box(
-            x - size, y + 8, x + size, y + 8 + size * 1.7, r.choice((m.RED, look.trim, look.roof, m.GOLD))
-        )
+        pen.box(x - size, y + 8, x + size, y + 8 + size * 1.7, r.choice((m.RED, look.trim, look.roof, m.GOLD)))
         m.windows(pen, (x - size, y + 8, x + size, y + 8 + size), 1, 3)
 
 

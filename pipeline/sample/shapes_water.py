@@ -37,11 +37,7 @@ def river(pen: Pen, look: Look, r: Random) -> None:
     right: list[Point] = []
     for step in range(16):
         part = step / 15
-        x = (
-            vanish
-            + (50 - vanish) * part
-            + swing * math.sin(part * math.pi * turns * 1.6) * (0.3 + 0.7 * part)
-        )
+        x = vanish + (50 - vanish) * part + swing * math.sin(part * math.pi * turns * 1.6) * (0.3 + 0.7 * part)
         wide = 1.2 + 21 * part**1.6
         y = 53 + 48 * part**1.2
         left.append((x - wide, y))
@@ -74,9 +70,7 @@ def waterfall(pen: Pen, look: Look, r: Random) -> None:
         ledge = r.uniform(0.4, 0.6) * (82 - top) + top
         spread = wide * r.uniform(1.0, 1.6)
         edge = [(x - wide, top - 2), (x - wide, ledge), (x - spread, ledge + 3), (x - spread, 84)]
-        pen.poly(
-            [*edge, (x + spread, 84), (x + spread, ledge + 3), (x + wide, ledge), (x + wide, top - 2)], FOAM
-        )
+        pen.poly([*edge, (x + spread, 84), (x + spread, ledge + 3), (x + wide, ledge), (x + wide, top - 2)], FOAM)
         for streak in range(5):
             sx = x - wide + wide * (streak + 0.5) / 2.5
             pen.line([(sx, top), (sx, 82)], mix(look.water, FOAM, 0.4), 0.8)
@@ -98,9 +92,7 @@ def beach(pen: Pen, look: Look, r: Random) -> None:
         x, y, colour = r.uniform(10, 90), r.uniform(82, 92), r.choice((m.RED, m.GOLD, look.trim, look.roof))
         pen.line([(x, y + 5), (x, y - 6)], m.BARK, 0.8)
         pen.dome(x, y - 5, 7, 5.5, colour)
-        pen.poly(
-            [(x + 5, y + 4), (x + 12, y + 3), (x + 14, y + 6), (x + 7, y + 7)], r.choice((m.WHITE, look.trim))
-        )
+        pen.poly([(x + 5, y + 4), (x + 12, y + 3), (x + 14, y + 6), (x + 7, y + 7)], r.choice((m.WHITE, look.trim)))
     if r.random() < 0.6:
         x = r.choice((9, 91))
         inward = 1 if x < 50 else -1

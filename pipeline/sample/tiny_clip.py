@@ -78,9 +78,7 @@ def train(settings: Settings) -> "torch.nn.Module":
         model, tokenize, normalise = _untrained()
         pictures = torch.from_numpy(drawings(settings.drawings_per_label, SIDE)).permute(0, 1, 4, 2, 3)
         steps = settings.epochs * settings.drawings_per_label
-        optimiser = torch.optim.AdamW(
-            model.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True
-        )
+        optimiser = torch.optim.AdamW(model.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _warm_cosine(step, steps))
         loss = torch.nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
         truth, r = torch.arange(len(LABELS)), seeded("clip", settings.seed)
@@ -89,9 +87,7 @@ def train(settings: Settings) -> "torch.nn.Module":
         for _ in range(settings.epochs):
             for row in r.sample(range(len(pictures)), len(pictures)):
                 inputs = normalise(_augmented(pictures[row].float() / 255, settings.shift, r))
-                texts = _with_stray_words(
-                    tokenize([caption(label, r) for label in LABELS]), settings.stray_words
-                )
+                texts = _with_stray_words(tokenize([caption(label, r) for label in LABELS]), settings.stray_words)
                 image_features, text_features, scale = model(inputs, texts)
                 logits = scale * image_features @ text_features.T
                 optimiser.zero_grad()
@@ -137,11 +133,7 @@ def _untrained() -> tuple[Any, Any, Any]:
 def _warm_cosine(step: int, steps: int) -> float:
     """The learning-rate factor: linear warm-up over a twentieth of the steps, then cosine decay to zero."""
     warm = max(1, steps // 20)
-    return (
-        (step + 1) / warm
-        if step < warm
-        else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-    )
+    return (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
 def _augmented(pictures: "torch.Tensor", shift: int, r: Random) -> "torch.Tensor":

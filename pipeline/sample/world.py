@@ -79,9 +79,7 @@ def _table(columns: list[str], rows: Iterable[tuple[str, ...]]) -> pd.DataFrame:
 
 def _categories(rows: Iterable[tuple[str, str]]) -> pd.DataFrame:
     """Landmark ids of one split and their categories, in numerical order, as upstream."""
-    return _table(
-        ["landmark_id", "category"], sorted((row for row in rows if row[0]), key=lambda row: int(row[0]))
-    )
+    return _table(["landmark_id", "category"], sorted((row for row in rows if row[0]), key=lambda row: int(row[0])))
 
 
 def _clean(train: list[Picture]) -> pd.DataFrame:

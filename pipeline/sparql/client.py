@@ -59,9 +59,7 @@ class Endpoint:
     limiter: RateLimiter = field(default_factory=RateLimiter, compare=False, repr=False)
 
 
-def select(
-    endpoint: Endpoint, query: str, columns: Sequence[str], *, retry_timeouts: bool = False
-) -> list[Row]:
+def select(endpoint: Endpoint, query: str, columns: Sequence[str], *, retry_timeouts: bool = False) -> list[Row]:
     """The rows of a SELECT query in the order of `columns`, sorted and unique; an unbound variable is "".
 
     From the cache where it holds them. retry_timeouts: see `query_with_retries`.
@@ -106,9 +104,7 @@ def query_with_retries(
         check(rows)
         return rows
 
-    return call_with_retries(
-        attempt, endpoint.url, endpoint.limiter, endpoint.retries, pause_s=endpoint.pause_s
-    )
+    return call_with_retries(attempt, endpoint.url, endpoint.limiter, endpoint.retries, pause_s=endpoint.pause_s)
 
 
 def _request(endpoint: Endpoint, query: str) -> str:

@@ -8,9 +8,7 @@ from hgld.foundation.errors import HgldError
 
 # An e-mail address or a URL, and what marks one as a placeholder.
 _CONTACT = re.compile(r"[^\s@()<>]+@[^\s@()<>]+\.[^\s@()<>]+|https?://[^\s()<>]+\.[^\s()<>]+")
-_PLACEHOLDER = re.compile(
-    r"@example\b|\bexample\.(?:org|com|net|edu)\b|your|\.invalid\b|\.test\b", re.IGNORECASE
-)
+_PLACEHOLDER = re.compile(r"@example\b|\bexample\.(?:org|com|net|edu)\b|your|\.invalid\b|\.test\b", re.IGNORECASE)
 
 
 def check_endpoint(url: str, user_agent: str) -> None:

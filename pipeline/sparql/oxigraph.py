@@ -110,9 +110,7 @@ def _server(store: Path, port: int | None, log: Path) -> Iterator[str]:
         finally:
             _stop(process)
         if port or not attempts_left:
-            raise HgldError(
-                f"oxigraph did not start on port {chosen}: {_tail(log.read_text(errors='replace'))}"
-            )
+            raise HgldError(f"oxigraph did not start on port {chosen}: {_tail(log.read_text(errors='replace'))}")
 
 
 def _die_with_parent() -> None:

@@ -70,8 +70,7 @@ def run(params: Params) -> None:
     write_text(json.dumps(result.metrics, indent=2) + "\n", folder / "metrics.json")
     labelled = int((result.labels["hierarchical_label"] != "").sum())
     print(
-        f"{labelled:,} of {len(result.labels):,} categories labelled; "
-        f"{len(result.removed_edges):,} class edges removed"
+        f"{labelled:,} of {len(result.labels):,} categories labelled; {len(result.removed_edges):,} class edges removed"
     )
 
 
@@ -93,9 +92,7 @@ def label_categories(wikidata: WikidataTables, taxonomy: Taxonomy) -> LabelledCa
     hierarchy, shortcuts = transitive_reduction(graph.dag)
     dag = _text_frame(["child", "parent"], sorted(hierarchy.edges, key=edge_order))
     cut = sorted((*graph.removed, *shortcuts), key=lambda edge: edge_order((edge.child, edge.parent)))
-    removed = _text_frame(
-        ["child", "parent", "reason"], [(edge.child, edge.parent, edge.reason) for edge in cut]
-    )
+    removed = _text_frame(["child", "parent", "reason"], [(edge.child, edge.parent, edge.reason) for edge in cut])
     metrics = {
         **_coverage(labels),
         **_class_coverage(wikidata.item_classes, facts.paths),
@@ -105,9 +102,7 @@ def label_categories(wikidata: WikidataTables, taxonomy: Taxonomy) -> LabelledCa
         "removed_edges": _counts(removed["reason"].str.split(":").str[0]),
         "shape": hierarchy_shape(hierarchy),
     }
-    return LabelledCategories(
-        labels, _considered_table(wikidata.items, facts), classes, dag, removed, metrics
-    )
+    return LabelledCategories(labels, _considered_table(wikidata.items, facts), classes, dag, removed, metrics)
 
 
 def _pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
@@ -160,9 +155,7 @@ def _classes_table(qids: list[str], facts: _ClassFacts) -> pd.DataFrame:
         path = facts.paths.get(qid)
         anchor = path.anchor if path else None
         label, nature = (anchor.hierarchical_label, anchor.natural_or_human_made) if anchor else ("", "")
-        rows.append(
-            (qid, facts.names.get(qid, ""), label, nature, ">".join(path.qids) if path and anchor else "")
-        )
+        rows.append((qid, facts.names.get(qid, ""), label, nature, ">".join(path.qids) if path and anchor else ""))
     return _text_frame(CLASSES, rows)
 
 

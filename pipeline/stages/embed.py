@@ -45,9 +45,7 @@ def run(params: Params) -> None:
             return
         chosen = choose_images(_available(params, tars, categories), settings.images_per_landmark)
         if chosen.empty:
-            raise HgldError(
-                f"{folder}: no tar contains an image of the {len(categories)} categories to embed"
-            )
+            raise HgldError(f"{folder}: no tar contains an image of the {len(categories)} categories to embed")
         clip, cache = load_clip(settings), params.data / "cache" / "embed"
         vectors, broken = embed_images(clip, tars, chosen["id"], settings.batch, cache, rank)
     if rank.number:
@@ -127,9 +125,7 @@ def _embed_texts(clip: Clip, texts: Iterable[str], batch: int) -> Vectors:
 
 def _write_vectors(folder: Path, name: str, vectors: Vectors, rows: pd.DataFrame) -> None:
     if len(vectors) != len(rows) or not np.isfinite(vectors).all():
-        raise HgldError(
-            f"CLIP gave {len(vectors)} vectors for {len(rows)} {name}, or vectors that are not finite"
-        )
+        raise HgldError(f"CLIP gave {len(vectors)} vectors for {len(rows)} {name}, or vectors that are not finite")
     np.save(folder / f"{name}.npy", vectors)
     write_parquet(rows, folder / f"{name}.parquet")
 

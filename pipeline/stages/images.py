@@ -46,9 +46,7 @@ def run(params: Params, accept: Mapping[str, str] | None = None) -> None:
             raise HgldError("\n".join(damaged))
         index, faults = merged(scans)
         if requested and index.empty:
-            raise HgldError(
-                f"{source.base}: none of the {len(requested)} tars contains an image; check images.source"
-            )
+            raise HgldError(f"{source.base}: none of the {len(requested)} tars contains an image; check images.source")
         write_csv(checksums(entries), folder / "tars.csv")
         write_parquet(validated(index, "images", "the tars' index"), folder / "images.parquet")
         write_csv(faults, folder / "faults.csv")

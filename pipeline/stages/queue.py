@@ -146,9 +146,7 @@ def _stale(table: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
         if is_stale(verdict, str(row["suggested_label"])):
             label = verdict["hierarchical_label"].strip() or "(empty)"
             then = verdict["suggested_label"].strip() or "nothing"
-            history = (
-                f"{verdict['annotator']} said {label} on {verdict['decided_on']}, when {then} was suggested"
-            )
+            history = f"{verdict['annotator']} said {label} on {verdict['decided_on']}, when {then} was suggested"
             evidence = _join(history, str(row["evidence"]))
             rows.append({**row, "reason": "stale", "priority": float(row["images"]), "evidence": evidence})
     return pd.DataFrame(rows, columns=table.columns).astype(table.dtypes)

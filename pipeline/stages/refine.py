@@ -66,9 +66,7 @@ def run(params: Params) -> None:
     table = proposals(context, probabilities, settings.method, kinds)
     labelled = table["category"].isin(context.known.index)
     proposed, calibration = (table[rows].reset_index(drop=True) for rows in (~labelled, labelled))
-    proposed["outcome"] = outcome(
-        proposed, settings.accept_score, settings.accept_margin, settings.review_score
-    )
+    proposed["outcome"] = outcome(proposed, settings.accept_score, settings.accept_margin, settings.review_score)
     calibration["truth"] = calibration["category"].map(context.known).astype("str")
     validated(proposed, "proposals", "the proposals")
     metrics = measure(calibration, proposed, context.known.nunique(), settings)
@@ -97,9 +95,7 @@ def _probabilities(context: Context) -> tuple[LabelProbabilities, dict[str, pd.D
     """The probabilities of all methods, and the further tables of the evidence."""
     evidence = collect_evidence(context)
     columns = {label: column for column, label in enumerate(context.labels)}
-    truth = np.array(
-        [columns.get(str(context.known.get(name, "")), -1) for name in context.categories], dtype=np.int64
-    )
+    truth = np.array([columns.get(str(context.known.get(name, "")), -1) for name in context.categories], dtype=np.int64)
     fused, weights = cross_fit_fusion(
         {method: result.probabilities for method, result in evidence.items()}, truth, context.categories
     )
@@ -119,9 +115,7 @@ def proposals(
     names = [context.categories[row] for row in rows]
     image_count = Counter(context.images.categories)
     counts = np.array([image_count[name] for name in names], dtype=np.int64)
-    table = propose(
-        names, probabilities.by_method[method][rows], counts, context.labels, context.images.model
-    )
+    table = propose(names, probabilities.by_method[method][rows], counts, context.labels, context.images.model)
     columns = {label: column for column, label in enumerate(context.labels)}
     has = {kind.method: informative(probabilities.by_method[kind.method]) for kind in kinds}
     sources, citations = [], []
@@ -169,9 +163,7 @@ def measure(calibration: pd.DataFrame, proposed: pd.DataFrame, labels: int, sett
     }
 
 
-def _ablations(
-    context: Context, probabilities: LabelProbabilities, tables: Mapping[str, pd.DataFrame]
-) -> Metrics:
+def _ablations(context: Context, probabilities: LabelProbabilities, tables: Mapping[str, pd.DataFrame]) -> Metrics:
     """Each method alone, the accuracy by number of images, and the accuracy on unlabelled categories where known."""
     settings, truth = context.params.refine, probabilities.truth
     most = max(Counter(context.images.categories).values(), default=0)
@@ -185,9 +177,7 @@ def _ablations(
     metrics: Metrics = {
         "weights": probabilities.weights,
         "ablation": ablation_table(probabilities.by_method, truth),
-        "image_accuracy_by_images_per_landmark": {
-            str(count): _json_number(accuracy(count)) for count in counts
-        },
+        "image_accuracy_by_images_per_landmark": {str(count): _json_number(accuracy(count)) for count in counts},
         **{f"{name}_proposed": len(table) for name, table in tables.items()},
     }
     if settings.truth:
@@ -198,15 +188,11 @@ def _ablations(
         }
         metrics["accuracy_unlabelled"] = _json_number(measured[settings.method][0])
         metrics["unlabelled_measured"] = measured[settings.method][1]
-        metrics["ablation_unlabelled"] = {
-            method: _json_number(fraction) for method, (fraction, _) in measured.items()
-        }
+        metrics["ablation_unlabelled"] = {method: _json_number(fraction) for method, (fraction, _) in measured.items()}
     return metrics
 
 
-def _best_labels(
-    context: Context, scores: Floats, rows: "np.ndarray[tuple[int], np.dtype[np.intp]]"
-) -> pd.DataFrame:
+def _best_labels(context: Context, scores: Floats, rows: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> pd.DataFrame:
     """The best label of each of these categories; empty where the method is not informative."""
     best, has = np.round(scores, DECIMALS).argmax(axis=1), informative(scores)
     labels = [context.labels[best[row]] if has[row] else "" for row in rows]
@@ -227,9 +213,7 @@ def _summary(metrics: Metrics) -> str:
     )
     text += ", ".join(f"{method} {row['accuracy']}" for method, row in ablation.items())
     if "accuracy_unlabelled" in metrics:
-        text += (
-            f"; {metrics['accuracy_unlabelled']} on {metrics['unlabelled_measured']} unlabelled categories"
-        )
+        text += f"; {metrics['accuracy_unlabelled']} on {metrics['unlabelled_measured']} unlabelled categories"
     return (
         f"{text}\n{metrics['proposals']} proposals: {metrics['accepted']} accepted, "
         f"{metrics['review']} to review, {metrics['empty']} left empty"

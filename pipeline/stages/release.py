@@ -58,9 +58,7 @@ def read_claims(params: Params, natures: Mapping[str, str]) -> tuple[pd.DataFram
 
 def _tables(params: Params, decisions: pd.DataFrame) -> tuple[Tables, dict[str, int]]:
     """The released tables by file name, and how many cases were settled by rule."""
-    tables = {
-        f"{split}_label_to_hierarchical.csv": landmark_labels(params, split, decisions) for split in SPLITS
-    }
+    tables = {f"{split}_label_to_hierarchical.csv": landmark_labels(params, split, decisions) for split in SPLITS}
     for split in SPLITS:
         tables[f"{split}.parquet"] = image_labels(params, split, decisions)
     test, counts = query_labels(params, tables["index.parquet"], tables["train.parquet"], decisions)
@@ -86,18 +84,12 @@ def verify(params: Params, labels: pd.DataFrame, tables: Tables, natures: Mappin
         source = name.replace("_hierarchical.csv", "_category.parquet")
         expected = read_parquet(params.data / "metadata" / source).iloc[:, 0]
         if sorted(expected) != sorted(table.iloc[:, 0]):
-            problems.append(
-                f"{name}: its {len(table)} ids are not the {len(expected)} ids of {source}, each once"
-            )
+            problems.append(f"{name}: its {len(table)} ids are not the {len(expected)} ids of {source}, each once")
     if problems:
-        raise HgldError(
-            "the release would violate its guarantees; nothing was written:\n" + "\n".join(problems)
-        )
+        raise HgldError("the release would violate its guarantees; nothing was written:\n" + "\n".join(problems))
 
 
-def _metadata(
-    params: Params, tables: Tables, counts: dict[str, int], snapshot: dict[str, object]
-) -> dict[str, object]:
+def _metadata(params: Params, tables: Tables, counts: dict[str, int], snapshot: dict[str, object]) -> dict[str, object]:
     """What identifies the release; without a timestamp, so that the same inputs give the same bytes."""
     return {
         "name": params.release.name,

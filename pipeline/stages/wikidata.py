@@ -68,9 +68,7 @@ def run(params: Params, *, refresh: bool = False, freeze_to: Path | None = None)
         if freeze_to:
             freeze(records, freeze_to, source)
             print(f"{freeze_to}: the statements received; a later run can use them as wikidata.facts")
-    by_method = ", ".join(
-        f"{numbers['categories']:,} by {method}" for method, numbers in metrics["by_method"].items()
-    )
+    by_method = ", ".join(f"{numbers['categories']:,} by {method}" for method, numbers in metrics["by_method"].items())
     print(
         f"{len(names):,} categories: {by_method}; {len(tables.class_edges):,} subclass edges\n"
         f"{endpoint.limiter.requests:,} queries sent, {endpoint.limiter.cache_hits:,} answered from the cache"
@@ -93,8 +91,7 @@ def read_categories(folder: Path) -> list[str]:
                 problems.append(f"{split} landmark {landmark}: {error}")
     if problems:
         raise HgldError(
-            f"{folder}: {len(problems)} landmark(s) whose category is not a valid page name:\n"
-            + "\n".join(problems)
+            f"{folder}: {len(problems)} landmark(s) whose category is not a valid page name:\n" + "\n".join(problems)
         )
     return sorted(set(names.values()))
 
@@ -127,8 +124,7 @@ def coverage(items: pd.DataFrame) -> dict[str, Any]:
             for method, count in sorted(best["method"].value_counts().items())
         },
         "by_confidence": {
-            str(confidence): int(count)
-            for confidence, count in sorted(resolved["confidence"].value_counts().items())
+            str(confidence): int(count) for confidence, count in sorted(resolved["confidence"].value_counts().items())
         },
         "through_redirects": int(resolved["via"].str.contains("merged|redirect").sum()),
     }
@@ -154,9 +150,7 @@ def _gc_disabled() -> Iterator[None]:
         gc.enable()
 
 
-def _check_endpoint(
-    endpoint: Endpoint, minimum: Mapping[Any, int], refresh: bool
-) -> tuple[dict[str, int], str]:
+def _check_endpoint(endpoint: Endpoint, minimum: Mapping[Any, int], refresh: bool) -> tuple[dict[str, int], str]:
     """The canary's counts and the data's date. A refresh clears the cache only once the endpoint has passed."""
     if refresh and endpoint.cache:
         canary(replace(endpoint, cache=None), minimum)
@@ -169,9 +163,7 @@ def _endpoint(params: Params) -> Iterator[Endpoint]:
     """The endpoint of the profile: a remote one with a response cache, or a local one on its facts."""
     settings = params.wikidata
     if (settings.endpoint is None) == (settings.facts is None):
-        raise HgldError(
-            f"params.yaml: {params.profile}.wikidata: give either endpoint or facts; the other is null"
-        )
+        raise HgldError(f"params.yaml: {params.profile}.wikidata: give either endpoint or facts; the other is null")
     with _serving_folder(settings.facts) as local_url:
         yield Endpoint(
             url=settings.endpoint or local_url,

@@ -122,9 +122,7 @@ def redirect_chain(name: str, soft_redirects: Mapping[str, str]) -> list[str]:
     return targets
 
 
-def _follow_soft_redirects(
-    name: str, index: "_RecordIndex", soft_redirects: Mapping[str, str]
-) -> list[Match]:
+def _follow_soft_redirects(name: str, index: "_RecordIndex", soft_redirects: Mapping[str, str]) -> list[Match]:
     """The candidates of the first category along the redirect chain that has any."""
     steps: list[str] = []
     for target in redirect_chain(name, soft_redirects):

@@ -69,9 +69,7 @@ def freeze(records: WikidataRecords, folder: Path, origin: dict[str, Any]) -> No
 def check_target(folder: Path) -> None:
     """Raise HgldError if `freeze` could not write there; call it before hours of queries."""
     if folder.is_dir() and (others := sorted({path.name for path in folder.iterdir()} - {FACTS, ORIGIN})):
-        raise HgldError(
-            f"{folder} holds other files ({', '.join(others[:3])}); choose an empty or a new folder"
-        )
+        raise HgldError(f"{folder} holds other files ({', '.join(others[:3])}); choose an empty or a new folder")
 
 
 def origin(folder: Path) -> dict[str, Any] | None:
@@ -86,9 +84,7 @@ def origin(folder: Path) -> dict[str, Any] | None:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         expected, endpoint, date = document["sha256"][FACTS], document["endpoint"], document["date"]
     except (ValueError, KeyError, TypeError):
-        raise HgldError(
-            f"{path}: not a file written by `hgld wikidata --freeze`; remove it, or freeze again"
-        ) from None
+        raise HgldError(f"{path}: not a file written by `hgld wikidata --freeze`; remove it, or freeze again") from None
     actual = sha256(folder / FACTS) if (folder / FACTS).is_file() else "no file"
     if actual != expected:
         raise HgldError(

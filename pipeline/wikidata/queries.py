@@ -34,9 +34,7 @@ ITEMS = BatchedQuery(
     ENTITY.__add__,
     "P31|P301|P971|P17|P625|sitelinks|sameAs|label (en|mul)",
 )
-CLASSES = BatchedQuery(
-    _FOLDER / "classes.rq", {"CLASSES": entity}, ENTITY.__add__, "P279|sameAs|alias|label (en|mul)"
-)
+CLASSES = BatchedQuery(_FOLDER / "classes.rq", {"CLASSES": entity}, ENTITY.__add__, "P279|sameAs|alias|label (en|mul)")
 _COUNTED = ("P31", "P279", "P373", "sitelink")
 
 
@@ -82,9 +80,7 @@ def _count_rows(endpoint: Endpoint, query: str) -> list[Row]:
     except QueryTimeoutError:
         pass
     try:
-        return [
-            row for text in split_union(query) for row in select(endpoint, text, columns, retry_timeouts=True)
-        ]
+        return [row for text in split_union(query) for row in select(endpoint, text, columns, retry_timeouts=True)]
     except QueryTimeoutError as error:
         raise HgldError(
             f"{endpoint.url}: cannot count its statements in time ({error}); raise wikidata.timeout_s in params.yaml, "
@@ -103,9 +99,7 @@ def split_union(query: str) -> list[str]:
     return [f"{head}WHERE {{\n{branch}\n}}\n" for branch in branches]
 
 
-def _check_counts(
-    endpoint: Endpoint, rows: Sequence[Row], minimum: Mapping[Any, int]
-) -> tuple[dict[str, int], str]:
+def _check_counts(endpoint: Endpoint, rows: Sequence[Row], minimum: Mapping[Any, int]) -> tuple[dict[str, int], str]:
     counts = {prop: int(value) for prop, value in rows if prop in _COUNTED and value.isdecimal()}
     if missing := sorted(set(_COUNTED) - set(counts)):
         raise HgldError(
@@ -135,9 +129,7 @@ def _category_links(rows: Sequence[Row]) -> list[Row]:
     return sorted(links)
 
 
-def _fetch_transitively(
-    endpoint: Endpoint, query: BatchedQuery, start: set[str], follow: Collection[str]
-) -> list[Row]:
+def _fetch_transitively(endpoint: Endpoint, query: BatchedQuery, start: set[str], follow: Collection[str]) -> list[Row]:
     """The rows about `start` and about everything reachable through the properties `follow`, sorted.
 
     Terminates on cycles: nothing is queried twice.

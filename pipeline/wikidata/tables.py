@@ -91,9 +91,7 @@ def _merged_classes(class_statements: Statements) -> dict[str, tuple[str, ...]]:
     return {qid: final_targets(qid, targets) for qid in targets}
 
 
-def _subclass_edges(
-    class_statements: Statements, merged: Mapping[str, tuple[str, ...]]
-) -> set[tuple[str, str]]:
+def _subclass_edges(class_statements: Statements, merged: Mapping[str, tuple[str, ...]]) -> set[tuple[str, str]]:
     """The edges child → parent between classes, merged classes replaced by their targets."""
     return {
         (child_target, parent_target)
@@ -127,11 +125,7 @@ def _item_facts(items: list[str], statements: Statements) -> pd.DataFrame:
     for item in items:
         points = sorted({place for text in statements.get((item, "P625"), ()) if (place := point(text))})
         latitude, longitude = points[0] if points else (math.nan, math.nan)
-        counts = [
-            int(text)
-            for text in statements.get((item, "sitelinks"), ())
-            if text.isascii() and text.isdecimal()
-        ]
+        counts = [int(text) for text in statements.get((item, "sitelinks"), ()) if text.isascii() and text.isdecimal()]
         sitelinks = max(counts, default=0)
         countries = " ".join(sorted(statements.get((item, "P17"), ()), key=qid_number))
         label = english_label(item, statements)

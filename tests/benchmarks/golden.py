@@ -14,9 +14,7 @@ from torch import Tensor
 from tests.paths import SHARED
 
 FOLDER = SHARED / "golden"
-needs_golden = pytest.mark.skipif(
-    not (FOLDER / "golden.npz").exists(), reason=f"no published values in {FOLDER}"
-)
+needs_golden = pytest.mark.skipif(not (FOLDER / "golden.npz").exists(), reason=f"no published values in {FOLDER}")
 
 
 @cache

@@ -158,9 +158,7 @@ def loss_entry(case: Case, drawn: dict[str, Any]) -> dict[str, Any]:
     gradient = None
     if lambda_val is not None:
         gradient = blackbox_gradient(inputs, lambda_val)
-    elif not (
-        case.loss == "soft_bin_ap" and case.own
-    ):  # the query's own score of 1 is the centre of the end bin
+    elif not (case.loss == "soft_bin_ap" and case.own):  # the query's own score of 1 is the centre of the end bin
         # XBM's loss jumps where a score falls below 1 - 1e-5.
         gradient = differentiate(value, inputs, 1e-6 if case.loss == "xbm_pair" else STEP)
     return {
@@ -191,9 +189,7 @@ def metrics_entry(drawn: dict[str, Any], own: bool) -> dict[str, list[float | No
 def golden() -> dict[str, Any]:
     """The contents of the file."""
     drawn = draw()
-    cases = [
-        Case(loss, settings, own) for loss in SETTINGS for settings in SETTINGS[loss] for own in (False, True)
-    ]
+    cases = [Case(loss, settings, own) for loss in SETTINGS for settings in SETTINGS[loss] for own in (False, True)]
     return {
         "about": (__doc__ or "").strip().splitlines(),
         "inputs": drawn,

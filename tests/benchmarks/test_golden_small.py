@@ -40,9 +40,7 @@ def with_nan(values: list[Any]) -> list[float]:
     return [math.nan if value is None else value for value in values]
 
 
-@pytest.mark.parametrize(
-    "entry", GOLDEN["losses"], ids=lambda e: f"{e['loss']}-{e['settings']}-own={e['own']}"
-)
+@pytest.mark.parametrize("entry", GOLDEN["losses"], ids=lambda e: f"{e['loss']}-{e['settings']}-own={e['own']}")
 def test_losses_and_gradients_equal_the_slow_loops(entry: dict[str, Any]) -> None:
     query = tensor("query").requires_grad_()
     gallery = () if entry["own"] else (tensor("gallery"), tensor("gallery_labels"))
@@ -69,9 +67,7 @@ def test_metrics_equal_the_slow_loops(gallery: str) -> None:
 
 def test_every_loss_is_in_the_file() -> None:
     assert {entry["loss"] for entry in GOLDEN["losses"]} == set(LOSSES)
-    assert all(
-        any(entry["mean"] > 0 for entry in GOLDEN["losses"] if entry["loss"] == name) for name in LOSSES
-    )
+    assert all(any(entry["mean"] > 0 for entry in GOLDEN["losses"] if entry["loss"] == name) for name in LOSSES)
 
 
 def test_the_script_reproduces_the_file() -> None:

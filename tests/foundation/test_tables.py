@@ -18,9 +18,7 @@ from hgld.foundation.tables import (
 )
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\x00"), max_size=20)
-VALUES = st.lists(
-    st.tuples(TEXT | st.sampled_from(["None", "NA", "nan", "00001e1234567890", "1e5", ""]), TEXT)
-)
+VALUES = st.lists(st.tuples(TEXT | st.sampled_from(["None", "NA", "nan", "00001e1234567890", "1e5", ""]), TEXT))
 
 
 @given(VALUES)

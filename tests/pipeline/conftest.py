@@ -136,9 +136,7 @@ def _labels() -> list[tuple[Any, ...]]:
 
 def _write_metadata(folder: Path) -> None:
     train = [
-        (image, f"https://example.org/{image}.jpg", row[1])
-        for row in LANDMARKS
-        for image in image_ids("train", row[1])
+        (image, f"https://example.org/{image}.jpg", row[1]) for row in LANDMARKS for image in image_ids("train", row[1])
     ]
     index = [(image, row[2]) for row in LANDMARKS for image in image_ids("index", row[2])]
     _write(folder / "train.parquet", ["id", "url", "landmark_id"], train)
@@ -167,14 +165,9 @@ def _write_metadata(folder: Path) -> None:
 
 
 def _write_wikidata(folder: Path) -> None:
-    items = [
-        (row[0], row[3][0], "sitelink", "high", 1) if row[3] else (row[0], "", "none", "", 0)
-        for row in LANDMARKS
-    ]
+    items = [(row[0], row[3][0], "sitelink", "high", 1) if row[3] else (row[0], "", "none", "", 0) for row in LANDMARKS]
     _write(folder / "items.parquet", ["category", "qid", "method", "confidence", "candidates"], items)
     classes = [(row[3][0], row[3][2]) for row in LANDMARKS if row[3]]
     _write(folder / "item_classes.parquet", ["qid", "class"], classes)
-    _write(
-        folder / "class_labels.parquet", ["qid", "label"], [("Q16970", "church building"), ("Q23397", "lake")]
-    )
+    _write(folder / "class_labels.parquet", ["qid", "label"], [("Q16970", "church building"), ("Q23397", "lake")])
     (folder / "snapshot.json").write_text(json.dumps({"date": "2026-01-02", "endpoint": "test"}))

@@ -49,9 +49,7 @@ def query(request: Request) -> str:
 def queries(server: HostileServer) -> list[str]:
     """All queries, in order; without those that a killed client did not send completely."""
     return [
-        query(request)
-        for request in server.requests
-        if len(request.body) == int(request.headers["Content-Length"])
+        query(request) for request in server.requests if len(request.body) == int(request.headers["Content-Length"])
     ]
 
 

@@ -29,9 +29,7 @@ PROFILE = "gldv2"
 
 def main() -> None:
     """Generate the input, run the stages, and print the measurements."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fraction", type=float, default=1.0, help="fraction of GLDv2's size (default: 1)")
     parser.add_argument("--folder", type=Path, help="work in this folder and keep it")
     arguments = parser.parse_args()

@@ -46,9 +46,7 @@ def write(folder: Path, size: Size = Size(), seed: int = 0) -> None:
     """Write `folder`/metadata/*.csv and their md5sum files."""
     rng = np.random.default_rng(seed)
     (folder / "metadata").mkdir(parents=True)
-    train, index, test = (
-        _ids(split, count) for split, count in enumerate((size.train, size.index, size.test))
-    )
+    train, index, test = (_ids(split, count) for split, count in enumerate((size.train, size.index, size.test)))
     shown = _landmarks(rng, size.train, size.train_landmarks)
     _write_train(folder / "metadata", train, shown, rng)
     index_landmarks = _landmarks(rng, size.index, size.index_landmarks)
@@ -73,11 +71,7 @@ def _ids(split: int, count: int) -> pa.Array:
     mixed = numbers * np.uint64(0x9E3779B97F4A7C15)  # odd, so a bijection
     mixed ^= mixed >> np.uint64(32)
     digits = np.frombuffer(mixed.astype(">u8").tobytes().hex().encode(), dtype="S16")
-    return (
-        pa.array(np.sort(digits).astype("U16"))
-        if count < 1000
-        else pc.cast(pa.array(np.sort(digits)), pa.string())
-    )
+    return pa.array(np.sort(digits).astype("U16")) if count < 1000 else pc.cast(pa.array(np.sort(digits)), pa.string())
 
 
 def _landmarks(rng: np.random.Generator, images: int, landmarks: int) -> np.ndarray:
@@ -95,9 +89,7 @@ def _text(numbers: np.ndarray) -> pa.Array:
 def _csv(folder: Path, name: str, columns: dict[str, pa.Array]) -> None:
     with (folder / "metadata" / name).open("wb") as handle:
         handle.write((",".join(columns) + "\n").encode())
-        pacsv.write_csv(
-            pa.table(columns), handle, pacsv.WriteOptions(include_header=False, quoting_style="needed")
-        )
+        pacsv.write_csv(pa.table(columns), handle, pacsv.WriteOptions(include_header=False, quoting_style="needed"))
 
 
 def _write_train(folder: Path, ids: pa.Array, shown: np.ndarray, rng: np.random.Generator) -> None:
@@ -157,8 +149,6 @@ def _solutions(folder: Path, test: pa.Array, index: pa.Array, rng: np.random.Gen
         recognition.write("id,landmarks,Usage\n")
         for row, image in enumerate(test.to_pylist()):
             usage = ("Public", "Private")[row % 3 > 0] if row in shown else "Ignored"
-            images = (
-                " ".join(answers[row % len(answers) : row % len(answers) + 20]) if row in shown else "None"
-            )
+            images = " ".join(answers[row % len(answers) : row % len(answers) + 20]) if row in shown else "None"
             retrieval.write(f"{image},{images},{usage}\n")
             recognition.write(f"{image},{row % 40 if row in shown else ''},{usage}\n")

@@ -235,9 +235,7 @@ def test_a_used_class_has_a_cycle_above_it() -> None:
 
 
 def test_some_class_labels_differ_only_in_case() -> None:
-    labels = {
-        str(label) for node in graph().subjects(WDT.P279) for label in graph().objects(node, RDFS.label)
-    }
+    labels = {str(label) for node in graph().subjects(WDT.P279) for label in graph().objects(node, RDFS.label)}
     wanted = labels | {r["drawn_as"] for r in rows()}
     twice = {label for label, count in Counter(w.lower() for w in wanted).items() if count > 1}
     assert {"buddhist temple", "national museum"} <= twice
@@ -262,9 +260,7 @@ def test_the_figure_is_the_one_the_script_draws() -> None:
     """Without the pictures: the bytes of a JPEG depend on the version of Pillow."""
     script, jpeg = runpy.run_path(str(ROOT / "docs" / "hierarchy_example.py")), re.compile(r"base64,[^\"]*")
     committed = (ROOT / "docs" / "hierarchy_example.svg").read_text(encoding="utf-8")
-    assert jpeg.sub("", script["figure"]()) == jpeg.sub("", committed), (
-        "run: python docs/hierarchy_example.py"
-    )
+    assert jpeg.sub("", script["figure"]()) == jpeg.sub("", committed), "run: python docs/hierarchy_example.py"
 
 
 # ---- against the independent subset of Wikidata

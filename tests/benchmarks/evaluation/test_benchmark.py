@@ -62,9 +62,7 @@ def test_report_is_complete_self_contained_and_leaves_other_files_alone(
         assert external not in html.replace("http://www.w3.org/2000/svg", "")
     assert html.count('<section class="query"') == 3
     assert html.count("data:image/jpeg;base64,") == 3 * 11
-    assert (
-        "Blue Lake" in html and "same natural or human made" in html and "H-AP by hierarchical label" in html
-    )
+    assert "Blue Lake" in html and "same natural or human made" in html and "H-AP by hierarchical label" in html
     assert result.table().row_count == len(result.scores.columns)
     assert result.text() == (tmp_path / "table.txt").read_text(encoding="utf-8")
     assert "H-AP" in result.text() and "untrained" in result.text()

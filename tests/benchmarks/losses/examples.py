@@ -23,9 +23,7 @@ def nested(fine: Tensor, levels: int = 3) -> Tensor:
     return torch.stack([fine // 2**column for column in range(levels)], dim=1)
 
 
-def batch(
-    n: int, levels: int = 3, seed: int = 0, dtype: torch.dtype = torch.float64
-) -> tuple[Tensor, Tensor]:
+def batch(n: int, levels: int = 3, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
     """Unit embeddings (n, 8) and nested labels of 8 classes, of unequal sizes."""
     generator = torch.Generator().manual_seed(seed)
     embeddings = nn.functional.normalize(torch.randn(n, DIM, generator=generator, dtype=torch.float64), dim=1)

@@ -146,14 +146,10 @@ def test_a_duplicate_of_the_easiest_positive_is_no_semihard_negative() -> None:
     scores = query @ gallery.T
     positive = labels[:, :1] == names[:, 0]
     best = scores.masked_fill(~positive, -9.0).amax(1, keepdim=True)
-    easier = scores.masked_fill(scores >= best, -9.0).amax(
-        1, keepdim=True
-    )  # copies make every item a negative
+    easier = scores.masked_fill(scores >= best, -9.0).amax(1, keepdim=True)  # copies make every item a negative
     defined = positive.any(1) & (easier[:, 0] > -9.0)
     violation = (easier - best + 0.9)[defined].relu()
-    torch.testing.assert_close(
-        loss(query, labels, *doubled), violation[violation > 0].mean(), atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(loss(query, labels, *doubled), violation[violation > 0].mean(), atol=1e-5, rtol=0)
 
 
 def test_the_noise_of_blackbox_ap_is_drawn_or_given() -> None:

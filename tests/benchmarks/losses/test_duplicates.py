@@ -59,9 +59,7 @@ def test_a_duplicate_of_the_query_is_no_violation_of_the_contrastive_loss(dtype:
     alone = loss(query, labels, gallery, names)
     within = loss(query, labels, torch.cat([gallery, query]), torch.cat([names, labels]))
     pairs = loss(query, labels)
-    torch.testing.assert_close(
-        within, contrastive_without_duplicates(query, labels, gallery, names), atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(within, contrastive_without_duplicates(query, labels, gallery, names), atol=1e-5, rtol=0)
     assert abs(within - alone) > 1e-4
     twice = loss(torch.cat([query, query]), torch.cat([labels, labels]))
     torch.testing.assert_close(twice, pairs, atol=1e-5, rtol=0)

@@ -84,9 +84,7 @@ def test_every_metric_is_the_same_for_both_encodings() -> None:
     # A landmark of unknown class has its own images at every level, and no others.
     unclassified = torch.arange(28) % 7 == 4
     assert frame.loc[unclassified.numpy(), ["AP#1", "AP#2"]].isna().all(axis=None)
-    assert (
-        frame.loc[unclassified.numpy(), "AP_l2"].tolist() == frame.loc[unclassified.numpy(), "AP_l0"].tolist()
-    )
+    assert frame.loc[unclassified.numpy(), "AP_l2"].tolist() == frame.loc[unclassified.numpy(), "AP_l0"].tolist()
 
 
 def test_proxy_losses_refuse_a_missing_class_and_csl_takes_both_encodings() -> None:

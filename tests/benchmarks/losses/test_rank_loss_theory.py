@@ -92,9 +92,7 @@ def test_only_the_upper_bound_setting_is_monotone_and_above_the_step(
 ) -> None:
     """As published for SOP, h- falls by .05 at delta; for iNat it is below 1 on (0, delta]."""
     x = torch.linspace(1e-6, 0.2, 100_001, dtype=torch.float64)
-    pairs = torch.stack(
-        [torch.zeros_like(x), x], dim=1
-    )  # a positive, and a lower item x above it: rank 1 + h-(x)
+    pairs = torch.stack([torch.zeros_like(x), x], dim=1)  # a positive, and a lower item x above it: rank 1 + h-(x)
     depth = torch.tensor([1, 0], dtype=torch.uint8).expand(len(x), 2)
     h = positive_ranks(pairs, depth, SupRank(**asdict(SUPRANK_SETTINGS[setting]))).rank - 1
     monotone, above = bool((h.diff() >= 0).all()), bool((h >= 1).all())

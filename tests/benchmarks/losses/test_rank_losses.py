@@ -48,9 +48,7 @@ def test_rank_losses_equal_their_slow_loop(name: str, data: st.DataObject) -> No
     query = data.draw(st.lists(label, min_size=1, max_size=3))
     items = data.draw(st.lists(label, min_size=n, max_size=n))
     point = st.sampled_from([-0.4, 0.0, 0.02, 0.05, 0.06, 0.3])
-    scores = data.draw(
-        st.lists(st.lists(point, min_size=n, max_size=n), min_size=len(query), max_size=len(query))
-    )
+    scores = data.draw(st.lists(st.lists(point, min_size=n, max_size=n), min_size=len(query), max_size=len(query)))
     given_ = draw_settings(name, data, levels)
     lq, lg = (torch.tensor([[v // 2**c for c in range(levels)] for v in values]) for values in (query, items))
     loss = LOSSES[name](**given_, reduction="none")

@@ -98,9 +98,7 @@ def test_a_batch_without_positives_has_loss_and_gradient_zero(name: str) -> None
 def test_pair_losses_count_the_negatives_of_queries_without_positives(name: str) -> None:
     """They are sums over pairs, and 0 only for an empty gallery."""
     labels = torch.full((3, 3), 99) if name not in PROXIES else nested(torch.arange(3))
-    empty = example(name, reduction="none")(
-        batch(3)[0], labels, torch.zeros(0, DIM, dtype=torch.float64), labels[:0]
-    )
+    empty = example(name, reduction="none")(batch(3)[0], labels, torch.zeros(0, DIM, dtype=torch.float64), labels[:0])
     assert empty.isnan().all() == (name in NEEDS_POSITIVE)
     if name in PAIRS:
         assert not empty.any()
@@ -292,8 +290,6 @@ def test_a_gallery_as_large_as_the_batch_is_a_gallery(name: str) -> None:
     twice = LOSSES[name](reduction="none")(query[:6], labels[:6], gallery, names)
     if name == "triplet":  # shares of a mean over the batch
         assert whole.isnan().equal(torch.cat([whole[:6], whole[6:]]).isnan())
-        assert not torch.equal(
-            whole.nan_to_num(0.0), LOSSES[name](reduction="none")(query, labels).nan_to_num(0.0)
-        )
+        assert not torch.equal(whole.nan_to_num(0.0), LOSSES[name](reduction="none")(query, labels).nan_to_num(0.0))
     else:
         torch.testing.assert_close(whole[:6], twice, atol=1e-12, rtol=0, equal_nan=True)

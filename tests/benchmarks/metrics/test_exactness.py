@@ -88,9 +88,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("block", "part"), [(1, 1), (700, 700), (2100, 1400), (1 << 26, 1 << 10)])
-def test_block_sizes_and_threads_change_nothing(
-    monkeypatch: pytest.MonkeyPatch, block: int, part: int
-) -> None:
+def test_block_sizes_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch, block: int, part: int) -> None:
     sides = [side.double() if side.is_floating_point() else side for side in with_duplicates(30, 700)]
     whole = evaluate(*sides, metrics=NAMES)
     monkeypatch.setattr(per_query, "BLOCK", block)
@@ -129,9 +127,7 @@ def test_metrics_equal_those_of_ir_measures() -> None:
     scores, depth = sides[0] @ sides[2].T, agreement(sides[1], sides[3])
     run = [ir_measures.ScoredDoc(str(q), str(d), float(scores[q, d])) for q in range(12) for d in range(200)]
     for t, level in ((3, "l0"), (1, "l2")):
-        qrels = [
-            ir_measures.Qrel(str(q), str(d), int(depth[q, d] >= t)) for q in range(12) for d in range(200)
-        ]
+        qrels = [ir_measures.Qrel(str(q), str(d), int(depth[q, d] >= t)) for q in range(12) for d in range(200)]
         names = {AP: "AP", P @ 10: "P@10", R @ 10: "recall@10", Success @ 1: "R@1", Success @ 10: "R@10"}
         frame = evaluate(*sides, metrics=[f"{name}_{level}" for name in names.values()])
         positives = (depth >= t).sum(1)
@@ -141,9 +137,7 @@ def test_metrics_equal_those_of_ir_measures() -> None:
             if measured.measure == R @ 10:
                 ours *= min(int(positives[row]), 10) / int(positives[row])
             assert ours == pytest.approx(measured.value, abs=1e-6)
-    gains = [
-        ir_measures.Qrel(str(q), str(d), 2 ** int(depth[q, d]) - 1) for q in range(12) for d in range(200)
-    ]
+    gains = [ir_measures.Qrel(str(q), str(d), 2 ** int(depth[q, d]) - 1) for q in range(12) for d in range(200)]
     frame = evaluate(*sides, metrics=["NDCG", "NDCG@10"])
     for measured in ir_measures.iter_calc([nDCG, nDCG @ 10], gains, run):
         ours = frame["NDCG" if measured.measure == nDCG else "NDCG@10"][int(measured.query_id)]
@@ -197,9 +191,7 @@ def test_distractors_at_the_end_change_nothing() -> None:
     few = evaluate(query, labels, gallery, names, metrics=ALL_METRICS)
     padded = torch.cat([query @ gallery.T, torch.full((len(query), 7), -9.0)], dim=1)
     distractors = torch.full((7, 3), 10**6)
-    more = evaluate(
-        padded, labels, torch.eye(padded.shape[1]), torch.cat([names, distractors]), metrics=ALL_METRICS
-    )
+    more = evaluate(padded, labels, torch.eye(padded.shape[1]), torch.cat([names, distractors]), metrics=ALL_METRICS)
     np.testing.assert_allclose(more, few, atol=1e-12)
 
 

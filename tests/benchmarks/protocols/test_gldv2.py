@@ -43,9 +43,7 @@ def slow_gap(predictions: dict[str, Prediction | None], correct: dict[str, set[s
 
 
 def truth_of(rows: dict[str, tuple[str, str]]) -> Solution:
-    return solution(
-        pd.DataFrame([(name, *row) for name, row in rows.items()], columns=["id", "true", "usage"])
-    )
+    return solution(pd.DataFrame([(name, *row) for name, row in rows.items()], columns=["id", "true", "usage"]))
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -173,9 +171,7 @@ def test_gap_equals_a_slow_loop(rows: list[tuple[list[str], Prediction | None, s
     order = list(zip(names, rows, strict=True))
     random.shuffle(order)  # type: ignore[attr-defined]
     truth = truth_of({name: (" ".join(correct), usage) for name, (correct, _, usage) in order})
-    summary = recognition_summary(
-        recognition({name: prediction for name, (_, prediction, _) in order}, truth)
-    )
+    summary = recognition_summary(recognition({name: prediction for name, (_, prediction, _) in order}, truth))
     for usage in ("Public", "Private"):
         part = {name: row for name, row in order if row[2] == usage}
         expected = slow_gap(
@@ -219,9 +215,7 @@ def test_a_bad_retrieval_submission_is_an_error(tmp_path: Path, text: str, messa
 )
 def test_a_bad_recognition_submission_is_an_error(tmp_path: Path, row: str, message: str) -> None:
     with pytest.raises(HgldError, match=message):
-        recognition_submission(
-            write(tmp_path, f"id,landmarks\n{row}\n"), truth_of(RECOGNITION), landmark_ids={"7"}
-        )
+        recognition_submission(write(tmp_path, f"id,landmarks\n{row}\n"), truth_of(RECOGNITION), landmark_ids={"7"})
 
 
 def test_the_first_twenty_problems_are_listed(tmp_path: Path) -> None:

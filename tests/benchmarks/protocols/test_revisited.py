@@ -119,9 +119,7 @@ def test_distractors_are_negatives() -> None:
 @given(st.data())
 def test_measures_equal_a_slow_loop(data: st.DataObject) -> None:
     images = data.draw(st.integers(1, 15))
-    kinds = data.draw(
-        st.lists(st.sampled_from(["easy", "hard", "junk", ""]), min_size=images, max_size=images)
-    )
+    kinds = data.draw(st.lists(st.sampled_from(["easy", "hard", "junk", ""]), min_size=images, max_size=images))
     entry = {kind: [n for n in range(images) if kinds[n] == kind] for kind in ("easy", "hard", "junk")}
     scores = [data.draw(st.integers(0, 5)) / 5 for _ in range(images)]
     ranks = sorted(range(images), key=lambda n: (-scores[n], n))
@@ -166,9 +164,7 @@ def test_measures_on_the_official_ground_truth_equal_a_slow_loop(difficulty: str
         ranks = sorted(range(4993), key=lambda n: (-values[n], n))
         ap, precisions = slow(ranks, entry, difficulty)
         assert frame["AP"][row] == pytest.approx(ap, abs=1e-12, nan_ok=True)
-        assert frame.loc[row, ["P@1", "P@5", "P@10"]].tolist() == pytest.approx(
-            precisions, abs=1e-12, nan_ok=True
-        )
+        assert frame.loc[row, ["P@1", "P@5", "P@10"]].tolist() == pytest.approx(precisions, abs=1e-12, nan_ok=True)
     assert summary(frame)["undefined"] == (2 if difficulty == "easy" else 0)
 
 

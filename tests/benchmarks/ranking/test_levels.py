@@ -47,9 +47,7 @@ def test_a_missing_label_agrees_where_the_next_finer_one_does(rows: list[list[in
     depth = agreement(labels[:2], labels)
     assert depth.tolist() == [[ragged_agreement(a, b) for b in rows] for a in rows[:2]]
     scores = torch.linspace(1, 0, len(rows), dtype=torch.float64).repeat(2, 1)
-    frame = evaluate(
-        scores, labels[:2], torch.eye(len(rows), dtype=torch.float64), labels, metrics=["NDCG", "ASI"]
-    )
+    frame = evaluate(scores, labels[:2], torch.eye(len(rows), dtype=torch.float64), labels, metrics=["NDCG", "ASI"])
     for row in range(2):
         ts = depth[row].tolist()
         assert frame["NDCG"][row] == pytest.approx(oracles.ndcg(ts), nan_ok=True)

@@ -60,9 +60,7 @@ def case(kind: str, queries: int = 3, items: int = N, seed: int = 0) -> tuple[Te
     return scores, labels[:queries], labels[queries:]
 
 
-def run(
-    name: str, method: str, scores: Tensor, labels: Tensor, others: Tensor, **given_: Any
-) -> tuple[Tensor, Tensor]:
+def run(name: str, method: str, scores: Tensor, labels: Tensor, others: Tensor, **given_: Any) -> tuple[Tensor, Tensor]:
     """Values (Q,) and the gradient of their sum in the scores, both float64."""
     leaf = scores.clone().requires_grad_()
     with force(method):
@@ -73,9 +71,7 @@ def run(
     return value.detach().double(), gradient.double()
 
 
-def check_bound(
-    name: str, scores: Tensor, labels: Tensor, others: Tensor, dtype: torch.dtype, **given_: Any
-) -> None:
+def check_bound(name: str, scores: Tensor, labels: Tensor, others: Tensor, dtype: torch.dtype, **given_: Any) -> None:
     """1e-5 of the loss and 1e-4 of the gradient in float32; 1e-9 in float64."""
     small, steep = (1e-5, 1e-4) if dtype == torch.float32 else (1e-9, 1e-9)
     value, gradient = run(name, "pairs", scores, labels, others, **given_)
@@ -127,9 +123,7 @@ def test_the_order_of_the_items_changes_nothing(name: str, method: str) -> None:
 
 @pytest.mark.parametrize("name", RANKED)
 @pytest.mark.parametrize("method", ["pairs", "near_linear"])
-def test_block_sizes_and_threads_change_nothing(
-    name: str, method: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_block_sizes_and_threads_change_nothing(name: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     scores, labels, others = case("bell", queries=7)
     whole = run(name, method, scores, labels, others)
     monkeypatch.setattr(rank_score, "ITEMS", 2 * N)
@@ -215,9 +209,7 @@ def test_the_error_of_the_grid_is_as_stated(precision: Any) -> None:
     for source in range(50, 60):
         mass = torch.zeros(y.numel(), dtype=torch.float64)
         mass[source] = 1.0
-        (found,) = grid.interpolate(
-            grid.convolve(grid.spread(1, slot, stencil, mass), [kernel]), slot, stencil
-        )
+        (found,) = grid.interpolate(grid.convolve(grid.spread(1, slot, stencil, mass), [kernel]), slot, stencil)
         worst = max(worst, float((found - torch.sigmoid((y[0] - y[0, source]) / tau)).abs().max()))
     assert worst < (4e-6 if precision is SINGLE else 2e-11)
 

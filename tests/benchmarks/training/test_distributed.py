@@ -77,9 +77,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, settings: Params) -> Resul
     one, two = {}, {}
     for chunk in case.CHUNKS:
         # test_vit: neither batch statistics nor dropout
-        params = tiny(
-            settings, backbone="test_vit", image_size=160, lr=1e-4, memory=30, chunk=chunk, epochs=1
-        )
+        params = tiny(settings, backbone="test_vit", image_size=160, lr=1e-4, memory=30, chunk=chunk, epochs=1)
         with pytest.MonkeyPatch.context() as patch:
             (folder / f"chunk {chunk}").mkdir()
             patch.chdir(folder / f"chunk {chunk}")

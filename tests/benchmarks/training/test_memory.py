@@ -27,9 +27,7 @@ def numbered(first: int, count: int, dtype: torch.dtype = torch.float32) -> tupl
 def unit(n: int, seed: int) -> tuple[Tensor, Tensor]:
     """Unit embeddings (n, 8) float64 and nested labels (n, 3)."""
     generator = torch.Generator().manual_seed(seed)
-    embeddings = torch.nn.functional.normalize(
-        torch.randn(n, 8, generator=generator, dtype=torch.float64), dim=1
-    )
+    embeddings = torch.nn.functional.normalize(torch.randn(n, 8, generator=generator, dtype=torch.float64), dim=1)
     fine = torch.randint(0, 6, (n,), generator=generator)
     return embeddings, torch.stack([fine, fine // 2, fine // 4], dim=1)
 
@@ -187,9 +185,7 @@ def saved(**changes: Any) -> dict[str, Any]:
         (lambda m: m.load_state_dict(saved(labels=None)), "labels None"),
     ],
 )
-def test_wrong_arguments_raise_and_change_nothing(
-    use: Callable[[CrossBatchMemory], object], message: str
-) -> None:
+def test_wrong_arguments_raise_and_change_nothing(use: Callable[[CrossBatchMemory], object], message: str) -> None:
     memory = CrossBatchMemory(4, dim=2, levels=3)
     memory.add(*numbered(7, 2))
     with pytest.raises(HgldError, match=message):

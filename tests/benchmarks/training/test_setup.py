@@ -60,8 +60,6 @@ def test_contiguous_labels_have_no_gaps() -> None:
         ),
     ],
 )
-def test_settings_that_do_not_fit_are_errors(
-    settings: Params, change: dict[str, object], message: str
-) -> None:
+def test_settings_that_do_not_fit_are_errors(settings: Params, change: dict[str, object], message: str) -> None:
     with pytest.raises(HgldError, match=message):
         check_train_settings(tiny(settings, **change).train)

@@ -47,9 +47,7 @@ def test_curves_have_a_column_per_term(settings: Params) -> None:
     assert curves["loss"].tolist() == pytest.approx(weighted.tolist(), abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    "change", [{"memory": 60}, {"pos_mixup": True}, {"precision": "bfloat16"}, {"together": True}]
-)
+@pytest.mark.parametrize("change", [{"memory": 60}, {"pos_mixup": True}, {"precision": "bfloat16"}, {"together": True}])
 def test_each_setting_changes_the_training_which_still_learns(
     plain_model: str, data: Path, settings: Params, change: dict[str, object]
 ) -> None:
@@ -60,8 +58,7 @@ def test_each_setting_changes_the_training_which_still_learns(
 
 def test_memory_is_used_from_its_epoch_on(settings: Params) -> None:
     losses = {
-        start: trained(tiny(settings, epochs=2, memory=60, memory_from=start))["loss"].tolist()
-        for start in (1, 2, 3)
+        start: trained(tiny(settings, epochs=2, memory=60, memory_from=start))["loss"].tolist() for start in (1, 2, 3)
     }
     assert losses[2][0] == losses[3][0] != losses[1][0]
     assert losses[2][1] != losses[3][1]

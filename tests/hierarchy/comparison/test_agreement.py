@@ -50,9 +50,7 @@ labels = st.dictionaries(st.integers(0, 20).map(str), st.sampled_from(["", "lake
 
 
 @given(labels, labels)
-def test_each_common_landmark_is_counted_once_in_any_order(
-    ours: dict[str, str], theirs: dict[str, str]
-) -> None:
+def test_each_common_landmark_is_counted_once_in_any_order(ours: dict[str, str], theirs: dict[str, str]) -> None:
     result = compare_labels(ours, theirs)
     not_compared = result.empty_in_ours + result.empty_in_reference + result.empty_in_both
     assert result.agreement.total + not_compared == len(ours.keys() & theirs.keys())

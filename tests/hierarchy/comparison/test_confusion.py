@@ -29,18 +29,14 @@ maps = st.dictionaries(st.integers(0, 30).map(str), st.sampled_from(["", *NATURE
 
 
 @given(maps, maps)
-def test_each_reference_label_is_in_one_cell_in_any_order(
-    ours: dict[str, str], theirs: dict[str, str]
-) -> None:
+def test_each_reference_label_is_in_one_cell_in_any_order(ours: dict[str, str], theirs: dict[str, str]) -> None:
     matrix = confusion_matrix(ours, theirs, NATURES)
     assert sum(matrix.counts.values()) == sum(bool(theirs[key]) for key in ours.keys() & theirs.keys())
     assert confusion_matrix(dict(reversed(ours.items())), dict(reversed(theirs.items())), NATURES) == matrix
 
 
 def test_rarest_labels_beyond_the_limit_are_left_out() -> None:
-    reference = {
-        f"{n} {copy}": f"label {n:03}" for n in range(MAX_LABELS + 30) for copy in range(1 + (n >= 30))
-    }
+    reference = {f"{n} {copy}": f"label {n:03}" for n in range(MAX_LABELS + 30) for copy in range(1 + (n >= 30))}
     matrix = confusion_matrix(reference, reference, {})
     assert (len(matrix.labels), matrix.left_out) == (MAX_LABELS, 30)
     assert "label 029" not in matrix.labels

@@ -22,9 +22,7 @@ def test_first_default_column_is_read(tmp_path: Path) -> None:
         "2,,,,,",
     )
     default = read_label_file(path)
-    assert default == LabelFile(
-        {"1": "lake", "2": ""}, {"1": 0.5}, {"1": "wikidata", "2": ""}, "probability", "source"
-    )
+    assert default == LabelFile({"1": "lake", "2": ""}, {"1": 0.5}, {"1": "wikidata", "2": ""}, "probability", "source")
     chosen = read_label_file(path, score="score", evidence="method")
     assert (chosen.scores, chosen.evidence["1"]) == ({"1": 7.0}, "p373")
     plain = read_label_file(write(tmp_path / "b.csv", "landmark_id,hierarchical_label", "1,ocean area "))
@@ -86,9 +84,7 @@ def test_kinds_of_evidence_are_counted_separately() -> None:
 
 def test_rare_kinds_of_evidence_are_counted_together() -> None:
     keys = [str(number) for number in range(25)]
-    file = LabelFile(
-        dict.fromkeys(keys, "lake"), {}, {k: f"path {k}" for k in keys}, evidence_column="evidence"
-    )
+    file = LabelFile(dict.fromkeys(keys, "lake"), {}, {k: f"path {k}" for k in keys}, evidence_column="evidence")
     rows = compare_labels(file, dict.fromkeys(keys, "lake")).by_evidence
     assert len(rows) == 21
     assert (rows[-1].evidence, rows[-1].given) == ("(others)", 5)

@@ -23,9 +23,7 @@ LABELS = {"lake", "dam", "river", "church"}
 SIZES = {"name differs, from 0.9": 100, "name agrees, from 0.9": 900}
 
 
-def reviewed_landmark(
-    key: int, ours: str, verdict: str, score: str = "0.9500", right: str = ""
-) -> ReviewedLandmark:
+def reviewed_landmark(key: int, ours: str, verdict: str, score: str = "0.9500", right: str = "") -> ReviewedLandmark:
     return ReviewedLandmark(
         str(key), f"Place {key}", "lake", ours, score, "dam", verdict, verdict, right, "a reason", "ana"
     )
@@ -127,9 +125,7 @@ def test_ours_cannot_win_with_the_same_label(tmp_path: Path) -> None:
 
 
 def test_unsorted_rows_are_refused(tmp_path: Path) -> None:
-    path = write(
-        tmp_path / "review.csv", [reviewed_landmark(10, "dam", "both"), reviewed_landmark(9, "dam", "both")]
-    )
+    path = write(tmp_path / "review.csv", [reviewed_landmark(10, "dam", "both"), reviewed_landmark(9, "dam", "both")])
     with pytest.raises(HgldError, match="not sorted by stratum and landmark_id"):
         read_review(path, LABELS)
 

@@ -41,9 +41,7 @@ def test_page_has_the_tables_of_the_script(noise: dict[str, Any], rows: list[Rev
 
 
 @pytest.mark.parametrize("document", ["README.md", "DATA_CARD.md"])
-def test_documents_state_the_estimate(
-    noise: dict[str, Any], rows: list[ReviewedLandmark], document: str
-) -> None:
+def test_documents_state_the_estimate(noise: dict[str, Any], rows: list[ReviewedLandmark], document: str) -> None:
     estimates = noise["estimates"](rows)
     stated = words(ROOT / document)
     for statement in (
@@ -64,9 +62,7 @@ def test_page_states_the_counts(noise: dict[str, Any], rows: list[ReviewedLandma
     assert differing >= 100 and len(rows) - differing >= 50
 
 
-def test_all_drawn_landmarks_of_each_stratum_are_reviewed(
-    noise: dict[str, Any], rows: list[ReviewedLandmark]
-) -> None:
+def test_all_drawn_landmarks_of_each_stratum_are_reviewed(noise: dict[str, Any], rows: list[ReviewedLandmark]) -> None:
     drawn = {name: drawn for name, (_, drawn) in noise["strata"]().items()}
     assert Counter(row.stratum for row in rows) == drawn
 
@@ -96,9 +92,7 @@ def test_reviewed_landmarks_are_the_ones_drawn(drawing: dict[str, Any], rows: li
         assert frame[row.landmark_id] == row.stratum
 
 
-def test_reviewed_row_that_was_not_drawn_is_reported(
-    drawing: dict[str, Any], rows: list[ReviewedLandmark]
-) -> None:
+def test_reviewed_row_that_was_not_drawn_is_reported(drawing: dict[str, Any], rows: list[ReviewedLandmark]) -> None:
     frame = {row.landmark_id: row.stratum for row in rows[:-1]} | {"1": rows[-1].stratum}
     # replaces the function in the script's globals
     drawing["redraw"].__globals__["frame"] = lambda: frame
@@ -123,9 +117,7 @@ def test_sheet_is_blind_and_converts_to_the_same_verdicts(
     table = read_csv(tmp_path / "sheet.csv", drawing["SHEET"])
     by_id = {row.landmark_id: row for row in rows}
     first = [by_id[row["landmark_id"]].published == row["a"] for _, row in table.iterrows()]
-    assert 0.4 < sum(first) / len(first) < 0.6, (
-        "the published label should be first in about half of the rows"
-    )
+    assert 0.4 < sum(first) / len(first) < 0.6, "the published label should be first in about half of the rows"
     same = [by_id[key].ours == by_id[key].published for key in table["landmark_id"]]
     assert 0.4 < sum(same[:330]) / sum(same) < 0.6, "agreements and differences should be mixed"
     for n, key in enumerate(table["landmark_id"]):

@@ -26,9 +26,7 @@ NEW = {
 def release(folder: Path, rows: dict[str, tuple[str, str]], source: str = "", split: str = "train") -> Path:
     """The released table of one split, and the sources of its categories."""
     folder.mkdir(exist_ok=True)
-    table = [
-        (key, f"{URL}Place_{key}", supercategory, label, "") for key, (supercategory, label) in rows.items()
-    ]
+    table = [(key, f"{URL}Place_{key}", supercategory, label, "") for key, (supercategory, label) in rows.items()]
     write_csv(pd.DataFrame(table, columns=COLUMNS), folder / f"{split}_label_to_hierarchical.csv")
     if source:
         names = [f"Place {key}" for key in rows]
@@ -67,9 +65,7 @@ def test_each_kind_of_change_is_found(tmp_path: Path) -> None:
     for old_count, new_count, won, lost in by_label.values():
         assert new_count - old_count == won - lost
     assert f"moved          train 2: lake (clip) → river (review)  {URL}Place_2" in result.text()
-    assert (
-        "supercategory  train 1: church, cathedral (clip) → church, church building (review)" in result.text()
-    )
+    assert "supercategory  train 1: church, cathedral (clip) → church, church building (review)" in result.text()
 
 
 def test_ids_of_splits_are_different_spaces(tmp_path: Path) -> None:

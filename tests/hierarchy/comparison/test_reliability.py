@@ -34,9 +34,7 @@ def test_ece_matches_the_definition(labels: list[tuple[float, bool]], random: Ra
     expected = 0.0
     for n in range(10):
         members = [
-            (score, right)
-            for score, right in labels
-            if n / 10 <= score < (n + 1) / 10 or (n == 9 and score == 1)
+            (score, right) for score, right in labels if n / 10 <= score < (n + 1) / 10 or (n == 9 and score == 1)
         ]
         if members:
             accuracy = sum(right for _, right in members) / len(members)

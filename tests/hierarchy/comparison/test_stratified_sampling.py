@@ -99,9 +99,7 @@ def test_draw_depends_neither_on_order_nor_on_other_strata() -> None:
     assert drawn == draw_sample(dict(reversed(strata.items())), {"even": 10, "odd": 5}, "seed")
     assert drawn != draw_sample(strata, {"even": 10, "odd": 5}, "another seed")
     gone = next(key for key in drawn if strata[key] == "odd")
-    again = draw_sample(
-        {key: name for key, name in strata.items() if key != gone}, {"even": 10, "odd": 5}, "seed"
-    )
+    again = draw_sample({key: name for key, name in strata.items() if key != gone}, {"even": 10, "odd": 5}, "seed")
     assert set(drawn) - set(again) == {gone}
 
 

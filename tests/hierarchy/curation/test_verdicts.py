@@ -44,8 +44,7 @@ def test_new_file_has_a_header_and_one_line_per_verdict(tmp_path: Path) -> None:
     append_verdict(tmp_path / "review", _verdict())
     append_verdict(tmp_path / "review", _verdict("Lake, the", "lake"))
     assert (tmp_path / "review" / "ana.csv").read_text() == (
-        f"{HEADER}\nAbbey,church,lake,clip,0.5000,ana,2026-01-03,\n"
-        '"Lake, the",lake,lake,clip,0.5000,ana,2026-01-03,\n'
+        f'{HEADER}\nAbbey,church,lake,clip,0.5000,ana,2026-01-03,\n"Lake, the",lake,lake,clip,0.5000,ana,2026-01-03,\n'
     )
     assert [path.name for path in (tmp_path / "review").iterdir()] == ["ana.csv"]
 
@@ -83,9 +82,7 @@ def _is_name(text: str) -> bool:
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(_TEXT.filter(_is_name), _TEXT), min_size=1, max_size=4))
-def test_verdict_round_trip(
-    tmp_path_factory: pytest.TempPathFactory, verdicts: list[tuple[str, str]]
-) -> None:
+def test_verdict_round_trip(tmp_path_factory: pytest.TempPathFactory, verdicts: list[tuple[str, str]]) -> None:
     folder = tmp_path_factory.mktemp("review")
     rows = [_verdict(category, comment=comment) for category, comment in verdicts]
     for row in rows:

@@ -10,8 +10,7 @@ from tests.hierarchy.fusion.synthetic_evidence import synthetic_evidence
 def test_fused_evidence_is_better_than_each_and_a_known_row_does_not_see_its_own_label() -> None:
     rows, names = 600, [f"n{number}" for number in range(600)]
     evidence = {
-        name: synthetic_evidence(seed, rows, 6, 0.75)[0]
-        for seed, name in ((1, "class"), (2, "image"), (3, "name"))
+        name: synthetic_evidence(seed, rows, 6, 0.75)[0] for seed, name in ((1, "class"), (2, "image"), (3, "name"))
     }
     truth = synthetic_evidence(1, rows, 6, 0.75)[1]
     probabilities, weights = cross_fit_fusion(evidence, truth, names)

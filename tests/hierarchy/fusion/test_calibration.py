@@ -36,7 +36,5 @@ def test_adaptive_ece_is_the_gap_between_confidence_and_accuracy() -> None:
 
 def test_folds_depend_on_the_name_alone() -> None:
     names = [f"n{number}" for number in range(50)]
-    assert dict(zip(names, folds(names, 5), strict=True)) == dict(
-        zip(names[::-1], folds(names[::-1], 5), strict=True)
-    )
+    assert dict(zip(names, folds(names, 5), strict=True)) == dict(zip(names[::-1], folds(names[::-1], 5), strict=True))
     assert set(folds(names, 5)) == set(range(5))

@@ -76,9 +76,7 @@ def test_fewer_than_two_labels_are_an_error() -> None:
 
 
 def test_a_proposal_that_equals_both_thresholds_is_accepted() -> None:
-    table = propose(
-        list("xyz"), np.array([[0.6, 0.3], [0.6, 0.4], [0.5, 0.1]]), np.ones(3, int), ["a", "b"], "m"
-    )
+    table = propose(list("xyz"), np.array([[0.6, 0.3], [0.6, 0.4], [0.5, 0.1]]), np.ones(3, int), ["a", "b"], "m")
     assert accepted(table, 0.6, 0.3).tolist() == [True, False, False]
 
 
@@ -91,9 +89,7 @@ def test_proposals_do_not_depend_on_the_order_of_images(count: int, labels: int,
     names = [f"label {index}" for index in range(labels)]
 
     def proposals(order: list[int]):
-        probabilities = mean_probabilities(
-            images[order], [categories[index] for index in order], vectors, 0.7
-        )
+        probabilities = mean_probabilities(images[order], [categories[index] for index in order], vectors, 0.7)
         return propose(*probabilities, names, "model")
 
     order = list(range(count))

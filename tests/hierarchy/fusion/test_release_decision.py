@@ -91,9 +91,7 @@ def test_an_empty_verdict_removes_the_label() -> None:
 def test_claims_about_categories_of_other_profiles_are_dropped() -> None:
     labels = pd.DataFrame([WIKIDATA])[["category", "hierarchical_label", "qid"]]
     verdicts = pd.DataFrame([{"category": "Y", "hierarchical_label": "lake", "comment": "no"}])
-    proposals = pd.DataFrame(
-        columns=["category", "hierarchical_label", "score", "margin", "evidence", "source"]
-    )
+    proposals = pd.DataFrame(columns=["category", "hierarchical_label", "score", "margin", "evidence", "source"])
     assert list(claims(labels, proposals, verdicts)["category"]) == ["X"]
 
 

@@ -36,9 +36,7 @@ def test_a_class_without_a_lead_has_no_proposal():
 def test_the_class_name_with_the_lowest_precedence_decides():
     taxonomy = load_taxonomy()
     rules = build_name_rules(load_class_names(), taxonomy)
-    match = best_class_by_name(
-        {"Q1": "hydraulic sawmill", "Q2": "xyzzy", "Q3": "chapel of ease"}, rules, taxonomy
-    )
+    match = best_class_by_name({"Q1": "hydraulic sawmill", "Q2": "xyzzy", "Q3": "chapel of ease"}, rules, taxonomy)
     assert match is not None
     assert (match[0], match[1].hierarchical_label) == ("Q3", "church")
     assert best_class_by_name({"Q2": "xyzzy"}, rules, taxonomy) is None

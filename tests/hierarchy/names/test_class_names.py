@@ -24,8 +24,6 @@ def test_invalid_rows_are_reported_with_file_and_line(tmp_path):
     ]
     (tmp_path / "class_names.csv").write_text("\n".join([*rows, "zzz,thing,odd,"]) + "\n")
     problems = class_name_problems(tmp_path, ["church", "lake"])
-    assert any(
-        text.startswith(f"{tmp_path / 'class_names.csv'}:4: ") and "church" in text for text in problems
-    )
+    assert any(text.startswith(f"{tmp_path / 'class_names.csv'}:4: ") and "church" in text for text in problems)
     assert any(":5: role 'odd'" in text for text in problems)
     assert any("'zzz' is not a label" in text for text in problems)

@@ -61,9 +61,7 @@ def test_a_name_that_no_rule_matches_has_no_evidence(rules, text):
 def test_published_supercategories_get_their_label(rules):
     with (GLDV2 / "supercategory_pairs.csv").open(encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
-    correct = [
-        rules.predict(row["supercategory"]).hierarchical_label == row["hierarchical_label"] for row in rows
-    ]
+    correct = [rules.predict(row["supercategory"]).hierarchical_label == row["hierarchical_label"] for row in rows]
     landmarks = [int(row["rows_seen"]) for row in rows]
     assert sum(correct) / len(rows) >= 0.95
     assert sum(n for n, good in zip(landmarks, correct, strict=True) if good) / sum(landmarks) >= 0.99

@@ -20,9 +20,7 @@ def test_hints_cover_compounds_scripts_and_parentheses():
 
 def test_invalid_rows_are_reported_with_file_and_line(tmp_path):
     path = tmp_path / "name_words.csv"
-    path.write_text(
-        "hierarchical_label,place,word\nlake,word,see\nlake,nowhere,loch\nchurch,end,kirche\nzzz,word,x\n"
-    )
+    path.write_text("hierarchical_label,place,word\nlake,word,see\nlake,nowhere,loch\nchurch,end,kirche\nzzz,word,x\n")
     problems = name_word_problems(tmp_path, ["church", "lake"])
     assert problems[0].startswith(f"{path}:3: place 'nowhere'")
     assert problems[1].startswith(f"{path}:4: duplicate or out of order")

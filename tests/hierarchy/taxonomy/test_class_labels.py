@@ -110,9 +110,7 @@ def test_a_class_without_an_english_label_is_named_by_its_number() -> None:
     assert label("Q11").supercategory == "Q11"
 
 
-classes = st.lists(
-    st.sampled_from([f"Q{n}" for n in (10, 11, 12, 13, 14, 20, 30, 50, 60, 61, 62, 63, 99)]), max_size=8
-)
+classes = st.lists(st.sampled_from([f"Q{n}" for n in (10, 11, 12, 13, 14, 20, 30, 50, 60, 61, 62, 63, 99)]), max_size=8)
 
 
 @given(classes.flatmap(lambda qids: st.tuples(st.just(qids), st.permutations(qids))), st.permutations(EDGES))

@@ -42,9 +42,7 @@ def write_curated(folder: Path, **rows: list[str]) -> Path:
 
 def test_the_curated_files_are_valid_and_have_the_published_labels() -> None:
     taxonomy = load_taxonomy()
-    assert taxonomy.natures == {
-        label: "natural" if natural else "human-made" for label, natural in PUBLISHED.items()
-    }
+    assert taxonomy.natures == {label: "natural" if natural else "human-made" for label, natural in PUBLISHED.items()}
     assert len(taxonomy.natures) == 78
     assert taxonomy_problems(CURATED) == []
 

@@ -17,9 +17,7 @@ DATA = SHARED / "wikidata"
 TAXONOMY = load_taxonomy()
 GEOGRAPHIC = {"Q618123", "Q811979", "Q13226383"}  # geographical object, architectural structure, facility
 
-with_wikidata = pytest.mark.skipif(
-    not DATA.is_dir(), reason="the excerpt of Wikidata is not beside this checkout"
-)
+with_wikidata = pytest.mark.skipif(not DATA.is_dir(), reason="the excerpt of Wikidata is not beside this checkout")
 
 # class → label; "" where it must have none
 EXPECTED = {
@@ -173,9 +171,7 @@ def _is_place(classes: set[str], parents: dict[str, set[str]]) -> bool:
 @with_wikidata
 def test_the_curated_rows_are_sound_on_the_excerpt() -> None:
     names = dict(table("labels_en"))
-    snapshot = ClassSnapshot(
-        frozenset(qid for _, qid in table("instance_of")), frozenset(table("subclass_of")), names
-    )
+    snapshot = ClassSnapshot(frozenset(qid for _, qid in table("instance_of")), frozenset(table("subclass_of")), names)
     findings = check_taxonomy(TAXONOMY, snapshot)
     assert findings.problems == ()
     assert {row.file for row in findings.rows if row.state == "idle"} <= {"taxonomy.csv"}

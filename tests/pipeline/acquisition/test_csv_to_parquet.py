@@ -75,9 +75,7 @@ def test_numeric_looking_ids_and_the_word_none_stay_text(tmp_path: Path) -> None
 
 
 def test_neither_row_order_nor_spilling_to_disk_changes_a_byte(tmp_path: Path) -> None:
-    rows = [
-        f"{number * 0x1234567_89ABCD % 2**64:016x},drawing:{number},{number % 3}" for number in range(3000)
-    ]
+    rows = [f"{number * 0x1234567_89ABCD % 2**64:016x},drawing:{number},{number % 3}" for number in range(3000)]
     files = []
     for turn, in_memory in enumerate((1 << 30, 1 << 30, 0)):
         path = tmp_path / f"{turn}.csv"

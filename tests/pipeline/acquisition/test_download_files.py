@@ -31,9 +31,7 @@ def test_retry_after_holds_back_all_files(server: HostileServer, tmp_path: Path)
     names = [f"a/{number}" for number in range(12)]
     server.files |= {f"/{name}": BODY for name in names}
     server.script("/a/3", Answer(429, b"", {"Retry-After": "2"}))
-    fetch_all(
-        source_of(server), [Download(name, tmp_path / name) for name in names], tmp_path, require_md5=False
-    )
+    fetch_all(source_of(server), [Download(name, tmp_path / name) for name in names], tmp_path, require_md5=False)
     held = server.asked("/a/3")[0].at
     delays = [request.at - held for request in server.requests]
     after = [delay for delay in delays if delay > 0.3]  # the others were sent before the hold

@@ -192,15 +192,11 @@ def test_pieces_of_one_version_are_joined_without_an_md5(
     server.script(URL, *FAULTS[fault][0])
     fetch(source_of(server), tmp_path, require_md5=False)
     assert (tmp_path / "test.csv").read_bytes() == BODY
-    fault_table.add(
-        "download", f"{fault}, no MD5", f"the right bytes, after {len(server.asked(URL))} request(s)"
-    )
+    fault_table.add("download", f"{fault}, no MD5", f"the right bytes, after {len(server.asked(URL))} request(s)")
 
 
 @pytest.mark.parametrize("fault", ["no Content-Length", "an invalid Content-Length"])
-def test_file_of_unknown_length_is_refused_without_an_md5(
-    server: HostileServer, tmp_path: Path, fault: str
-) -> None:
+def test_file_of_unknown_length_is_refused_without_an_md5(server: HostileServer, tmp_path: Path, fault: str) -> None:
     del server.files[LISTING]
     server.script(URL, *FAULTS[fault][0])
     with pytest.raises(HgldError, match="sent without a length, and no MD5 is published"):

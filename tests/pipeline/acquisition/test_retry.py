@@ -65,9 +65,7 @@ def test_retry_after_is_read_the_same_in_every_time_zone(
     monkeypatch.setattr(retry.time, "time", NOW.timestamp)
     try:
         if HEADERS[header] == TOO_LONG:
-            with pytest.raises(
-                HgldError, match=r"^http://s/x: the server asks to wait [\d,]+ s; run .* again"
-            ):
+            with pytest.raises(HgldError, match=r"^http://s/x: the server asks to wait [\d,]+ s; run .* again"):
                 retry_after("http://s/x", header)
         else:
             assert retry_after("http://s/x", header) == HEADERS[header]

@@ -9,9 +9,7 @@ from tests.pipeline.acquisition.served_file import LISTING, MD5, NAME, source_of
 
 
 def test_unreachable_server_is_one_clear_message() -> None:
-    with pytest.raises(
-        HgldError, match=r"test\.csv\.txt: the connection failed \(.*refused\); try again later"
-    ):
+    with pytest.raises(HgldError, match=r"test\.csv\.txt: the connection failed \(.*refused\); try again later"):
         published_md5(Source("http://127.0.0.1:9", retries=0), "metadata/test.csv")
 
 

@@ -31,9 +31,7 @@ def _bomb() -> bytes:
     return bytes(data)
 
 
-def _member(
-    name: str, kind: bytes = tarfile.REGTYPE, data: bytes = b"", **more: str
-) -> tuple[tarfile.TarInfo, bytes]:
+def _member(name: str, kind: bytes = tarfile.REGTYPE, data: bytes = b"", **more: str) -> tuple[tarfile.TarInfo, bytes]:
     info = tarfile.TarInfo(name)
     info.type, info.size = kind, len(data)
     for key, value in more.items():
@@ -78,9 +76,7 @@ MEMBERS = {
 
 
 @pytest.mark.parametrize("fault", MEMBERS)
-def test_bad_member_is_reported_and_the_others_are_indexed(
-    tmp_path: Path, fault_table: FaultTable, fault: str
-) -> None:
+def test_bad_member_is_reported_and_the_others_are_indexed(tmp_path: Path, fault_table: FaultTable, fault: str) -> None:
     member, message, indexed = MEMBERS[fault]
     last = _member(f"0/{IDS[19]}.jpg", data=_jpeg())
     scan = scan_tar(_write(tmp_path / "train/images_000.tar", [GOOD, member, last]), "train")

@@ -62,9 +62,7 @@ wd:Q34876 rdfs:label "province"@en .
 def test_class_names_are_read_where_no_path_leads_to_a_label(tmp_path: Path) -> None:
     facts = write(tmp_path / "facts.ttl", NO_PATH)
     names = ["Read", "Closed", "Unsure", "Path"]
-    landmarks = write(
-        tmp_path / "in.csv", "landmark_id,category", *(f"{n},{name}" for n, name in enumerate(names))
-    )
+    landmarks = write(tmp_path / "in.csv", "landmark_id,category", *(f"{n},{name}" for n, name in enumerate(names)))
     with serving([facts]) as url:
         assign(landmarks, Endpoint(url, "test"), tmp_path / "out.csv")
     table = read_csv(tmp_path / "out.csv", COLUMNS + EVIDENCE)

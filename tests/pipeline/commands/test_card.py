@@ -73,9 +73,7 @@ def test_a_line_that_differs_is_named(released) -> None:
     ("tolerance=0.05", "0.700", True), ("tolerance=0.05", "0.690", False), ("relative=0.1", "0.690", True),
     ("relative=0.1", "0.600", False),
 ])  # fmt: skip
-def test_numbers_of_other_weights_may_differ_by_the_tolerance(
-    released, tolerance: str, value: str, fits: bool
-) -> None:
+def test_numbers_of_other_weights_may_differ_by_the_tolerance(released, tolerance: str, value: str, fits: bool) -> None:
     _card(f"clip {tolerance}")
     write_card(released.params, CARD)
     assert f"differ by ±{'0.05' if 'tol' in tolerance else '10%'}." in CARD.read_text()
@@ -88,9 +86,7 @@ def test_numbers_of_other_weights_may_differ_by_the_tolerance(
 
 
 def _other_weights(text: str) -> str:
-    changed = re.sub(
-        r"(?m)^(Made from refine/proposals.parquet) [0-9a-f]{16}\.$", r"\1 0123456789abcdef.", text
-    )
+    changed = re.sub(r"(?m)^(Made from refine/proposals.parquet) [0-9a-f]{16}\.$", r"\1 0123456789abcdef.", text)
     assert changed != text
     return changed
 
@@ -109,9 +105,7 @@ def test_blocks_without_tolerance_are_unchecked_for_other_weights(released) -> N
     assert check_card(released.params, CARD) == []
     CARD.write_text(_other_weights(CARD.read_text()).replace("| CLIP | 1 |", "| CLIP | 2 |"))
     assert check_card(released.params, CARD) == ["sources"]
-    CARD.write_text(
-        CARD.read_text().replace("| relevant not in index | 1 |", "| relevant not in index | 2 |")
-    )
+    CARD.write_text(CARD.read_text().replace("| relevant not in index | 1 |", "| relevant not in index | 2 |"))
     with pytest.raises(HgldError, match="relevant not in index"):
         check_card(released.params, CARD)
 
@@ -136,9 +130,7 @@ def test_missing_files_are_named(released) -> None:
     with pytest.raises(HgldError, match=r"no DATA_CARD.md here"):
         check_card(released.params, CARD)
     _card("benchmark")
-    with pytest.raises(
-        HgldError, match=r"benchmark/metrics.json; run the stage that makes it: dvc repro benchmark"
-    ):
+    with pytest.raises(HgldError, match=r"benchmark/metrics.json; run the stage that makes it: dvc repro benchmark"):
         write_card(released.params, CARD)
 
 

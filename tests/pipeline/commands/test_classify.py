@@ -16,9 +16,7 @@ from hgld.pipeline.commands.classify import classify
 from tests.paths import SHARED
 
 PUBLISHED = SHARED / "gldv2" / "train_label_to_hierarchical.part.csv.gz"
-WITH_PUBLISHED = pytest.mark.skipif(
-    not PUBLISHED.is_file(), reason="the published labels are not beside this checkout"
-)
+WITH_PUBLISHED = pytest.mark.skipif(not PUBLISHED.is_file(), reason="the published labels are not beside this checkout")
 
 
 def write(path: Path, columns: list[str], rows: list[list[str]]) -> Path:
@@ -101,9 +99,7 @@ def test_the_input_is_not_overwritten(tmp_path):
 
 def test_a_single_label_is_not_enough_to_train(tmp_path):
     table = write(tmp_path / "in.csv", ["name"], [["lake"]])
-    labels = write(
-        tmp_path / "labels.csv", ["name", "hierarchical_label"], [["a", "lake"], ["b", "lake"], ["c", ""]]
-    )
+    labels = write(tmp_path / "labels.csv", ["name", "hierarchical_label"], [["a", "lake"], ["b", "lake"], ["c", ""]])
     with pytest.raises(HgldError, match="two different labels"):
         classify(table, "name", tmp_path / "out.csv", labelled=labels)
 
@@ -114,9 +110,7 @@ def test_a_folder_without_a_snapshot_is_an_error(tmp_path):
         classify(table, "name", tmp_path / "out.csv", facts=tmp_path)
 
 
-@pytest.mark.skipif(
-    not (SHARED / "wikidata").is_dir(), reason="the excerpt of Wikidata is not beside this checkout"
-)
+@pytest.mark.skipif(not (SHARED / "wikidata").is_dir(), reason="the excerpt of Wikidata is not beside this checkout")
 def test_a_snapshot_is_evidence_with_class_and_path(tmp_path):
     table = write(tmp_path / "in.csv", ["name"], [["grande école"]])
     classify(table, "name", tmp_path / "out.csv", facts=SHARED / "wikidata")

@@ -13,9 +13,7 @@ from hgld.hierarchy.names.name_words import load_name_words
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from tests.held_out import PUBLISHED, accuracy, fold, labelled, published
 
-WITH_PUBLISHED = pytest.mark.skipif(
-    not PUBLISHED.is_file(), reason="the published labels are not beside this checkout"
-)
+WITH_PUBLISHED = pytest.mark.skipif(not PUBLISHED.is_file(), reason="the published labels are not beside this checkout")
 
 
 @WITH_PUBLISHED

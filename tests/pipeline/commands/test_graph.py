@@ -117,9 +117,7 @@ browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machin
     ("fragment", "path", "segments"),
     [("", "landmarks 4 categories", 8), ("#Q108325", "landmarks › human-made › church › chapel Q108325", 1)],
 )
-def test_a_browser_draws_the_segments(
-    params: Params, fragment: str, path: str, segments: int, tmp_path: Path
-) -> None:
+def test_a_browser_draws_the_segments(params: Params, fragment: str, path: str, segments: int, tmp_path: Path) -> None:
     graph(params, Path("out"))
     dom = dom_in_browser(Path("out/graph.html").resolve().as_uri() + fragment, tmp_path)
     assert text_of(dom, TRAIL).startswith(path)

@@ -75,16 +75,12 @@ def test_any_spelling_of_a_category_is_accepted(proposed, key: str) -> None:
 
 def test_verdicts_have_annotator_date_and_comment(proposed) -> None:
     release.run(proposed.params)
-    append_verdict(
-        Path("review"), Verdict("Unknown Lake", "lake", "", "", "", "ana", "2026-01-03", "I was there")
-    )
+    append_verdict(Path("review"), Verdict("Unknown Lake", "lake", "", "", "", "ana", "2026-01-03", "I was there"))
     text = show("Unknown Lake", proposed.params)
     assert "  verdict     lake  by ana on 2026-01-03: I was there" in text
     assert "the verdict is newer: run dvc repro" in text
     release.run(proposed.params)
-    assert show("Unknown Lake", proposed.params).endswith(
-        "released    lake > natural  (source: verdict of ana)"
-    )
+    assert show("Unknown Lake", proposed.params).endswith("released    lake > natural  (source: verdict of ana)")
     append_verdict(Path("review"), Verdict("Unknown Lake", "", "", "", "", "bob", "2026-01-04"))
     assert "the verdicts conflict and are not applied" in show("Unknown Lake", proposed.params)
     assert "leave empty  by bob" in show("Unknown Lake", proposed.params)

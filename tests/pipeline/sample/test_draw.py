@@ -48,9 +48,7 @@ def test_every_label_of_the_taxonomy_has_a_drawing() -> None:
 
 def test_each_view_of_each_landmark_is_a_different_picture() -> None:
     pictures = [
-        draw(Landmark(name, "castle / fort"), view).tobytes()
-        for name in ("One castle", "Another")
-        for view in range(4)
+        draw(Landmark(name, "castle / fort"), view).tobytes() for name in ("One castle", "Another") for view in range(4)
     ]
     assert len({hashlib.sha256(picture).hexdigest() for picture in pictures}) == 8
     assert look_of("One castle") != look_of("Another")
@@ -59,9 +57,7 @@ def test_each_view_of_each_landmark_is_a_different_picture() -> None:
 def test_a_landmark_resembles_itself_more_than_its_class() -> None:
     """The mean of some views is closer to the mean of the landmark's other views than to those of other churches."""
     means = {
-        (name, half): np.mean(
-            [np.asarray(draw(Landmark(f"Church {name}", "church"), view)) for view in views], axis=0
-        )
+        (name, half): np.mean([np.asarray(draw(Landmark(f"Church {name}", "church"), view)) for view in views], axis=0)
         for name in range(6)
         for half, views in enumerate((range(12), range(12, 24)))
     }

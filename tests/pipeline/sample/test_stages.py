@@ -5,9 +5,7 @@ from ruamel.yaml import YAML
 
 from tests.paths import ROOT
 
-STAGES = YAML(typ="safe").load((ROOT / "sources" / "sample" / "dvc.yaml").read_text(encoding="utf-8"))[
-    "stages"
-]
+STAGES = YAML(typ="safe").load((ROOT / "sources" / "sample" / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 
 @pytest.mark.parametrize("name", ["draw", "clip"])

@@ -25,9 +25,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sources / "clip"
 
 
-def test_it_loads_through_open_clips_public_api(
-    clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_it_loads_through_open_clips_public_api(clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     open_clip.add_model_config(copyfile(clip / "model_config.json", tmp_path / f"{NAME}.json"))
     with caplog.at_level(logging.WARNING):
         model, _, preprocess = open_clip.create_model_and_transforms(NAME, pretrained=str(clip / "model.pt"))
@@ -55,9 +53,7 @@ def test_equal_settings_give_equal_bytes_and_leave_torchs_state_alone(clip: Path
 
 def test_every_caption_fits_the_context() -> None:
     tokenize = open_clip.get_tokenizer("ViT-B-32")
-    captions = [
-        template.format(name) for template in TEMPLATES for label in LABELS for name in wordings(label)
-    ]
+    captions = [template.format(name) for template in TEMPLATES for label in LABELS for name in wordings(label)]
     assert (tokenize(captions) != 0).sum(dim=1).max() <= CONTEXT
 
 

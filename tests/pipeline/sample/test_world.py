@@ -92,9 +92,7 @@ def test_ids_agree_between_the_tables(tables: dict[str, pd.DataFrame]) -> None:
     assert len(train | index | test) == len(train) + len(index) + len(test)
     assert set(tables["index_image_to_landmark"]["id"]) == index
     assert (
-        set(tables["train"]["landmark_id"])
-        == set(tables["train_label_to_category"]["landmark_id"])
-        == {"3", "7", "12"}
+        set(tables["train"]["landmark_id"]) == set(tables["train_label_to_category"]["landmark_id"]) == {"3", "7", "12"}
     )
     assert set(tables["index_label_to_category"]["landmark_id"]) == {"3", "7", "12"}
     assert set(tables["retrieval_solution"]["id"]) == set(tables["recognition_solution"]["id"]) == test
@@ -148,9 +146,7 @@ def test_every_landmark_of_the_sample_can_be_drawn() -> None:
         (("A", "7", "", "church", "0", ""), "train_landmark_id '7' is given twice"),
     ],
 )
-def test_invalid_rows_are_errors_and_nothing_is_written(
-    tmp_path: Path, row: tuple[str, ...], message: str
-) -> None:
+def test_invalid_rows_are_errors_and_nothing_is_written(tmp_path: Path, row: tuple[str, ...], message: str) -> None:
     sources = _write(tmp_path, [*ROWS, row])
     with pytest.raises(HgldError, match=message):
         run(sources)

@@ -112,9 +112,7 @@ def test_requests_in_flight_are_limited_and_the_order_of_rows_is_fixed(
 
     keys = [f"Q{number}" for number in range(1, 61)]
     endpoint = endpoint_of(hostile, counting)
-    assert query_all(endpoint, CLASSES, keys) == query_all(
-        replace(endpoint, in_flight=1), CLASSES, keys[::-1]
-    )
+    assert query_all(endpoint, CLASSES, keys) == query_all(replace(endpoint, in_flight=1), CLASSES, keys[::-1])
     assert peak == 3
 
 
@@ -138,9 +136,7 @@ def test_real_category_names_fill_the_batches() -> None:
     assert max(len(urlencode({"query": CATEGORIES.text(batch)})) for batch in batches) < 200_000
 
 
-def test_first_fatal_error_ends_the_run_and_the_responses_stay_cached(
-    hostile: HostileServer, tmp_path: Path
-) -> None:
+def test_first_fatal_error_ends_the_run_and_the_responses_stay_cached(hostile: HostileServer, tmp_path: Path) -> None:
     good = echoing()
 
     def third_is_refused(request: Request, server: HostileServer) -> Answer:
@@ -175,17 +171,12 @@ def test_halved_batch_is_not_sent_whole_again_after_a_kill(hostile: HostileServe
     last = response_path(tmp_path, endpoint.url, CLASSES.text(sorted(KEYS)[6:8]))
     last.unlink()
     hostile.requests.clear()
-    assert (
-        query_all(endpoint_of(hostile, echoing(2), batch=8, in_flight=1, cache=tmp_path), CLASSES, KEYS)
-        == first
-    )
+    assert query_all(endpoint_of(hostile, echoing(2), batch=8, in_flight=1, cache=tmp_path), CLASSES, KEYS) == first
     assert [len(queried_keys(text)) for text in queries(hostile)] == [2]
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x1f\x8b", b"junk", None])
-def test_damaged_cache_entry_is_queried_again(
-    hostile: HostileServer, tmp_path: Path, damage: bytes | None
-) -> None:
+def test_damaged_cache_entry_is_queried_again(hostile: HostileServer, tmp_path: Path, damage: bytes | None) -> None:
     endpoint = endpoint_of(hostile, echoing(), batch=100, cache=tmp_path)
     first = query_all(endpoint, CLASSES, KEYS)
     entry = response_path(tmp_path, endpoint.url, CLASSES.text(sorted(KEYS)))

@@ -90,9 +90,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("broken", "message"), BROKEN)
-def test_transient_fault_is_retried(
-    hostile: HostileServer, endpoint: Endpoint, broken: Answer, message: str
-) -> None:
+def test_transient_fault_is_retried(hostile: HostileServer, endpoint: Endpoint, broken: Answer, message: str) -> None:
     hostile.script(PATH, broken, broken)
     always(hostile, 200, GOOD)
     assert select(endpoint, "SELECT 1", COLUMNS) == ROWS
@@ -175,9 +173,7 @@ def test_moved_endpoint_is_an_error_with_the_new_url(
     """A redirected POST arrives as a GET without the query, so its response is worthless."""
     hostile.script(PATH, Answer(status, headers={"Location": "/new"}))
     always(hostile, moved_status, GOOD)
-    with pytest.raises(
-        HgldError, match=rf"{PATH}: the endpoint has moved to {hostile.base}/new; use that URL"
-    ):
+    with pytest.raises(HgldError, match=rf"{PATH}: the endpoint has moved to {hostile.base}/new; use that URL"):
         select(endpoint, "SELECT", COLUMNS)
     assert len(hostile.requests) <= 2
 
@@ -192,7 +188,5 @@ def test_chunked_response_is_complete_or_an_error(hostile: HostileServer, endpoi
 
 
 def test_unreachable_endpoint_is_named(endpoint: Endpoint) -> None:
-    with pytest.raises(
-        HgldError, match=r"http://127\.0\.0\.1:9/q: cannot reach the SPARQL endpoint: .*refused"
-    ):
+    with pytest.raises(HgldError, match=r"http://127\.0\.0\.1:9/q: cannot reach the SPARQL endpoint: .*refused"):
         select(replace(endpoint, url="http://127.0.0.1:9/q"), "SELECT", COLUMNS)

@@ -73,9 +73,7 @@ STYLES = {
 
 
 @pytest.fixture(scope="module", params=STYLES)
-def endpoint(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Style, str]]:
+def endpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Style, str]]:
     """A style, and the URL of an endpoint with the facts in this style."""
     style = STYLES[request.param]
     text = FACTS.read_text(encoding="utf-8")

@@ -8,9 +8,7 @@ from hgld.foundation.errors import HgldError
 from hgld.pipeline.sparql.endpoint_policy import check_endpoint, has_contact
 
 
-@pytest.mark.parametrize(
-    "url", ["file:///etc/hostname", "ftp://example.org/q", "http://", "http://[", "nowhere"]
-)
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://example.org/q", "http://", "http://[", "nowhere"])
 def test_only_http_urls_are_accepted(url: str) -> None:
     with pytest.raises(HgldError, match="not the URL of a SPARQL endpoint"):
         check_endpoint(url, "test")

@@ -59,9 +59,7 @@ def test_port_in_use_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serve_command_prints_its_endpoint_and_ends_on_a_signal(
-    tmp_path: Path, number: signal.Signals
-) -> None:
+def test_serve_command_prints_its_endpoint_and_ends_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "a.nt").write_text("<urn:a> <urn:b> <urn:c> .\n")
     command = [sys.executable, "-m", "hgld.cli", "serve", str(tmp_path)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}

@@ -86,9 +86,7 @@ def test_labels_and_their_evidence() -> None:
 def test_every_considered_class_has_its_outcome() -> None:
     considered = label_categories(FACTS, TAXONOMY).considered
     rows = considered[considered["category"] == "Hoover Dam"]
-    assert list(
-        rows[["class", "outcome", "hierarchical_label", "path"]].itertuples(index=False, name=None)
-    ) == [
+    assert list(rows[["class", "outcome", "hierarchical_label", "path"]].itertuples(index=False, name=None)) == [
         ("Q570116", "ignored", "", ""),
         ("Q1244922", "decides", "dam", "Q1244922"),
         ("Q15911738", "outranked", "power plant", "Q15911738"),
@@ -135,10 +133,7 @@ def test_a_shortcut_is_not_in_the_hierarchy_but_may_be_the_path_of_a_label() -> 
 
 def test_no_items_give_zero_coverage() -> None:
     nothing = WikidataTables(
-        *(
-            table.iloc[:0]
-            for table in (FACTS.items, FACTS.item_classes, FACTS.class_edges, FACTS.class_labels)
-        )
+        *(table.iloc[:0] for table in (FACTS.items, FACTS.item_classes, FACTS.class_edges, FACTS.class_labels))
     )
     assert label_categories(nothing, TAXONOMY).metrics["share_labelled"] == 0.0
 
@@ -150,10 +145,7 @@ def test_output_is_independent_of_row_order(random: "st.random.Random") -> None:
         return table.iloc[random.sample(range(len(table)), len(table))].reset_index(drop=True)
 
     facts = WikidataTables(
-        *(
-            shuffled(table)
-            for table in (FACTS.items, FACTS.item_classes, FACTS.class_edges, FACTS.class_labels)
-        )
+        *(shuffled(table) for table in (FACTS.items, FACTS.item_classes, FACTS.class_edges, FACTS.class_labels))
     )
     first, second = label_categories(FACTS, TAXONOMY), label_categories(facts, TAXONOMY)
     for name in stage.TABLES:

@@ -46,11 +46,7 @@ def server(hostile: HostileServer, files: dict[str, bytes]) -> HostileServer:
 @pytest.fixture
 def folder(server: HostileServer, tmp_path: Path) -> Path:
     """A folder whose params.yaml names the server."""
-    text = (
-        (ROOT / "params.yaml")
-        .read_text()
-        .replace("source: sources/sample/metadata", f"source: {server.base}", 1)
-    )
+    text = (ROOT / "params.yaml").read_text().replace("source: sources/sample/metadata", f"source: {server.base}", 1)
     (tmp_path / "params.yaml").write_text(text)
     return tmp_path
 
@@ -132,10 +128,7 @@ def test_every_malformed_row_is_listed_and_the_old_tables_stay(
     server.files["/md5sum/metadata/md5.index.csv.txt"] = hashlib.md5(bad).hexdigest().encode()
     done = CliRunner().invoke(main, ["download"])
     assert done.exit_code == 1
-    assert (
-        "index.csv: 2 malformed row(s):" in done.output
-        and "id is 'zzz', expected 16 hex digits" in done.output
-    )
+    assert "index.csv: 2 malformed row(s):" in done.output and "id is 'zzz', expected 16 hex digits" in done.output
     changed = {name for name, digest in _outputs(folder).items() if before[name] != digest}
     assert changed == {"sample/downloads/index.csv", "sample/downloads/manifest.json"}
 
@@ -149,11 +142,7 @@ def test_malformed_accepted_md5_is_refused(folder: Path, monkeypatch: pytest.Mon
 
 def test_unknown_optional_table_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    text = (
-        (folder / "params.yaml")
-        .read_text()
-        .replace("optional: [train_attribution,", "optional: [train_atribution,")
-    )
+    text = (folder / "params.yaml").read_text().replace("optional: [train_attribution,", "optional: [train_atribution,")
     (folder / "params.yaml").write_text(text)
     done = CliRunner().invoke(main, ["download"])
     assert done.exit_code == 1

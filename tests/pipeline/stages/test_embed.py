@@ -80,9 +80,7 @@ def test_equal_ids_of_train_and_index_are_different_landmarks(tiny) -> None:
 def test_a_second_run_uses_the_cache_and_gives_the_same_bytes(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tiny.params)
     first = {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()}
-    monkeypatch.setattr(
-        "hgld.pipeline.embedding.clip.Clip.embed_images", lambda *_: pytest.fail("computed again")
-    )
+    monkeypatch.setattr("hgld.pipeline.embedding.clip.Clip.embed_images", lambda *_: pytest.fail("computed again"))
     run(tiny.params)
     assert {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()} == first
 
@@ -236,9 +234,7 @@ def _rank(number: int, world: int, dies_after: int = 0) -> "subprocess.Popen[str
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def test_two_ranks_share_the_shards_and_recover_from_a_killed_one(
-    tiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_ranks_share_the_shards_and_recover_from_a_killed_one(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "SHARD", 4)
     run(tiny.params)
     single = {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()}

@@ -54,9 +54,7 @@ def test_damaged_tar_stops_the_stage_before_it_is_indexed(params: Params) -> Non
 
 def test_tar_without_a_published_md5_requires_an_accepted_one(params: Params) -> None:
     Path("source/md5sum/test/md5.images_000.txt").unlink()
-    with pytest.raises(
-        HgldError, match=r"no MD5 is published for it; .*--accept-md5 test/images_000\.tar=MD5"
-    ):
+    with pytest.raises(HgldError, match=r"no MD5 is published for it; .*--accept-md5 test/images_000\.tar=MD5"):
         run(params)
     run(
         params,
@@ -89,9 +87,7 @@ def test_tar_damaged_at_the_source_is_an_error_with_the_remedy(params: Params) -
     _publish("index/images_000.tar")
     with pytest.raises(HgldError) as error:
         run(params)
-    assert "its MD5 is the published one, so source/index/images_000.tar itself is damaged" in str(
-        error.value
-    )
+    assert "its MD5 is the published one, so source/index/images_000.tar itself is damaged" in str(error.value)
     assert "sample.images.leave_out: [index/images_000.tar]" in str(error.value)
     settings = params.images.model_copy(update={"leave_out": ["index/images_000.tar"]})
     run(params.model_copy(update={"images": settings}))

@@ -66,9 +66,7 @@ def test_a_category_with_a_stale_verdict_returns(proposed) -> None:
     assert red[["suggested_label", "suggested_by", "reason", "priority"]].to_list() == [
         "church", "wikidata", "stale", "3.0000",
     ]  # fmt: skip
-    assert red["evidence"].startswith(
-        "ana said lake on 2026-01-03, when lake was suggested; Wikidata by sitelink"
-    )
+    assert red["evidence"].startswith("ana said lake on 2026-01-03, when lake was suggested; Wikidata by sitelink")
     assert queue.index[0] == "Red Chapel"  # three images × a doubt of 1
     judge("lake", "church", "2026-01-04")
     assert "Red Chapel" not in _queue(proposed).index

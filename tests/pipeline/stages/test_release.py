@@ -135,9 +135,7 @@ def test_violated_guarantees_stop_the_release(proposed) -> None:
     run(proposed.params)
     before = sha256(proposed.data / "release" / "SHA256SUMS")
     labels = read_parquet(path)
-    write_parquet(
-        labels.assign(hierarchical_label=labels["hierarchical_label"].replace("lake", "lakes")), path
-    )
+    write_parquet(labels.assign(hierarchical_label=labels["hierarchical_label"].replace("lake", "lakes")), path)
     with pytest.raises(HgldError, match="'lakes'"):
         run(proposed.params)
     write_parquet(labels, path)

@@ -55,18 +55,14 @@ def tables(folder: Path) -> dict[str, str]:
     return {name: value for name, value in hashes(folder).items() if name != "snapshot.json"}
 
 
-def test_output_is_independent_of_the_order_of_categories(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_output_is_independent_of_the_order_of_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = []
     for number, names in enumerate((NAMES, NAMES[::-1])):
         folder = tmp_path / str(number)
         params = prepared(folder, names)
         monkeypatch.chdir(folder)
         params = params.model_copy(
-            update={
-                "wikidata": params.wikidata.model_copy(update={"facts": "facts", "in_flight": 1 + 3 * number})
-            }
+            update={"wikidata": params.wikidata.model_copy(update={"facts": "facts", "in_flight": 1 + 3 * number})}
         )
         wikidata.run(params)
         outputs.append(hashes(params.data / "wikidata"))
@@ -105,9 +101,7 @@ def test_frozen_facts_give_the_same_tables_as_the_endpoint(
     with pytest.raises(HgldError, match=r"facts\.ttl\.gz: expected SHA-256 0"):
         wikidata.run(frozen)
     Path("again", "notes.txt").write_text("mine")
-    nobody = asked.model_copy(
-        update={"wikidata": asked.wikidata.model_copy(update={"endpoint": "http://x/"})}
-    )
+    nobody = asked.model_copy(update={"wikidata": asked.wikidata.model_copy(update={"endpoint": "http://x/"})})
     for params in (asked, nobody):  # raised before any query
         with pytest.raises(HgldError, match=r"again holds other files \(notes\.txt\)"):
             wikidata.run(params, freeze_to=Path("again"))

@@ -51,10 +51,7 @@ def empty(answer: Any) -> Any:
 
 
 def other_keys(answer: Any) -> Any:
-    rows = [
-        {**row, "key": {"type": "literal", "value": "Somewhere else"}}
-        for row in answer["results"]["bindings"]
-    ]
+    rows = [{**row, "key": {"type": "literal", "value": "Somewhere else"}} for row in answer["results"]["bindings"]]
     return {**answer, "results": {"bindings": rows}}
 
 
@@ -221,9 +218,7 @@ def test_counts_that_time_out_together_are_queried_separately(
     assert tables(params.data / "wikidata") == right
     snapshot = json.loads((params.data / "wikidata/snapshot.json").read_text())
     assert (snapshot["date"], snapshot["endpoint_counts"]["sitelink"]) == ("2026-01-02T03:04:05Z", 5)
-    few = params.model_copy(
-        update={"wikidata": params.wikidata.model_copy(update={"canary": {"P31": 10**9}})}
-    )
+    few = params.model_copy(update={"wikidata": params.wikidata.model_copy(update={"canary": {"P31": 10**9}})})
     for _ in range(2):  # a count that is too low is not cached: the endpoint may be completed
         sent = len(hostile.requests)
         with pytest.raises(HgldError, match="too few statements"):

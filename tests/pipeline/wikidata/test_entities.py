@@ -18,9 +18,7 @@ from hgld.pipeline.wikidata.queries import fetch_records
 from hgld.pipeline.wikidata.records import WikidataRecords
 
 
-def resolved(
-    endpoint: Endpoint, names: list[str], soft: Mapping[str, str] | None = None
-) -> tuple[Match, ...]:
+def resolved(endpoint: Endpoint, names: list[str], soft: Mapping[str, str] | None = None) -> tuple[Match, ...]:
     soft = soft or {}
     return resolve_categories(fetch_records(endpoint, [*names, *soft.values()]), names, soft)
 
@@ -44,9 +42,7 @@ def resolved(
         ("lake garda", [("", "none", "", "")]),
     ],
 )  # fmt: skip
-def test_candidates_of_each_method(
-    endpoint: Endpoint, category: str, matches: list[tuple[str, str, str, str]]
-) -> None:
+def test_candidates_of_each_method(endpoint: Endpoint, category: str, matches: list[tuple[str, str, str, str]]) -> None:
     assert resolved(endpoint, [category]) == tuple(Match(category, *match) for match in matches)
 
 
@@ -72,9 +68,7 @@ def test_all_invalid_rows_of_the_soft_redirects_are_listed(tmp_path: Path) -> No
     path.write_text("category,target\nCategory:old_Name,New Name\nold name,New Name\n")
     assert read_soft_redirects(path) == {"Old Name": "New Name", "Old name": "New Name"}
     path.write_text("category,target\nA,B\nA,C\nD,Category:\n")
-    with pytest.raises(
-        HgldError, match=r"(?s)soft\.csv:3: 'A' redirects to 'B' above.*soft\.csv:4: no category"
-    ):
+    with pytest.raises(HgldError, match=r"(?s)soft\.csv:3: 'A' redirects to 'B' above.*soft\.csv:4: no category"):
         read_soft_redirects(path)
 
 

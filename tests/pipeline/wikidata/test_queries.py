@@ -13,9 +13,7 @@ from hgld.pipeline.wikidata.queries import canary
 def test_too_few_statements_are_an_error(endpoint: Endpoint) -> None:
     counts, date = canary(endpoint, {"P31": 3, "sitelink": 5})
     assert (counts["sitelink"], date) == (5, "2026-01-02T03:04:05Z")
-    with pytest.raises(
-        HgldError, match=r"too few statements to be trusted: 5 of sitelink, expected 1,000,000;"
-    ):
+    with pytest.raises(HgldError, match=r"too few statements to be trusted: 5 of sitelink, expected 1,000,000;"):
         canary(endpoint, {"P31": 3, "sitelink": 1_000_000})
 
 
