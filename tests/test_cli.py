@@ -23,13 +23,14 @@ def _commands(group: click.Group, prefix: str = "") -> list[tuple[str, click.Com
 def test_every_command_has_help_and_is_in_the_readme(name: str, command: click.Command) -> None:
     assert command.help
     assert all(option.help for option in command.params if isinstance(option, click.Option))
-    assert f"hgld {name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"hgld {name}" in readme, f"README.md does not mention `hgld {name}`"
 
 
 def test_the_overview_lists_every_command() -> None:
     text = CliRunner().invoke(main, ["--help"]).output
-    for name in main.commands:
-        assert f"  {name} " in text
+    missing = [name for name in main.commands if f"  {name} " not in text]
+    assert missing == [], "add them to _SECTIONS of cli.py"
 
 
 def test_a_mistyped_command_gets_a_suggestion() -> None:

@@ -112,7 +112,7 @@ def test_stage_depends_on_exactly_the_code_and_data_files_it_reads(name: str) ->
     covered = {file for dep in deps for file in ([dep] if (ROOT / dep).is_file() else _tracked(dep))}
     needed = _needed(name)
     assert sorted(needed - covered) == [], f"{name} reads files that are not among its deps"
-    assert sorted(covered - needed) == [], f"{name} depends on files that it does not read"
+    assert sorted(covered - needed) == [], f"{name}: name the files that it reads instead of the folder"
 
 
 @pytest.mark.parametrize("name", STAGE_FILES)

@@ -44,6 +44,10 @@ GPU_PART = 1 << 26
 Measure = Callable[[Ranking], Tensor]  # -> (Q,)
 Values = np.ndarray[Any, np.dtype[np.float64]]
 
+UNCUT: dict[str, Callable[[Ranking, int], Tensor]] = {
+    "AP": definitions.average_precision,
+    "mAP@R": definitions.average_precision_at_r,
+}
 AT_K: dict[str, Callable[[Ranking, int, int], Tensor]] = {
     "mAP": definitions.average_precision_at,
     "P": definitions.precision_at,
@@ -53,8 +57,8 @@ AT_K: dict[str, Callable[[Ranking, int, int], Tensor]] = {
 FORMS = {
     "whole": re.compile(r"(H-AP|NDCG|ASI|ties)"),
     "ndcg": re.compile(r"NDCG@([1-9]\d*)"),
-    "level": re.compile(r"(AP|mAP@R)_l(\d+)"),
-    "cut": re.compile(r"(mAP|P|R|recall)@([1-9]\d*)_l(\d+)"),
+    "level": re.compile(rf"({'|'.join(UNCUT)})_l(\d+)"),
+    "cut": re.compile(rf"({'|'.join(AT_K)})@([1-9]\d*)_l(\d+)"),
     "exact": re.compile(r"AP#([1-9]\d*)"),
 }
 
@@ -168,5 +172,4 @@ def _level_measure(kind: str, t: int, k: int | None) -> Measure:
     """A measure of the positives of one level: those that agree at t or deeper."""
     if k is not None:
         return lambda ranking: AT_K[kind](ranking, t, k)
-    uncut = definitions.average_precision if kind == "AP" else definitions.average_precision_at_r
-    return lambda ranking: uncut(ranking, t)
+    return lambda ranking: UNCUT[kind](ranking, t)

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.make_golden
 
-Nothing is computed by the package. Values come from the slow float64 loops of tests/oracles.py and
-tests/loss_oracles.py, gradients of the mean in the queries from central differences of those loops (fourth order,
+Nothing is computed by the package. Values come from the slow float64 loops of tests/benchmarks/oracles.py and
+tests/benchmarks/loss_oracles.py, gradients of the mean in the queries from central differences of those loops (fourth order,
 accurate to about 1e-8). Inputs are drawn by Python's `random` and stored in full.
 """
 
@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests import oracles
-from tests.loss_oracles import LOSS_ORACLES, Inputs, dot, mean, unit
+from tests.benchmarks import oracles
+from tests.benchmarks.loss_oracles import LOSS_ORACLES, Inputs, dot, mean, unit
 
 FILE = Path(__file__).with_name("golden_small.json")
 QUERIES, ITEMS, WIDTH, CLASSES = 5, 11, 4, 9
@@ -149,6 +149,8 @@ def loss_entry(case: Case, drawn: dict[str, Any]) -> dict[str, Any]:
     """Values per query, their mean, and the gradient of the mean; null is undefined, and no gradient at a kink."""
     inputs, given = inputs_of(drawn, case.own), dict(case.settings)
     lambda_val = given.pop("lambda_val", None)
+    if case.loss not in LOSS_ORACLES:
+        raise SystemExit(f"no slow loop for the loss {case.loss} in tests/benchmarks/loss_oracles.py")
     oracle = LOSS_ORACLES[case.loss]
     values = oracle(inputs, **{key: value for key, value in given.items() if key != "relevance"})
 

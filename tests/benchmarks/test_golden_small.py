@@ -15,6 +15,7 @@ from hgld.benchmarks.losses import LOSSES, PROXY_LOSSES, Loss
 from hgld.benchmarks.metrics import evaluate
 from tests.benchmarks import make_golden
 
+REMEDY = "run python -m tests.benchmarks.make_golden"
 GOLDEN: dict[str, Any] = json.loads(make_golden.FILE.read_text(encoding="utf-8"))
 
 
@@ -66,7 +67,7 @@ def test_metrics_equal_the_slow_loops(gallery: str) -> None:
 
 
 def test_every_loss_is_in_the_file() -> None:
-    assert {entry["loss"] for entry in GOLDEN["losses"]} == set(LOSSES)
+    assert {entry["loss"] for entry in GOLDEN["losses"]} == set(LOSSES), REMEDY
     assert all(any(entry["mean"] > 0 for entry in GOLDEN["losses"] if entry["loss"] == name) for name in LOSSES)
 
 
@@ -79,6 +80,7 @@ def test_the_script_reproduces_the_file() -> None:
         return [leaf for part in value for leaf in flat(part)] if isinstance(value, list) else [value]
 
     ours, committed = flat(make_golden.golden()), flat(GOLDEN)
+    assert len(ours) == len(committed), REMEDY
     numbers = [type(value) is float for value in committed]
     assert [v for v, n in zip(ours, numbers, strict=True) if not n] == [
         v for v, n in zip(committed, numbers, strict=True) if not n

@@ -38,7 +38,7 @@ def test_the_names_are_the_public_ones() -> None:
     names = "smooth_ap sup_ap smooth_hap sup_hap smooth_ndcg sup_ndcg smooth_recall sup_recall soft_bin_ap fast_ap"
     names += " blackbox_ap calibration cluster csl arcface proxy_nca contrastive triplet xbm_pair"
     assert set(LOSSES) == set(names.split())
-    assert set(LOSSES) == {*NEEDS_POSITIVE, *PAIRS, *PROXIES}
+    assert set(LOSSES) == {*NEEDS_POSITIVE, *PAIRS, *PROXIES}, "put every loss into a group of examples.py"
 
 
 @EVERY

@@ -126,7 +126,9 @@ def test_every_setting_has_an_effect(name: str, setting: str) -> None:
         base = {"num_centers": 2}
     if name == "triplet" and setting != "itself":
         base = {"itself": False}
-    other = {"temperature_centers": 2.0, "lambda_val": 1000.0, **OTHER_VALUES}[setting]
+    others = {"temperature_centers": 2.0, "lambda_val": 1000.0, **OTHER_VALUES}
+    assert setting in others, f"give {setting} a second value in OTHER_VALUES"
+    other = others[setting]
 
     def outcome(**settings: Any) -> tuple[Tensor, Tensor]:
         leaf = inputs[0].clone().requires_grad_()

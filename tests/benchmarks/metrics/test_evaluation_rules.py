@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hgld.benchmarks.losses import LOSSES
 from hgld.benchmarks.metrics import METRICS, evaluate, per_query
-from tests import oracles
+from tests.benchmarks import oracles
 from tests.benchmarks.losses.examples import batch, nested
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from hgld.benchmarks.metrics import evaluate, per_query
 from hgld.benchmarks.ranking import sorting
 from hgld.benchmarks.ranking.levels import agreement
-from tests import oracles
+from tests.benchmarks import oracles
 
 
 def check_against_loops(

@@ -15,8 +15,8 @@ from torch import Tensor
 from hgld.benchmarks.metrics import evaluate, per_query
 from hgld.benchmarks.ranking.levels import agreement
 from hgld.foundation.errors import HgldError
-from tests import oracles
-from tests.benchmarks import golden
+from tests.benchmarks import oracles
+from tests.benchmarks import published_values
 
 LEVELS = 3
 
@@ -55,17 +55,17 @@ def our_name(name: str) -> str | None:
 
 def published() -> list[str]:
     """Entries of metrics that exist here."""
-    if not (golden.FOLDER / "golden.json").exists():
+    if not (published_values.FOLDER / "golden.json").exists():
         return []
-    return [name for name in golden.entries() if "/metric/" in name and our_name(name)]
+    return [name for name in published_values.entries() if "/metric/" in name and our_name(name)]
 
 
-@golden.needs_golden
+@published_values.needs_golden
 @pytest.mark.parametrize("name", published())
 def test_values_are_the_published_ones(name: str) -> None:
     case, metric = name.split("/")[0], str(our_name(name))
-    frame = evaluate(*golden.inputs(case), metrics=[metric], alpha=2.0 if "_a2_" in name else 1.0)
-    expected = golden.values()[f"{name}/per_query"]
+    frame = evaluate(*published_values.inputs(case), metrics=[metric], alpha=2.0 if "_a2_" in name else 1.0)
+    expected = published_values.values()[f"{name}/per_query"]
     np.testing.assert_allclose(frame[metric], expected, rtol=0, atol=1e-9)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hgld.benchmarks.metrics import evaluate
 from hgld.benchmarks.ranking.levels import UNKNOWN, agreement
-from tests import oracles
+from tests.benchmarks import oracles
 
 
 def test_agreement_counts_from_the_coarsest() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hgld.benchmarks.ranking.levels import agreement
 from hgld.benchmarks.ranking.sorting import LAST, Hidden, descending_keys, rank_items
-from tests import oracles
+from tests.benchmarks import oracles
 
 
 @settings(max_examples=60, deadline=None)

@@ -43,7 +43,7 @@ def test_every_label_has_a_reproducible_drawing(label: str) -> None:
 
 
 def test_every_label_of_the_taxonomy_has_a_drawing() -> None:
-    assert set(SHAPES) == set(load_taxonomy().natures)
+    assert set(SHAPES) == set(load_taxonomy().natures), "draw every label in pipeline/sample/draw.py"
 
 
 def test_each_view_of_each_landmark_is_a_different_picture() -> None:

@@ -1,7 +1,7 @@
 """Every metric and surrogate rank as a slow loop straight from its formula, for one query.
 
 Nothing is shared with the package: plain Python floats, no tensors, no levels of indirection. The losses are in
-tests/loss_oracles.py.
+tests/benchmarks/loss_oracles.py.
 """
 
 from __future__ import annotations

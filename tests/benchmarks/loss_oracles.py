@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests import oracles
+from tests.benchmarks import oracles
 
 NAN = math.nan
 Vector = Sequence[float]
