@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.make_golden
 
-Nothing is computed by the package. Values come from the slow float64 loops of tests/benchmarks/oracles.py and
-tests/benchmarks/loss_oracles.py, gradients of the mean in the queries from central differences of those loops (fourth order,
+Nothing is computed by the package. Values come from the slow float64 loops of oracles.py and loss_oracles.py
+beside this file, gradients of the mean in the queries from central differences of those loops (fourth order,
 accurate to about 1e-8). Inputs are drawn by Python's `random` and stored in full.
 """
 

@@ -14,8 +14,8 @@ from hgld.benchmarks.losses import LOSSES
 from hgld.benchmarks.losses.blackbox import normalised_ranks
 from hgld.foundation.errors import HgldError
 from tests.benchmarks import oracles
-from tests.benchmarks.losses.examples import CLASSES, DIM, batch, example, gradient, nested
 from tests.benchmarks.loss_oracles import LOSS_ORACLES, Inputs
+from tests.benchmarks.losses.examples import CLASSES, DIM, batch, example, gradient, nested
 
 CASES = pytest.mark.parametrize(("queries", "items"), [(14, 0), (9, 33)])
 

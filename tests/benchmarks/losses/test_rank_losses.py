@@ -15,8 +15,8 @@ from hgld.benchmarks.losses import LOSSES
 from hgld.benchmarks.ranking import surrogates
 from hgld.benchmarks.ranking.surrogates import SUPRANK_SETTINGS, SupHRankSettings
 from tests.benchmarks import oracles
-from tests.benchmarks.losses.examples import RANKED, batch, nested
 from tests.benchmarks.loss_oracles import rank_loss
+from tests.benchmarks.losses.examples import RANKED, batch, nested
 
 
 def draw_settings(name: str, data: st.DataObject, levels: int) -> dict[str, Any]:

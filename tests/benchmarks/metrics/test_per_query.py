@@ -15,8 +15,7 @@ from torch import Tensor
 from hgld.benchmarks.metrics import evaluate, per_query
 from hgld.benchmarks.ranking.levels import agreement
 from hgld.foundation.errors import HgldError
-from tests.benchmarks import oracles
-from tests.benchmarks import published_values
+from tests.benchmarks import oracles, published_values
 
 LEVELS = 3
 
