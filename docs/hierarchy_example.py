@@ -1,6 +1,6 @@
 """Draws hierarchy_example.svg, the figure of the README: four answers to a query, graded by the levels they share.
 
-    python docs/hierarchy_example.py
+    python -m docs.hierarchy_example
 
 Landmarks, labels and pictures are those of the sample (tests/sources checks the labels against its facts).
 """

@@ -1,6 +1,6 @@
 """Draws near_linear_error.svg: the error of the near-linear rank losses, and its bound.
 
-    python docs/near_linear_error.py
+    python -m docs.near_linear_error
 
 Left, one sigmoid on the grid: the largest error over all distances, and the formula. Right, SupHAP and its gradient on
 difficult scores, float32 sums against float64 pairs.

@@ -1,6 +1,6 @@
 """How often are the published labels of H-GLDv2 wrong? Prints the estimate and updates the tables of the page.
 
-    python docs/published_noise.py
+    python -m docs.published_noise
 
 Reads published_noise.csv, the reviewed sample, and published_noise_strata.csv, the sizes of the strata;
 published_sample.py draws the sample. The table of words needs the published labels in ../shared/data.
@@ -26,10 +26,10 @@ from hgld.hierarchy.comparison.published_noise import (
 )
 from hgld.hierarchy.taxonomy.commons_category import normalise
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
+from tests.paths import PUBLISHED_LABELS
 
 HERE = Path(__file__).resolve().parent
 REVIEW, STRATA, PAGE = (HERE / f"published_noise{end}" for end in (".csv", "_strata.csv", ".md"))
-PUBLISHED = HERE.parents[1] / "shared" / "data" / "gldv2" / "train_label_to_hierarchical.part.csv.gz"
 
 SURE = "name differs, from 0.9"
 
@@ -109,9 +109,9 @@ def lost(rows: list[ReviewedLandmark]) -> str:
 
 def same_word() -> str:
     """The published labels of landmarks whose names have the same word; empty without the published labels."""
-    if not PUBLISHED.is_file():
+    if not PUBLISHED_LABELS.is_file():
         return ""
-    known = read_csv(PUBLISHED, ["category", "hierarchical_label"], extra=True)
+    known = read_csv(PUBLISHED_LABELS, ["category", "hierarchical_label"], extra=True)
     known = known[known["hierarchical_label"] != ""]
     names = [normalise(url) for url in known["category"]]
     lines = []

@@ -1,9 +1,9 @@
 """Draws the sample of published_noise.csv, and converts a reviewer's sheet.
 
-    python docs/published_sample.py redraw                    # check that the reviewed landmarks are the drawn ones
-    python docs/published_sample.py frame OUT.txt             # the strata with the current name model, and what moved
-    python docs/published_sample.py sheet SHEET.csv           # the sample for a reviewer, who fills the last columns
-    python docs/published_sample.py enter SHEET.csv NAME OUT  # a filled sheet as a review, and its agreement with ours
+    python -m docs.published_sample redraw                    # check that the reviewed landmarks are the drawn ones
+    python -m docs.published_sample frame OUT.txt             # the strata with the current name model, and what moved
+    python -m docs.published_sample sheet SHEET.csv           # the sample for a reviewer, who fills the last columns
+    python -m docs.published_sample enter SHEET.csv NAME OUT  # a filled sheet as a review, and its agreement with ours
 
 The first two read the published labels in ../shared/data; the second trains the name model on them (about a minute).
 published_noise_frame.txt freezes the strata at the time of the draw, one letter per landmark in the order of their
@@ -38,12 +38,11 @@ from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.commands.assign import assign
 from hgld.pipeline.sparql.client import Endpoint
 from hgld.pipeline.sparql.oxigraph import serving
+from tests.paths import PUBLISHED_LABELS, SHARED
 
 HERE = Path(__file__).resolve().parent
 REVIEW, STRATA, FRAME = (HERE / f"published_noise{end}" for end in (".csv", "_strata.csv", "_frame.txt"))
-DATA = HERE.parents[1] / "shared" / "data"
-PUBLISHED = DATA / "gldv2" / "train_label_to_hierarchical.part.csv.gz"
-CROSSWALK = DATA / "gldv2" / "crosswalk_wikidata.csv"
+CROSSWALK = SHARED / "gldv2" / "crosswalk_wikidata.csv"
 
 SEED = "published noise 1"
 SHEET = ["landmark_id", "category", "a", "b", "choice", "right", "reason"]
@@ -52,9 +51,9 @@ CHOICES = ("a", "b", "both", "neither", "unknown")
 
 def published() -> pd.DataFrame:
     """The published landmarks with a label; adds name, the normal form of the category, and label, stripped."""
-    if not PUBLISHED.is_file():
-        raise HgldError(f"no {PUBLISHED}; the published labels are needed to draw the sample")
-    known = read_csv(PUBLISHED, ["landmark_id", "category", "hierarchical_label"], extra=True)
+    if not PUBLISHED_LABELS.is_file():
+        raise HgldError(f"no {PUBLISHED_LABELS}; the published labels are needed to draw the sample")
+    known = read_csv(PUBLISHED_LABELS, ["landmark_id", "category", "hierarchical_label"], extra=True)
     known = known[known["hierarchical_label"] != ""]
     names = [normalise(url) for url in known["category"]]
     return known.assign(name=names, label=known["hierarchical_label"].str.strip())
@@ -83,7 +82,7 @@ def population() -> list[SampledLandmark]:
 
 def wikidata_labels() -> dict[str, str]:
     """The labels of `hgld assign` for the landmarks of the crosswalk, from the excerpt of Wikidata beside it."""
-    with tempfile.TemporaryDirectory() as folder, serving([DATA / "wikidata"]) as endpoint:
+    with tempfile.TemporaryDirectory() as folder, serving([SHARED / "wikidata"]) as endpoint:
         out = Path(folder) / "labels.csv"
         assign(CROSSWALK, Endpoint(endpoint, "hgld", in_flight=2), out)
         table = read_csv(out, ["landmark_id", "hierarchical_label"], extra=True)
@@ -101,7 +100,7 @@ def frame() -> dict[str, str]:
     ids = sorted(published()["landmark_id"], key=int)
     letters = "".join(FRAME.read_text(encoding="utf-8").split())
     if len(letters) != len(ids):
-        raise HgldError(f"{FRAME}: {len(letters)} letters for the {len(ids)} landmarks of {PUBLISHED}")
+        raise HgldError(f"{FRAME}: {len(letters)} letters for the {len(ids)} landmarks of {PUBLISHED_LABELS}")
     names = dict(zip(strata()["letter"], strata()["stratum"], strict=True))
     return {landmark: names[letter] for landmark, letter in zip(ids, letters, strict=True)}
 

@@ -1,6 +1,6 @@
 """Draws toy_ranking.svg: two rankings with the same AP and different H-AP.
 
-    python docs/toy_ranking.py
+    python -m docs.toy_ranking
 
 The scores come from `hgld.benchmarks.metrics.evaluate`; the contribution of every rank is computed here from the
 formulas, and the sum must be equal.

@@ -17,9 +17,8 @@ import pandas as pd
 
 from hgld.foundation.tables import read_csv
 from hgld.pipeline.commands.classify import COLUMNS, classify
-from tests.paths import SHARED
+from tests.paths import PUBLISHED_LABELS
 
-PUBLISHED = SHARED / "gldv2" / "train_label_to_hierarchical.part.csv.gz"
 FOLDS = 5
 
 Row = tuple[str, str]
@@ -27,7 +26,7 @@ Row = tuple[str, str]
 
 def published() -> list[Row]:
     """(category URL, label) of the published landmarks with a label."""
-    with gzip.open(PUBLISHED, "rt", encoding="utf-8", newline="") as handle:
+    with gzip.open(PUBLISHED_LABELS, "rt", encoding="utf-8", newline="") as handle:
         rows = [(row["category"], row["hierarchical_label"]) for row in csv.DictReader(handle)]
     return sorted(row for row in rows if row[1])
 

@@ -165,8 +165,13 @@ def test_tests_mirror_the_packages() -> None:
     assert folders - {"tests", "sources"} <= {*_code_folders(), *PACKAGES}
 
 
-def test_one_file_of_the_tests_knows_where_the_shared_data_are() -> None:
-    knowing = [path for path in (ROOT / "tests").rglob("*.py") if '"shared"' in path.read_text(encoding="utf-8")]
+def test_one_file_knows_where_the_shared_data_are() -> None:
+    scripts = [path for folder in ("tests", "docs") for path in (ROOT / folder).rglob("*.py")]
+    knowing = [
+        path
+        for path in scripts
+        if 'ROOT.parent / "' in (text := path.read_text(encoding="utf-8")) or '"shared" /' in text
+    ]
     assert [path.name for path in knowing] == ["paths.py", "test_layout.py"]
 
 

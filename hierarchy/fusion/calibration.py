@@ -1,7 +1,7 @@
-"""Calibration: of the landmarks with score 0.8, eight in ten have the label.
+"""Calibration: labels with score 0.8 are correct in 80 % of the cases.
 
-Temperature and uniform smoothing turn scores into probabilities. Both are fitted on held-out folds; the expected
-calibration error measures the result.
+Temperature and uniform smoothing turn scores into probabilities. Both are fitted on held-out folds; the adaptive
+expected calibration error measures the result.
 """
 
 import hashlib

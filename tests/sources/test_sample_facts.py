@@ -260,7 +260,7 @@ def test_the_figure_is_the_one_the_script_draws() -> None:
     """Without the pictures: the bytes of a JPEG depend on the version of Pillow."""
     script, jpeg = runpy.run_path(str(ROOT / "docs" / "hierarchy_example.py")), re.compile(r"base64,[^\"]*")
     committed = (ROOT / "docs" / "hierarchy_example.svg").read_text(encoding="utf-8")
-    assert jpeg.sub("", script["figure"]()) == jpeg.sub("", committed), "run: python docs/hierarchy_example.py"
+    assert jpeg.sub("", script["figure"]()) == jpeg.sub("", committed), "run: python -m docs.hierarchy_example"
 
 
 # ---- against the independent subset of Wikidata

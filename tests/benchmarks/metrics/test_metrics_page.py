@@ -25,7 +25,7 @@ def script() -> dict[str, Any]:
 
 def test_the_figure_is_what_the_script_draws(script: dict[str, Any]) -> None:
     committed = (DOCS / "toy_ranking.svg").read_text(encoding="utf-8")
-    assert script["figure"]() == committed, "run: python docs/toy_ranking.py"
+    assert script["figure"]() == committed, "run: python -m docs.toy_ranking"
     ElementTree.fromstring(committed)
 
 

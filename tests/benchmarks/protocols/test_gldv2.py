@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from random import Random
 
 import pandas as pd
 import pytest
@@ -166,10 +167,10 @@ def test_gap_without_landmarks_is_undefined_and_without_predictions_zero() -> No
     ),
     st.randoms(),
 )
-def test_gap_equals_a_slow_loop(rows: list[tuple[list[str], Prediction | None, str]], random: object) -> None:
+def test_gap_equals_a_slow_loop(rows: list[tuple[list[str], Prediction | None, str]], random: Random) -> None:
     names = [f"q{n:02}" for n in range(len(rows))]
     order = list(zip(names, rows, strict=True))
-    random.shuffle(order)  # type: ignore[attr-defined]
+    random.shuffle(order)
     truth = truth_of({name: (" ".join(correct), usage) for name, (correct, _, usage) in order})
     summary = recognition_summary(recognition({name: prediction for name, (_, prediction, _) in order}, truth))
     for usage in ("Public", "Private"):

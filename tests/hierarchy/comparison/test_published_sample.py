@@ -10,7 +10,7 @@ import pytest
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tables import read_csv, write_csv
 from hgld.hierarchy.comparison.published_noise import ReviewedLandmark, read_review
-from tests.paths import ROOT, SHARED
+from tests.paths import PUBLISHED_LABELS, ROOT
 
 DOCS = ROOT / "docs"
 
@@ -37,7 +37,7 @@ def words(path: Path) -> str:
 
 def test_page_has_the_tables_of_the_script(noise: dict[str, Any], rows: list[ReviewedLandmark]) -> None:
     committed = (DOCS / "published_noise.md").read_text(encoding="utf-8")
-    assert noise["page"](committed, rows) == committed, "run: python docs/published_noise.py"
+    assert noise["page"](committed, rows) == committed, "run: python -m docs.published_noise"
 
 
 @pytest.mark.parametrize("document", ["README.md", "DATA_CARD.md"])
@@ -51,7 +51,7 @@ def test_documents_state_the_estimate(noise: dict[str, Any], rows: list[Reviewed
     ):
         assert estimates[statement] in stated, f"{document}: no '{statement}': {estimates[statement]}"
     assert f"{len(rows)} " in stated
-    assert "python docs/published_noise.py" in stated
+    assert "python -m docs.published_noise" in stated
 
 
 def test_page_states_the_counts(noise: dict[str, Any], rows: list[ReviewedLandmark]) -> None:
@@ -79,7 +79,7 @@ def test_examples_on_the_page_have_their_published_labels(rows: list[ReviewedLan
 
 
 @pytest.mark.skipif(
-    not (SHARED / "gldv2/train_label_to_hierarchical.part.csv.gz").is_file(),
+    not PUBLISHED_LABELS.is_file(),
     reason="the published labels (../shared/data) are not beside this checkout",
 )
 def test_reviewed_landmarks_are_the_ones_drawn(drawing: dict[str, Any], rows: list[ReviewedLandmark]) -> None:

@@ -12,9 +12,7 @@ from hgld.hierarchy.names.name_rules import build_name_rules
 from hgld.hierarchy.names.name_words import load_name_words
 from hgld.hierarchy.taxonomy.commons_category import normalise
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
-from tests.paths import SHARED
-
-PUBLISHED = SHARED / "gldv2/train_label_to_hierarchical.part.csv.gz"
+from tests.paths import PUBLISHED_LABELS
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +64,10 @@ def test_a_label_of_a_single_name_is_learnt(lexicon):
     assert model.labels[int(model.probabilities(["Blorb"]).argmax())] == "spaceport"
 
 
-@pytest.mark.skipif(not PUBLISHED.is_file(), reason="the published labels are not beside this checkout")
+@pytest.mark.skipif(not PUBLISHED_LABELS.is_file(), reason="the published labels are not beside this checkout")
 def test_confidence_halves_the_calibration_error_on_published_names(lexicon):
     """On names that neither the classifier nor its confidence was fitted on."""
-    with gzip.open(PUBLISHED, "rt", encoding="utf-8", newline="") as handle:
+    with gzip.open(PUBLISHED_LABELS, "rt", encoding="utf-8", newline="") as handle:
         rows = [(normalise(row["category"]), row["hierarchical_label"]) for row in csv.DictReader(handle)]
     rows = sorted({row for row in rows if row[1]})
     fold_of = folds([name for name, _ in rows], 2)

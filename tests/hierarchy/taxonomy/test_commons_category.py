@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 from hgld.foundation.errors import HgldError
 from hgld.hierarchy.taxonomy.commons_category import category_url, normalise
-from tests.paths import SHARED
-
-PUBLISHED = SHARED / "gldv2/train_label_to_hierarchical.part.csv.gz"
+from tests.paths import PUBLISHED_LABELS
 
 
 @pytest.mark.parametrize(
@@ -81,9 +79,9 @@ def test_the_normal_form_is_stable_and_urls_round_trip(text: str) -> None:
     assert category_url(name).isascii()
 
 
-@pytest.mark.skipif(not PUBLISHED.is_file(), reason="the published labels are not beside this checkout")
+@pytest.mark.skipif(not PUBLISHED_LABELS.is_file(), reason="the published labels are not beside this checkout")
 def test_all_published_urls_round_trip() -> None:
-    with gzip.open(PUBLISHED, "rt", encoding="utf-8", newline="") as lines:
+    with gzip.open(PUBLISHED_LABELS, "rt", encoding="utf-8", newline="") as lines:
         urls = [row["category"] for row in csv.DictReader(lines)]
     assert len(urls) == 9689
     assert [category_url(normalise(url)) for url in urls] == urls

@@ -85,7 +85,8 @@ def test_free_disk_space_is_checked_first(server: HostileServer, tmp_path: Path)
 
 
 def test_file_with_the_published_md5_is_not_downloaded_again(server: HostileServer, tmp_path: Path) -> None:
-    assert fetch(source_of(server), tmp_path) == fetch(source_of(server), tmp_path)
+    first = fetch(source_of(server), tmp_path)
+    assert fetch(source_of(server), tmp_path) == first
     assert len(server.asked(URL)) == 1
 
 

@@ -13,10 +13,11 @@ import pytest
 
 from hgld.foundation.errors import HgldError
 from hgld.pipeline.commands.classify import classify
-from tests.paths import SHARED
+from tests.paths import PUBLISHED_LABELS, SHARED
 
-PUBLISHED = SHARED / "gldv2" / "train_label_to_hierarchical.part.csv.gz"
-WITH_PUBLISHED = pytest.mark.skipif(not PUBLISHED.is_file(), reason="the published labels are not beside this checkout")
+WITH_PUBLISHED = pytest.mark.skipif(
+    not PUBLISHED_LABELS.is_file(), reason="the published labels are not beside this checkout"
+)
 
 
 def write(path: Path, columns: list[str], rows: list[list[str]]) -> Path:
@@ -122,7 +123,7 @@ def test_a_snapshot_is_evidence_with_class_and_path(tmp_path):
 
 @WITH_PUBLISHED
 def test_output_does_not_depend_on_the_order_of_labels_or_the_hash_seed(tmp_path):
-    with gzip.open(PUBLISHED, "rt", encoding="utf-8", newline="") as handle:
+    with gzip.open(PUBLISHED_LABELS, "rt", encoding="utf-8", newline="") as handle:
         header, *rows = list(csv.reader(handle))
     table = write(tmp_path / "in.csv", header, rows[:60])
     training = rows[60:460]

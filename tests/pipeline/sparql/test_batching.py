@@ -18,10 +18,9 @@ from hgld.pipeline.sparql.rdf_terms import ENTITY
 from hgld.pipeline.sparql.response_cache import response_path
 from hgld.pipeline.wikidata.queries import CATEGORIES, CLASSES, ITEMS
 from tests.hostile_server import Answer, HostileServer, Request
-from tests.paths import SHARED
+from tests.paths import PUBLISHED_LABELS
 from tests.pipeline.sparql_answers import PATH, TRACE, queries, query, result
 
-PUBLISHED = SHARED / "gldv2/train_label_to_hierarchical.part.csv.gz"
 KEYS = [f"Q{number}" for number in range(1, 11)]
 
 
@@ -126,9 +125,9 @@ def test_queries_stay_below_the_size_limit_of_jetty() -> None:
 
 def test_real_category_names_fill_the_batches() -> None:
     """203,094 categories take 407 queries of this kind; tests/scale counts the queries of all kinds."""
-    if not PUBLISHED.is_file():
-        pytest.skip(f"no {PUBLISHED}: the published categories are not in this repository")
-    with gzip.open(PUBLISHED, "rt", encoding="utf-8", newline="") as lines:
+    if not PUBLISHED_LABELS.is_file():
+        pytest.skip(f"no {PUBLISHED_LABELS}: the published categories are not in this repository")
+    with gzip.open(PUBLISHED_LABELS, "rt", encoding="utf-8", newline="") as lines:
         names = sorted(normalise(row["category"]) for row in csv.DictReader(lines))
     batches = list(_batches(CATEGORIES, names, 500))
     assert (len(names), len(batches)) == (9689, 20)
