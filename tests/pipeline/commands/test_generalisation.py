@@ -11,9 +11,10 @@ from hgld.hierarchy.names.name_classifier import Lexicon, fit_classifier
 from hgld.hierarchy.names.name_rules import NameRules, build_name_rules
 from hgld.hierarchy.names.name_words import load_name_words
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
-from tests.held_out import PUBLISHED, accuracy, fold, labelled, published
+from tests.held_out import accuracy, fold, labelled, published
+from tests.paths import PUBLISHED_LABELS
 
-WITH_PUBLISHED = pytest.mark.skipif(not PUBLISHED.is_file(), reason="the published labels are not beside this checkout")
+WITH_PUBLISHED = pytest.mark.skipif(not PUBLISHED_LABELS.is_file(), reason="no published labels beside this checkout")
 
 
 @WITH_PUBLISHED
@@ -31,7 +32,7 @@ def test_held_out_names_reach_the_accuracy_floors(tmp_path):
 @WITH_PUBLISHED
 def test_supercategories_are_labelled_without_their_own_rows():
     """The published supercategories, with their names removed from the lexicon."""
-    with PUBLISHED.with_name("supercategory_pairs.csv").open(encoding="utf-8") as handle:
+    with PUBLISHED_LABELS.with_name("supercategory_pairs.csv").open(encoding="utf-8") as handle:
         pairs = [(row["supercategory"], row["hierarchical_label"]) for row in csv.DictReader(handle)]
     rules = build_name_rules(load_class_names(), load_taxonomy())
     predictions = [_without(rules, [name]).predict(name) for name, _ in pairs]
