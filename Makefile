@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: demo test reproduce install clean
+.PHONY: demo test reproduce install clean pipeline clone
 
 install: $(VENV)/.installed
 
@@ -13,7 +13,15 @@ $(VENV)/.installed: pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-demo: install
+# Checked before gigabytes are installed.
+pipeline:
+	@test -d .dvc -a -f dvc.yaml || { echo "no folder .dvc here: the copy is not complete; download it again" >&2; exit 1; }
+
+clone:
+	@test -e .git || { echo "no .git here: this target clones the repository; use a git clone, not an archive" >&2; exit 1; }
+
+demo: pipeline install
+	@test -e .git || dvc config --local core.no_scm true  # an archive without .git
 	dvc repro
 	@cat data/sample/benchmark/table.txt
 	@echo "report   data/sample/benchmark/report.html"
@@ -26,7 +34,7 @@ test: install
 	OMP_NUM_THREADS=1 pytest --numprocesses logical --dist worksteal
 
 # Two clones, cut off from the network, other hash seeds and row orders: the same bytes come out.
-reproduce: install
+reproduce: clone install
 	python tests/reproduce.py
 
 clean:

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from hgld.foundation.display.visible import echo, visible, visible_lines
+
 STAGES = {
     "download": "Download GLDv2's metadata, verify it, and write typed Parquet.",
     "images": "Download GLDv2's image tars, verify them, and index the images in them.",
@@ -42,7 +44,10 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except HgldError as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(visible_lines(str(error))) from None
+        except click.ClickException as error:
+            error.message = visible_lines(error.message)  # type: ignore[misc]  # final, says click
+            raise
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -50,7 +55,7 @@ class _Commands(click.Group):
         from hgld.foundation.errors import suggest
 
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            ctx.fail(f"no command '{args[0]}'{suggest(args[0], self.list_commands(ctx))}")
+            ctx.fail(f"no command '{visible(args[0])}'{suggest(args[0], self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
 
@@ -99,7 +104,9 @@ def _add_stage(name: str, text: str) -> None:
     @_profile
     def command(profile: str | None, **options: Any) -> None:
         from hgld.foundation.settings import load_params
+        from hgld.pipeline.stages.previous_outputs import put_back
 
+        put_back()
         params = load_params(profile=profile)
         folder = "benchmarks.training" if name == "train" else "pipeline.stages"
         importlib.import_module(f"hgld.{folder}.{name}").run(params, **options)
@@ -121,10 +128,13 @@ def benchmark(model: Path, out: Path | None, profile: str | None) -> None:
 
     docs/checkpoint.md specifies the format of a checkpoint.
     """
+    from hgld.pipeline.stages.previous_outputs import put_back
+
+    put_back()
     from hgld.benchmarks.evaluation.benchmark import benchmark as score
     from hgld.foundation.settings import load_params
 
-    click.echo(score(model, load_params(profile=profile), out).text())
+    echo(score(model, load_params(profile=profile), out).text())
 
 
 @main.group()
@@ -141,7 +151,9 @@ def _report(result: Any, as_json: bool, per_query: Path | None = None) -> None:
 
     if per_query:
         result.write(per_query)
-    click.echo(json.dumps(result.to_dict(), indent=2) if as_json else result.text())
+    echo(json.dumps(result.to_dict(), indent=2) if as_json else result.text())
+    if as_json and (note := getattr(result, "note", "")):
+        click.echo(visible_lines(f"Warning: {note}"), err=True)
 
 
 @evaluate.command()
@@ -149,18 +161,26 @@ def _report(result: Any, as_json: bool, per_query: Path | None = None) -> None:
 @click.argument("ranking", metavar="RANKS.npy|EMBEDDINGS.npz", type=_file)
 @click.option("--distractors", type=click.IntRange(min=0), default=0, show_default=True,
               help="Number of distractor images (R1M: 1001001) after those of the ground truth.")  # fmt: skip
+@click.option("--kind", type=click.Choice(["scores", "ranks"]), help="What RANKS.npy holds (default: integers are "
+              "ranks, floating-point numbers scores, unless all are whole).")  # fmt: skip
 @_json
 @_per_query
-def revisited(truth: Path, ranking: Path, distractors: int, as_json: bool, per_query: Path | None) -> None:
+def revisited(
+    truth: Path, ranking: Path, distractors: int, kind: str | None, as_json: bool, per_query: Path | None
+) -> None:
     """Revisited Oxford and Paris: Easy, Medium and Hard, mAP and mP@1, 5, 10.
 
-    RANKS.npy has one row per query: image indices from best to worst (integers), or a score for every image (floats).
+    RANKS.npy has one row per query: image indices from best to worst, or a score for every image. Where it lists only
+    the first images, the positives that are missing count as missed.
     EMBEDDINGS.npz has the arrays `query` and `index`, one row per image in the order of the ground truth; they are
     compared by cosine similarity. Crop queries to their bounding box before computing their embeddings.
     """
     from hgld.benchmarks.protocols.evaluate_files import evaluate_revisited
+    from hgld.foundation.files import check_output
 
-    _report(evaluate_revisited(truth, ranking, distractors=distractors), as_json, per_query)
+    if per_query:
+        check_output(per_query, truth, ranking)
+    _report(evaluate_revisited(truth, ranking, distractors=distractors, kind=kind), as_json, per_query)
 
 
 @evaluate.command()
@@ -179,7 +199,10 @@ def retrieval(
     retrieval_solution_v2.1.csv: id,images,Usage. Every Public and Private query needs a row; Ignored ones are skipped.
     """
     from hgld.benchmarks.protocols.evaluate_files import evaluate_retrieval
+    from hgld.foundation.files import check_output
 
+    if per_query:
+        check_output(per_query, submission, solution, index)
     _report(evaluate_retrieval(submission, solution, k=k, index=index), as_json, per_query)
 
 
@@ -199,7 +222,10 @@ def recognition(
     SOLUTION.csv is recognition_solution_v2.1.csv: id,landmarks,Usage.
     """
     from hgld.benchmarks.protocols.evaluate_files import evaluate_recognition
+    from hgld.foundation.files import check_output
 
+    if per_query:
+        check_output(per_query, submission, solution, landmarks)
     _report(evaluate_recognition(submission, solution, landmarks=landmarks), as_json, per_query)
 
 
@@ -229,13 +255,15 @@ def show(key: str, profile: str | None) -> None:
     from hgld.foundation.settings import load_params
     from hgld.pipeline.commands import show
 
-    click.echo(show.show(key, load_params(profile=profile)))
+    echo(show.show(key, load_params(profile=profile)))
 
 
 @main.command()
 @click.option("--strict", is_flag=True, help="The class graph is complete: every row must have an effect.")
+@click.option("--fix", is_flag=True, help="First sort the curated files, and write the verdicts in the form of `hgld "
+              "review` (after a spreadsheet, a merge, or an older version). Comments stay.")  # fmt: skip
 @_profile
-def check(strict: bool, profile: str | None) -> None:
+def check(strict: bool, fix: bool, profile: str | None) -> None:
     """Validate the curated files: params.yaml, the taxonomy, and the verdicts below review/.
 
     The losses and metrics of params.yaml are constructed, in every profile unless one is chosen. The taxonomy is
@@ -243,15 +271,19 @@ def check(strict: bool, profile: str | None) -> None:
     """
     from hgld.benchmarks.evaluation.check_settings import setting_problems
     from hgld.foundation.settings import load_params, profiles
+    from hgld.hierarchy.curation.file_checks import fix_files
     from hgld.pipeline.commands import check
 
-    result = check.check(load_params(profile=profile), Path("review"), strict=strict)
+    params = load_params(profile=profile)
+    if fix:
+        echo("\n".join(fix_files(Path(params.build.taxonomy), Path("review"))) or "All files are in order.")
+    result = check.check(params, Path("review"), strict=strict)
     problems = list(result.problems)
     for name in [profile] if profile else profiles():
         problems += setting_problems(load_params(profile=name))
     if problems:
         raise click.ClickException(f"{len(problems)} problem(s)\n" + "\n".join(problems))
-    click.echo(f"The curated files are valid.\n{result.report}")
+    echo(f"The curated files are valid.\n{result.report}")
 
 
 @main.command()
@@ -274,7 +306,7 @@ def assign(landmarks: Path, endpoint: str, out: Path, user_agent: str, cache: Pa
     from hgld.pipeline.commands import assign
     from hgld.pipeline.sparql.client import Endpoint
 
-    click.echo(assign.assign(landmarks, Endpoint(endpoint, user_agent, in_flight=2, cache=cache), out))
+    echo(assign.assign(landmarks, Endpoint(endpoint, user_agent, in_flight=2, cache=cache), out))
 
 
 @main.command()
@@ -292,7 +324,7 @@ def classify(texts: Path, column: str, labelled: Path | None, facts: Path | None
     """
     from hgld.pipeline.commands import classify
 
-    click.echo(classify.classify(texts, column, out, labelled=labelled, facts=facts))
+    echo(classify.classify(texts, column, out, labelled=labelled, facts=facts))
 
 
 @main.command()
@@ -329,7 +361,7 @@ def serve(facts: tuple[Path, ...], port: int | None) -> None:
 
     with serving(facts, port) as endpoint:
         stop = stop_request()
-        click.echo(endpoint)
+        echo(endpoint)
         stop.wait()
 
 
@@ -341,7 +373,7 @@ def card(only_check: bool, profile: str | None) -> None:
     from hgld.foundation.settings import load_params
     from hgld.pipeline.commands import card
 
-    click.echo(card.card(load_params(profile=profile), Path("DATA_CARD.md"), only_check=only_check))
+    echo(card.card(load_params(profile=profile), Path("DATA_CARD.md"), only_check=only_check))
 
 
 @main.command()
@@ -356,7 +388,7 @@ def graph(out: Path | None, profile: str | None) -> None:
     from hgld.pipeline.commands import graph
 
     params = load_params(profile=profile)
-    click.echo(graph.graph(params, out or params.data / "graph"))
+    echo(graph.graph(params, out or params.data / "graph"))
 
 
 @main.group()

@@ -1,5 +1,7 @@
 """Files that are replaced atomically, JSON, and checksums."""
 
+import errno
+import fcntl
 import hashlib
 import json
 import math
@@ -9,29 +11,37 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hgld.foundation.errors import HgldError
+from hgld.foundation.errors import HgldError, reason
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # A folder of results is named after the stage that writes it, with this exception.
 _STAGE_OF_FOLDER = {"metadata": "download"}
 
 
+# Folders in which this process has looked for the remains of killed ones.
+_SWEPT: set[Path] = set()
+
+
 @contextmanager
 def replacing(path: Path, *, directory: bool = False) -> Iterator[Path]:
-    """A temporary file (or folder) beside `path`, which replaces `path` when the block succeeds.
+    """A temporary file (or folder) beside `path`, which replaces `path` when the block succeeds; it is then on disk.
 
-    When the block raises, the temporary file is removed and `path` is unchanged. A symbolic link is followed.
+    When the block raises, the temporary file is removed and `path` is unchanged. What a killed process left behind is
+    removed by the next one that writes into the same folder. A link to a file of the same folder is followed.
 
-    Raises HgldError when `path` is neither a regular file nor a folder (a device, a pipe), when its folder cannot be
-    written to, and when the disk is full.
+    Raises HgldError when `path` is neither a regular file nor a folder (a device, a pipe), when it is a link to another
+    place, when its folder cannot be written to, when the disk is full, and when a folder to be replaced holds files
+    that the new one lacks: they would be deleted.
     """
-    path = Path(path).resolve()
-    if path.exists() and not (path.is_dir() if directory else path.is_file()):
-        raise HgldError(f"cannot write {path}: not a regular {'folder' if directory else 'file'}")
+    path = _checked_target(Path(path), directory)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        _sweep(path.parent)
+        folder, handle = _temporary_folder(path)
     except OSError as error:
         raise HgldError(f"cannot write {path}: {error.strerror}") from error
     try:
@@ -46,24 +56,111 @@ def replacing(path: Path, *, directory: bool = False) -> Iterator[Path]:
         raise HgldError(f"cannot write {path}: {error.strerror}; the previous version is unchanged") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def check_output(path: Path, *inputs: Path | None) -> None:
+    """Raise HgldError if the file or folder `path` is one of the inputs, or a link to another place.
+
+    For commands that take the name of an output: called before their work, as `replacing` sees it only afterwards.
+    """
+    for source in inputs:
+        try:
+            same = source is not None and Path(path).samefile(source)
+        except OSError:  # one of them does not exist, or cannot be reached; who opens it says so
+            same = False
+        if same:
+            raise HgldError(f"{path} is the input {source}; choose another place for the output")
+    _checked_target(Path(path), directory=os.path.isdir(path))  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
+
+
+def _checked_target(path: Path, directory: bool) -> Path:
+    """The absolute path of the file or folder to write."""
+    try:
+        target = path.resolve()
+        elsewhere = path.is_symlink() and (directory or target.parent != path.parent.resolve())
+        other_kind = target.exists() and not (target.is_dir() if directory else target.is_file())
+    except (OSError, RuntimeError) as error:  # a name that is too long, or a loop of links
+        raise HgldError(f"cannot write {path}: {getattr(error, 'strerror', None) or reason(error)}") from None
+    if elsewhere:
+        raise HgldError(f"cannot write {path}: it is a link to {target}; give that path itself, or remove the link")
+    if other_kind:
+        raise HgldError(f"cannot write {target}: not a regular {'folder' if directory else 'file'}")
+    return target
+
+
+def _temporary_folder(path: Path) -> tuple[Path, int]:
+    """A new folder beside `path`, and a locked handle of it that says that this process is alive."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent))
+        handle = os.open(folder, os.O_RDONLY)
+        _lock(handle)
+        if folder.exists():
+            return folder, handle
+        os.close(handle)  # swept by another process before it was locked
+
+
+def _lock(handle: int) -> bool:
+    """Whether the handle could be locked: another process has it, or the file system has no locks, if not."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the temporary folders of killed processes; a folder that one of them had moved away comes back."""
+    if folder in _SWEPT:
+        return
+    _SWEPT.add(folder)
+    for leftover in folder.glob(".*.part"):
+        if not leftover.is_dir() or leftover.is_symlink():
+            continue
+        handle = os.open(leftover, os.O_RDONLY)
+        if _lock(handle):
+            for old in leftover.glob("*.old"):
+                if not (path := folder / old.stem).exists():
+                    old.replace(path)
+            shutil.rmtree(leftover, ignore_errors=True)
+        os.close(handle)
 
 
 def _move(source: Path, path: Path) -> None:
     """Flush `source` to disk, then rename it to `path`; an existing folder is moved out of the way first."""
     if not source.exists():
         raise HgldError(f"cannot write {path}: nothing was written")
-    for file in sorted(source.rglob("*")) if source.is_dir() else [source]:
-        if file.is_file():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
+    for item in [*sorted(source.rglob("*")), source]:
+        _flush(item)
     if source.is_dir() and path.exists():
         _swap(source, path)
     else:
         source.replace(path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    """Have the operating system write a file, or the names in a folder, to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some file systems cannot flush a folder
+            raise
+    finally:
+        os.close(handle)
 
 
 def _swap(source: Path, path: Path) -> None:
-    """Replace one folder by another, and restore the first when that fails."""
+    """Replace one folder by another, and restore the first when that fails; hidden files of other tools stay."""
+    new = {item.relative_to(source) for item in source.rglob("*")}
+    others = sorted({item.relative_to(path) for item in path.rglob("*")} - new)
+    lost = [str(item) for item in others if not any(part.startswith(".") for part in item.parts)]
+    if lost:
+        raise HgldError(
+            f"{path} holds what is not written there and would be deleted: {', '.join(lost[:3])}; "
+            "move it to another folder"
+        )
     old = source.parent / f"{path.name}.old"
     path.replace(old)
     try:
@@ -71,6 +168,20 @@ def _swap(source: Path, path: Path) -> None:
     except OSError:
         old.replace(path)
         raise
+    for item in others:
+        if (old / item).exists():  # not moved yet with the hidden folder it is in
+            (old / item).replace(path / item)
+
+
+def write_array(array: "npt.NDArray[Any]", path: Path) -> None:
+    """Write `array` as .npy, as numpy.save does; but when the disk is full, numpy's own OSError does not say so."""
+    import numpy as np
+    from numpy.lib import format as npy
+
+    array = np.ascontiguousarray(array)
+    with path.open("wb") as handle:
+        npy.write_array_header_1_0(handle, npy.header_data_from_array_1_0(array))
+        handle.write(array.reshape(-1).data)
 
 
 def write_text(text: str, path: Path) -> None:
@@ -102,8 +213,8 @@ def read_json(path: Path) -> dict[str, Any]:
         raise HgldError(f"{path}:{error.lineno}: not JSON: {error.msg}; {remedy(path)}") from None
     except UnicodeDecodeError:
         raise HgldError(f"{path}: not JSON: not UTF-8; {remedy(path)}") from None
-    except (OSError, RecursionError) as error:
-        raise HgldError(f"{path}: cannot be read: {error}; {remedy(path)}") from None
+    except (OSError, RecursionError, ValueError) as error:  # the last one: a number of thousands of digits
+        raise HgldError(f"{path}: cannot be read: {reason(error)}; {remedy(path)}") from None
     if not isinstance(content, dict):
         raise HgldError(f"{path}: expected a JSON object, found {type(content).__name__}; {remedy(path)}")
     return content

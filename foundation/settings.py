@@ -1,5 +1,6 @@
 """params.yaml: per profile one section for each stage; an unknown key is an error with a suggestion."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -7,7 +8,16 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError, suggest
+from hgld.foundation.text_input import read_yaml
+
+# The largest networks: wider embeddings and larger images than any published model of the field.
+MAX_DIM = 65_536
+MAX_IMAGE_SIZE = 1_024
+
+# The most characters of a value that a message quotes.
+_MAX_SHOWN = 100
 
 
 class _Section(BaseModel):
@@ -20,8 +30,8 @@ class Download(_Section):
     source: str
     require_md5: bool = Field(description="refuse a file whose MD5 is not published")
     optional: list[str] = Field(description="tables that the source may lack; they are then empty")
-    timeout_s: float = Field(gt=0)
-    retries: int = Field(ge=0)
+    timeout_s: float = Field(gt=0, le=86_400)
+    retries: int = Field(ge=0, le=1_000)
     parallel: int = Field(ge=1, le=32)
 
 
@@ -33,8 +43,8 @@ class Images(_Section):
     index: int = Field(ge=0, le=100)
     test: int = Field(ge=0, le=20)
     leave_out: list[str]
-    timeout_s: float = Field(gt=0)
-    retries: int = Field(ge=0)
+    timeout_s: float = Field(gt=0, le=86_400)
+    retries: int = Field(ge=0, le=1_000)
     parallel: int = Field(ge=1, le=32)
 
 
@@ -44,11 +54,11 @@ class Wikidata(_Section):
     endpoint: str | None
     facts: str | None
     user_agent: str
-    batch: int = Field(ge=1, description="maximum number of keys per query")
+    batch: int = Field(ge=1, le=10_000, description="maximum number of keys per query")
     in_flight: int = Field(ge=1, le=32, description="maximum number of concurrent requests")
-    timeout_s: float = Field(gt=0)
-    retries: int = Field(ge=0)
-    pause_s: float = Field(ge=0, description="minimum time between the starts of two requests")
+    timeout_s: float = Field(gt=0, le=86_400)
+    retries: int = Field(ge=0, le=1_000)
+    pause_s: float = Field(ge=0, le=3_600, description="minimum time between the starts of two requests")
     canary: Mapping[Literal["P31", "P279", "P373", "sitelink"], int] = Field(
         description="minimum number of statements of each property; an endpoint with fewer is refused"
     )
@@ -70,9 +80,10 @@ class Embed(_Section):
     pretrained: str
     model_config_file: str | None
     prompts: list[str] = Field(min_length=1)
-    images_per_landmark: int = Field(ge=1)
-    batch: int = Field(ge=1)
-    threads: int = Field(ge=1)
+    images_per_landmark: int = Field(ge=1, le=100_000)
+    batch: int = Field(ge=1, le=65_536)
+    threads: int = Field(ge=1, le=1_024)
+    max_broken: float = Field(0.5, ge=0, le=1, description="fraction of the images that may be unreadable")
 
 
 class Refine(_Section):
@@ -81,8 +92,8 @@ class Refine(_Section):
     method: str = Field(
         description="all evidence fused, one kind alone, or a published method (clip: argmax and vote; knn)"
     )
-    neighbours: int = Field(ge=1, description="k of method knn")
-    temperature: float = Field(gt=0)
+    neighbours: int = Field(ge=1, le=100_000, description="k of method knn")
+    temperature: float = Field(ge=1e-4, le=100)
     accept_score: float = Field(ge=0, le=1)
     accept_margin: float = Field(ge=0, le=1)
     review_score: float = Field(ge=0, le=1, description="below it a proposal is not reviewed: the label stays empty")
@@ -92,22 +103,23 @@ class Refine(_Section):
 class Queue(_Section):
     """The review queue: size and seed of the random control sample of accepted proposals."""
 
-    control: int = Field(ge=0)
+    control: int = Field(ge=0, le=10_000_000)
     seed: int = Field(ge=0, lt=2**63)
 
 
 class Release(_Section):
-    """Name and version of the release."""
+    """Name and version of the release, and whose verdicts it applies."""
 
     name: str
     version: str
+    verdicts_from: list[str] = Field([], description="other profiles whose verdicts count here too")
 
 
 class LossTerm(_Section):
     """One term of the training loss: its name in LOSSES, its weight and its settings."""
 
     name: str
-    weight: float = Field(gt=0)
+    weight: float = Field(gt=0, le=1e6)
     settings: dict[str, bool | float | int | str | list[float] | list[int] | None] = {}
 
 
@@ -116,37 +128,42 @@ class Train(_Section):
 
     backbone: str
     pretrained: bool
-    dim: int = Field(ge=2)
+    dim: int = Field(ge=2, le=MAX_DIM)
     pooling: Literal["gem", "avg"]
-    image_size: int = Field(ge=16)
+    image_size: int = Field(ge=16, le=MAX_IMAGE_SIZE)
     levels: list[str] = Field(min_length=1)
     clean_only: bool
     loss: list[LossTerm] = Field(min_length=1)
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=2)
-    per_class: int = Field(ge=1)
+    epochs: int = Field(ge=1, le=100_000)
+    batch_size: int = Field(ge=2, le=1_000_000)
+    per_class: int = Field(ge=1, le=1_000_000)
     together: bool = Field(False, description="fill half of each batch with landmarks of one label (hard negatives)")
-    chunk: int = Field(0, ge=0, description="gradient caching: images per forward pass; 0: the whole batch")
+    chunk: int = Field(
+        0, ge=0, le=1_000_000, description="gradient caching: images per forward pass; 0: the whole batch"
+    )
     precision: Literal["float32", "bfloat16"] = Field("float32", description="of the network; losses use float32")
-    memory: int = Field(0, ge=0, description="XBM: number of past embeddings in the gallery; 0: none")
-    memory_from: int = Field(1, ge=1, description="the first epoch in which the memory is used")
+    memory: int = Field(0, ge=0, le=100_000_000, description="XBM: number of past embeddings in the gallery; 0: none")
+    memory_from: int = Field(1, ge=1, le=100_000, description="the first epoch in which the memory is used")
     pos_mixup: bool = Field(False, description="add mixtures of positives to the gallery")
-    lr: float = Field(gt=0)
-    proxy_lr: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    warmup_epochs: int = Field(ge=0)
+    # Adam moves a weight by up to lr per step, and a weight of a network is below 1.
+    lr: float = Field(gt=0, le=1)
+    proxy_lr: float = Field(gt=0, le=100)
+    weight_decay: float = Field(ge=0, le=10)
+    warmup_epochs: int = Field(ge=0, le=100_000)
     seed: int = Field(ge=0, lt=2**63)
-    threads: int = Field(ge=1)
+    threads: int = Field(ge=1, le=1_024)
+    max_broken: float = Field(0.1, ge=0, le=1, description="fraction of the images that may be unreadable")
 
 
 class Benchmark(_Section):
     """The metrics, and the gallery of the report."""
 
     metrics: list[str] = Field(min_length=1)
-    gallery_queries: int = Field(ge=0)
-    batch: int = Field(ge=1)
-    threads: int = Field(ge=1)
+    gallery_queries: int = Field(ge=0, le=10_000)
+    batch: int = Field(ge=1, le=65_536)
+    threads: int = Field(ge=1, le=1_024)
     seed: int = Field(ge=0, lt=2**63)
+    max_broken: float = Field(0.1, ge=0, le=1, description="fraction of each role's images that may be unreadable")
 
 
 class Params(_Section):
@@ -169,6 +186,11 @@ class Params(_Section):
         """The folder to which the stages of this profile write."""
         return Path("data") / self.profile
 
+    @property
+    def verdict_profiles(self) -> frozenset[str]:
+        """The profiles whose verdicts count: this one, and those of release.verdicts_from."""
+        return frozenset({self.profile, *self.release.verdicts_from})
+
 
 def load_params(path: Path = Path("params.yaml"), profile: str | None = None) -> Params:
     """The settings of one profile: `profile`, or else the one that the file selects.
@@ -180,11 +202,11 @@ def load_params(path: Path = Path("params.yaml"), profile: str | None = None) ->
     default = document.pop("profile", None)
     chosen = default if profile is None else profile
     if not isinstance(chosen, str) or chosen not in document:
-        hint = suggest(str(chosen), document)
-        raise HgldError(f"{path}: no profile '{chosen}' (there are: {', '.join(document)}){hint}")
+        hint = suggest(chosen, document) if isinstance(chosen, str) else ""
+        raise HgldError(f"{path}: no profile {_shown(chosen)} (there are: {visible(', '.join(document))}){hint}")
     section = document[chosen]
     if not isinstance(section, dict):
-        raise HgldError(f"{path}: {chosen}: expected one section per stage, found {section!r}")
+        raise HgldError(f"{path}: {visible(chosen)}: expected one section per stage, found {_shown(section)}")
     _check_keys(section, f"{path}: {chosen}")
     try:
         return Params(profile=chosen, **section)
@@ -205,37 +227,37 @@ def _check_keys(section: dict[str, object], where: str) -> None:
     """Raise HgldError for a key that YAML reads as something other than text, such as 5 or true."""
     for key in section:
         if not isinstance(key, str):
-            raise HgldError(f"{where}: expected names as keys, found {key!r}; correct or quote it")
+            raise HgldError(f"{where}: expected names as keys, found {_shown(key)}; correct or quote it")
 
 
 def _read_yaml(path: Path) -> dict[str, object]:
-    # ruamel, as DVC: PyYAML reads 1e-4 as text
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        document = YAML(typ="safe", pure=True).load(path)
-    except FileNotFoundError:
-        raise HgldError(f"no {path} here; run hgld in the root of the repository") from None
-    except OSError as error:
-        raise HgldError(f"{path}: cannot be read: {error.strerror}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise HgldError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not os.path.lexists(path):
+        raise HgldError(f"no {path} here; run hgld in the root of the repository")
+    document = read_yaml(path)
     if not isinstance(document, dict):
         raise HgldError(f"{path}: expected profiles with one section per stage, found {type(document).__name__}")
     return document
 
 
+def _shown(value: object) -> str:
+    """A value of the file as a message quotes it."""
+    try:
+        text = repr(value)
+    except ValueError:  # a number of thousands of digits
+        return "a number that is too large"
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
 def _explain(path: Path, profile: str, error: ErrorDetails) -> str:
     """One validation error as a message."""
     keys = [str(part) for part in error["loc"]]
-    where = f"{path}: {profile}.{'.'.join(keys)}"
+    profile, where = visible(profile), visible(f"{path}: {profile}.{'.'.join(keys)}")
     if error["type"] == "extra_forbidden":
         hint = suggest(keys[-1], _known(keys[:-1]))
-        return f"{path}: unknown key '{keys[-1]}' in {'.'.join([profile, *keys[:-1]])}{hint}"
+        return f"{path}: unknown key {keys[-1]!r} in {'.'.join([profile, *keys[:-1]])}{hint}"
     if error["type"] == "missing":
         return f"{where}: missing; add it"
-    return f"{where}: {error['msg']}; found {error['input']!r}"
+    return f"{where}: {error['msg']}; found {_shown(error['input'])}"
 
 
 def _known(keys: list[str]) -> list[str]:

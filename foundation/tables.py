@@ -5,18 +5,33 @@ text stays text, and the empty string is the only missing value.
 """
 
 import csv
-import gzip
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError, shortened
 from hgld.foundation.files import remedy, replacing
+from hgld.foundation.text_input import open_text
+
+if TYPE_CHECKING:
+    from _csv import Reader
+
+# The most characters in one value. By default, csv refuses more than 131,072, such as the images of a large landmark.
+_MAX_VALUE = 1 << 26
+csv.field_size_limit(_MAX_VALUE)
+
+
+def strict_reader(lines: Iterable[str], delimiter: str = ",") -> "Reader":
+    """The one CSV dialect of all files: a quoted value ends before a comma or a line end, or `csv.Error` is raised.
+
+    Here, so that every reader accepts the long values (`_MAX_VALUE`) that a writer writes.
+    """
+    return csv.reader(lines, strict=True, delimiter=delimiter)
 
 
 def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataFrame:
@@ -31,61 +46,70 @@ def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataF
 
 def read_csv_with_lines(path: Path, columns: list[str], *, extra: bool = False) -> tuple[pd.DataFrame, tuple[int, ...]]:
     """`read_csv`, and the line of the file on which each row begins: a quoted value may span several lines."""
-    path, start = Path(path), 1
-    rows, lines, bad = [], [], []
+    with open_text(path) as handle:
+        header, rows, lines = _read_rows(visible(str(path)), handle, columns, extra)
+    return pd.DataFrame(rows, columns=header, dtype="str"), tuple(lines)
+
+
+def _read_rows(
+    path: str, handle: Iterable[str], columns: list[str], extra: bool
+) -> tuple[list[str], list[list[str]], list[int]]:
+    """The header, the rows, and the line on which each row begins."""
+    rows, lines, bad = list[list[str]](), list[int](), list[str]()
+    reader, start = strict_reader(handle), 1
     try:
-        with _open(path) as handle:
-            reader = csv.reader(handle, strict=True)
-            header = next(reader, [])
-            _check_header(path, header, columns, extra)
+        header = next(reader, [])
+        _check_header(path, header, columns, extra)
+        start = reader.line_num + 1
+        names = set(map(_plain, header))
+        for row in reader:
+            if len(row) == len(header):
+                if _plain(row[0]) in names and _repeats_header(row, header):
+                    bad.append(f"{path}:{start}: the header again; delete this line, or rename the columns in line 1")
+                rows.append(row)
+                lines.append(start)
+            elif row:
+                text = visible(",".join(row)[:80])
+                bad.append(f"{path}:{start}: {len(row)} values for {len(header)} columns: {text}")
             start = reader.line_num + 1
-            for row in reader:
-                if len(row) == len(header):
-                    rows.append(row)
-                    lines.append(start)
-                elif row:
-                    bad.append(f"{path}:{start}: {len(row)} values for {len(header)} columns: {','.join(row)[:80]}")
-                start = reader.line_num + 1
-    except FileNotFoundError:
-        raise HgldError(f"no file {path}") from None
-    except IsADirectoryError:
-        raise HgldError(f"{path} is a folder; a CSV file was expected") from None
-    except (EOFError, zlib.error):
-        raise HgldError(f"{path}: the gzip file is damaged or truncated; download it again") from None
-    except OSError as error:
-        raise HgldError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise HgldError(f"{path}: not UTF-8 (after line {reader.line_num}); save the file as UTF-8") from None
     except csv.Error as error:
         raise HgldError(f"{path}:{start}: not a CSV row: {error}") from None
+    except UnicodeDecodeError:
+        raise HgldError(f"{path}: not UTF-8 (after line {reader.line_num}); save the file as UTF-8") from None
     if bad:
-        raise HgldError(f"{len(bad)} malformed row(s):\n" + "\n".join(bad))
-    return pd.DataFrame(rows, columns=header, dtype="str"), tuple(lines)
+        raise HgldError(f"{len(bad)} malformed row(s):\n{shortened(bad)}")
+    return header, rows, lines
+
+
+def _repeats_header(row: list[str], header: list[str]) -> bool:
+    """Whether a row is a header, as where two files were joined: maybe in another order, or in other letters."""
+    if len(row) == 1:
+        return row == header  # in other letters, it may be a text
+    return sorted(map(_plain, row)) == sorted(map(_plain, header))
+
+
+def _plain(name: str) -> str:
+    """A column name without case, spaces around it, and a byte order mark."""
+    return name.strip("\ufeff ").casefold()
 
 
 def check_unique(path: Path, column: str, values: Iterable[str], lines: Sequence[int]) -> None:
     """Raise HgldError for duplicates in a key column; each is listed with its line and that of the first."""
     first: dict[str, int] = {}
-    duplicates = []
+    duplicates, where = [], visible(str(path))
     for value, line in zip(values, lines, strict=True):
         if value in first:
-            duplicates.append(f"{path}:{line}: duplicate {column} {value!r}, first on line {first[value]}")
+            duplicates.append(f"{where}:{line}: duplicate {column} {value!r}, first on line {first[value]}")
         first.setdefault(value, line)
     if duplicates:
         raise HgldError(f"{len(duplicates)} duplicate row(s); keep one of each:\n{shortened(duplicates)}")
 
 
-def _open(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def _check_header(path: Path, header: list[str], columns: list[str], extra: bool) -> None:
+def _check_header(path: str, header: list[str], columns: list[str], extra: bool) -> None:
     missing = [name for name in columns if name not in header]
     if missing or len(set(header)) < len(header) or not (extra or header == columns):
         expected = ",".join(columns) + (" (and any others)" if extra else "")
-        raise HgldError(f"{path}:1: expected the header {expected}; found {','.join(header) or 'nothing'}")
+        raise HgldError(f"{path}:1: expected the header {expected}; found {visible(','.join(header)) or 'nothing'}")
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

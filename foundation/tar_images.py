@@ -1,29 +1,87 @@
-"""Random access to images in tars by id: an index with offsets, then one `pread` per image."""
+"""Random access to images in tars by id: an index with offsets, one `pread` per image, and its decoding."""
 
 import io
 import os
-import struct
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-from hgld.foundation.errors import HgldError
+from hgld.foundation.errors import HgldError, reason
+from hgld.foundation.files import remedy
 from hgld.foundation.tables import read_parquet
 
 COLUMNS = ["id", "split", "tar", "offset", "size"]
+# The only formats that are decoded. Pillow knows many more, and would start Ghostscript for a file that is EPS.
+FORMATS = ("JPEG",)
+# Part of the key of what is computed from decoded images: change it when `decode` gives other pixels.
+DECODING = "upright RGB of JPEG"
 MAX_PIXELS = 100_000_000
-# What Pillow raises for bytes that are not an image, damaged ones, and decompression bombs.
-_UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning, OSError,
-               SyntaxError, ValueError, EOFError, struct.error, MemoryError)  # fmt: skip
+MAX_RATIO = 100  # of the longer side to the shorter: scaling the shorter one to 224 px needs 224 x 22,400 pixels
+# What turns a stored picture upright, by its EXIF orientation; 1 is upright, and other values mean nothing.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class UnreadableImageError(HgldError):
+    """An image whose bytes are there, but cannot be decoded."""
+
+
+def decode(data: bytes) -> Image.Image:
+    """The image in the bytes of a JPEG file, as RGB and upright: its EXIF orientation is applied.
+
+    Raises UnreadableImageError for other formats, damaged files, and images with more than MAX_PIXELS or MAX_RATIO.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise UnreadableImageError(f"{width} x {height} pixels are too many")
+            if max(width, height) > MAX_RATIO * min(width, height):
+                raise UnreadableImageError(f"{width} x {height} pixels are too narrow")
+            picture = image.convert("RGB")
+            transposition = _UPRIGHT.get(_orientation(image))
+            return picture if transposition is None else picture.transpose(transposition)
+    except UnreadableImageError:
+        raise
+    except UnidentifiedImageError:
+        raise UnreadableImageError(f"not a readable picture: not a {' or '.join(FORMATS)} file") from None
+    except Exception as error:  # a damaged file can raise anything
+        raise UnreadableImageError(f"not a readable picture: {reason(error)}") from None
+
+
+def _orientation(image: Image.Image) -> int:
+    """The orientation in the EXIF data, 1 (upright) where there is none; damaged EXIF data do not spoil a picture."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged data can raise anything
+        return 1
+    return orientation if isinstance(orientation, int) else 1
 
 
 def empty_index() -> pd.DataFrame:
     """An index (COLUMNS) without rows."""
     texts = pd.DataFrame({name: pd.Series(dtype="str") for name in COLUMNS[:3]})
     return texts.assign(**{name: pd.Series(dtype="int64") for name in COLUMNS[3:]})
+
+
+def _checked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The index, if its ids are 16 hex digits, each once, and its offsets and sizes can be places in a tar."""
+    places = table[["offset", "size"]]
+    numbers = all(pd.api.types.is_integer_dtype(places[name]) for name in places) and not (places < 0).any(axis=None)
+    texts = all(pd.api.types.is_string_dtype(table[name]) for name in COLUMNS[:3])
+    if not (numbers and texts and table["id"].str.fullmatch("[0-9a-f]{16}").all() and table["id"].is_unique):
+        raise HgldError(f"{path}: not an index of images in tars (id, split, tar, offset, size); {remedy(path)}")
+    return table
 
 
 class ImageTars:
@@ -34,7 +92,7 @@ class ImageTars:
     """
 
     def __init__(self, index: Path, folder: Path) -> None:
-        table = read_parquet(index, COLUMNS).sort_values("id")
+        table = _checked(read_parquet(index, COLUMNS), index).sort_values("id")
         self._folder = Path(folder)
         self._ids = table["id"].to_numpy(dtype="S16")
         tars, names = pd.factorize(table["tar"])
@@ -78,14 +136,12 @@ class ImageTars:
         return data
 
     def image(self, image_id: str) -> Image.Image:
-        """One image as RGB. Raises HgldError when it cannot be decoded or has more than MAX_PIXELS pixels."""
+        """One image as RGB, upright. Raises UnreadableImageError when it cannot be decoded (see `decode`)."""
+        data = self.read(image_id)
         try:
-            with Image.open(io.BytesIO(self.read(image_id))) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise HgldError(f"image {image_id}: {image.width} x {image.height} pixels are too many")
-                return image.convert("RGB")
-        except _UNREADABLE as error:
-            raise HgldError(f"image {image_id}: not a readable picture: {error}") from None
+            return decode(data)
+        except UnreadableImageError as error:
+            raise UnreadableImageError(f"image {image_id}: {error}") from None
 
     def _descriptor(self, tar: str) -> int:
         with self._lock:

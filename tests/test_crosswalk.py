@@ -1,5 +1,6 @@
 """The commands on real data: landmarks with published labels, frozen Wikidata statements, a real SPARQL server."""
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,12 +20,20 @@ pytestmark = pytest.mark.skipif(not CROSSWALK.is_file(), reason="../shared/data 
 
 
 @pytest.fixture(scope="module")
-def labels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    out = tmp_path_factory.mktemp("crosswalk") / "labels.csv"
-    with serving([SHARED / "wikidata"]) as endpoint:
-        done = CliRunner().invoke(main, ["assign", str(CROSSWALK), "--endpoint", endpoint, "-o", str(out)])
+def endpoint() -> Iterator[str]:
+    with serving([SHARED / "wikidata"]) as url:
+        yield url
+
+
+def assign(landmarks: Path, endpoint: str, out: Path) -> Path:
+    done = CliRunner().invoke(main, ["assign", str(landmarks), "--endpoint", endpoint, "-o", str(out)])
     assert done.exit_code == 0, done.output
-    yield out
+    return out
+
+
+@pytest.fixture(scope="module")
+def labels(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return assign(CROSSWALK, endpoint, tmp_path_factory.mktemp("crosswalk") / "labels.csv")
 
 
 def test_labels_agree_with_the_published_ones(labels: Path) -> None:
@@ -43,3 +52,29 @@ def test_the_report_counts_unlabelled_landmarks_separately(labels: Path) -> None
     done = CliRunner().invoke(main, ["compare", str(labels), str(CROSSWALK)])
     assert done.exit_code == 0
     assert "reference only" in done.output
+
+
+# Category → its label; the classes of all are below an ignored class.
+BELOW_IGNORED = {
+    "Lviv": "city",
+    "Addu Atoll": "island",
+    "Arabian Peninsula": "island",  # a cultural region, too
+    "Born Centre Cultural": "museum",
+    "Amazon Basin": "river",
+    "Canton City": "city",
+    "Acadia Parish, Louisiana": "",
+    "1929 Academy Awards": "",
+    "Eastern Front (World War II)": "",
+    "Golden Lion": "",
+    "Denmark": "",
+    "Asia": "",
+    "Russian Orthodox Church": "",
+}
+
+
+def test_an_ignored_class_above_silences_only_names_that_are_not_clear(endpoint: str, tmp_path: Path) -> None:
+    with (tmp_path / "in.csv").open("w", encoding="utf-8", newline="") as handle:
+        csv.writer(handle).writerows([["landmark_id", "category"], *((name, name) for name in BELOW_IGNORED)])
+    table = read_csv(assign(tmp_path / "in.csv", endpoint, tmp_path / "out.csv"), COLUMNS + EVIDENCE)
+    assert "" not in set(table["qid"])
+    assert dict(zip(table["landmark_id"], table["hierarchical_label"], strict=True)) == BELOW_IGNORED

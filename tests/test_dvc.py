@@ -17,6 +17,9 @@ PACKAGES = ("foundation", "hierarchy", "pipeline", "benchmarks")
 # Left out on purpose, although every stage imports them: messages, settings, and how tables and files are written. A
 # stage that costs hours is not run again for them; who changes the form of a file runs `dvc repro --force`.
 NO_DEPENDENCY = {f"foundation/{name}.py" for name in ("errors", "files", "settings", "tables")}
+NO_DEPENDENCY |= {f"foundation/{name}.py" for name in ("lock", "sorted_rows", "text_input")} | {
+    "foundation/display/visible.py"
+}
 NO_DEPENDENCY |= {"pipeline/dataset/schemas.py"}
 GENERATED = {"sources/sample/metadata", "sources/sample/clip"}
 MAKERS = {"draw": "pipeline/sample/world.py", "clip": "pipeline/sample/tiny_clip.py"}

@@ -14,6 +14,8 @@ import pandas as pd
 from PIL import Image
 from torch import Tensor
 
+from hgld.benchmarks.ranking.levels import check_finest_first
+
 
 class LabelledImages(Protocol):
     """The images of one role. With `num_workers` > 0 a DataLoader pickles it."""
@@ -30,7 +32,7 @@ class LabelledImages(Protocol):
         """Number of images n."""
 
     def image(self, n: int) -> Image.Image:
-        """Image n as RGB. Raises HgldError that names the image when it cannot be read."""
+        """Image n as RGB. Raises UnreadableImageError that names the image when it cannot be decoded."""
 
     def caption(self, n: int) -> str:
         """What image n shows, for people."""
@@ -40,11 +42,14 @@ class LabelledImages(Protocol):
 class RetrievalDataset:
     """Three sets of images whose labels are numbered alike, and what is reported about the queries.
 
-    levels: their names, finest first. class_names[l][c]: the name of class c at level l. The other fields are optional.
+    levels: their names, finest first. class_names[l][c]: the name of class c at level l, "" for images without a label
+    there. The other fields are optional.
     query_columns: one row per query, copied into the per-query results; query_group: the column of it by which the
     report groups the queries ("": no group). subsets: by name, a bool per query; each subset is also scored on its own.
     left_out: queries that the benchmark excludes. lists_differ: queries whose published list of relevant images is not
-    the set of gallery images of their class.
+    the set of gallery images of their class. broken_queries, broken_gallery: images left out as unreadable.
+
+    Raises HgldError for labels with the coarsest level first.
     """
 
     train: LabelledImages
@@ -57,3 +62,9 @@ class RetrievalDataset:
     subsets: Mapping[str, Sequence[bool]] = field(default_factory=dict)
     left_out: int = 0
     lists_differ: int = 0
+    broken_queries: int = 0
+    broken_gallery: int = 0
+
+    def __post_init__(self) -> None:
+        for role in ("train", "query", "gallery"):
+            check_finest_first(getattr(self, role).labels, f"labels of the {role} images")

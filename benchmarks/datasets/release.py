@@ -24,6 +24,7 @@ from torch import Tensor
 
 from hgld.benchmarks.datasets.labelled_images import RetrievalDataset
 from hgld.foundation.errors import HgldError, suggest
+from hgld.foundation.files import read_json, remedy
 from hgld.foundation.tables import read_parquet
 from hgld.foundation.tar_images import ImageTars
 
@@ -66,9 +67,9 @@ def open_release(
     """
     levels = known_levels(levels)
     folder = data / "release"
-    train = read_parquet(folder / "train.parquet", ["image_id", "landmark_id", *COLUMNS, "clean"])
-    index = read_parquet(folder / "index.parquet", ["image_id", "landmark_id", *COLUMNS])
-    test = read_parquet(folder / "test.parquet", ["image_id", "usage", "relevant", *COLUMNS])
+    train = _read_split(folder / "train.parquet", ["image_id", "landmark_id", *COLUMNS, "clean"])
+    index = _read_split(folder / "index.parquet", ["image_id", "landmark_id", *COLUMNS])
+    test = _read_split(folder / "test.parquet", ["image_id", "usage", "relevant", *COLUMNS])
     queries = test[test["usage"].isin(USAGES) & (test["relevant"] != "")]
     coarse = [level for level in levels if level != "landmark"]
     labelled = train[(train[coarse] != "").all(axis=1)] if coarse else train
@@ -93,6 +94,30 @@ def open_release(
             left_out=len(test) - len(queries),
             lists_differ=_lists_differ(queries, index),
         )
+
+
+def _read_split(path: Path, columns: list[str]) -> pd.DataFrame:
+    """A table of the release: texts without missing values, `clean` a bool, each image once.
+
+    Raises HgldError for any other table, and for one with another number of rows than metadata.json beside it states.
+    """
+    table = read_parquet(path, columns)
+    faults = [
+        f"column {name} is not {'true or false' if name == 'clean' else 'text'} in every row"
+        for name in columns
+        if table[name].isna().any()
+        or not (pd.api.types.is_bool_dtype if name == "clean" else pd.api.types.is_string_dtype)(table[name])
+    ]
+    repeated = table.loc[table["image_id"].duplicated(), "image_id"]
+    if len(repeated):
+        faults.append(f"image {repeated.iloc[0]} is listed twice ({len(repeated)} such rows)")
+    metadata = read_json(file) if (file := path.parent / "metadata.json").is_file() else {}
+    rows = metadata.get("rows")
+    if isinstance(rows, dict) and rows.get(path.name, len(table)) != len(table):
+        faults.append(f"it has {len(table)} rows, and metadata.json says {rows[path.name]}")
+    if faults:
+        raise HgldError(f"{path}: not a table of this release: {'; '.join(faults)}; {remedy(path)}")
+    return table
 
 
 def known_levels(levels: Sequence[str]) -> tuple[str, ...]:
@@ -121,18 +146,20 @@ def _check_split(split: str, table: pd.DataFrame, folder: Path) -> None:
 def encode(tables: Sequence[pd.DataFrame], levels: Sequence[str]) -> tuple[list[Tensor], tuple[tuple[str, ...], ...]]:
     """Number the labels of several tables (n_i rows, COLUMNS) with one enumeration per level.
 
-    -> one (n_i, L) int64 tensor per table, and per level the sorted class names. A missing label becomes the class
-    `? <category>`.
+    -> one (n_i, L) int64 tensor per table, and per level the class names in the order of the numbers. A missing label
+    becomes a class of its category alone, sorted as `? <category>`, with the name "".
     """
     ends = np.cumsum([len(table) for table in tables])[:-1]
     rows = pd.concat([table[list(COLUMNS)] for table in tables], ignore_index=True)
     codes, class_names = [], []
     for level in levels:
         text = rows["category" if level == "landmark" else level]
+        missing = (text == "").to_numpy(dtype=bool)
         text = text.where(text != "", "? " + rows["category"])
         names, numbers = np.unique(text.to_numpy(dtype=object).astype(str), return_inverse=True)
         codes.append(numbers.astype(np.int64))
-        class_names.append(tuple(str(name) for name in names))
+        nameless = set(numbers[missing].tolist())
+        class_names.append(tuple("" if n in nameless else str(name) for n, name in enumerate(names)))
     labels = np.split(np.stack(codes, axis=1), ends)
     return [torch.from_numpy(part.copy()) for part in labels], tuple(class_names)
 

@@ -9,6 +9,8 @@ embeddings with shuffled gallery labels (mean of several shuffles).
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from hgld.benchmarks.datasets.labelled_images import RetrievalDataset
+from hgld.benchmarks.datasets.readable import readable_roles
 from hgld.benchmarks.datasets.release import known_levels, open_release
 from hgld.benchmarks.datasets.tensor_images import TensorImages
 from hgld.benchmarks.evaluation.report import page
@@ -28,13 +31,18 @@ from hgld.benchmarks.models.network import Checkpoint, Network, build_network, l
 from hgld.benchmarks.models.reproducible import reproducible
 from hgld.benchmarks.ranking.allocator import keep_freed_memory
 from hgld.foundation.errors import HgldError
-from hgld.foundation.files import write_text
+from hgld.foundation.files import check_output, read_json, sha256, write_text
 from hgld.foundation.settings import Benchmark, Params
 from hgld.foundation.tables import write_parquet
 
 SHUFFLES = 5
+# The image size is the checkpoint's: a batch of it takes a few gigabytes at most. 256 images of 224 px are fewer.
+MAX_BATCH_PIXELS = 2**24
 NEAREST = 10  # gallery images per query in the report
 REPORT_METRICS = ("H-AP", "mAP@100_l0", "ties")  # computed always, as the report uses them
+
+# The files of --out.
+OUTPUTS = ("per_query.parquet", "report.html", "table.txt", "metrics.json")
 
 
 class Embeddings(NamedTuple):
@@ -54,6 +62,9 @@ def benchmark(model_path: Path, params: Params, out: Path | None) -> BenchmarkRe
 
     Raises HgldError for a file that is not a checkpoint (docs/checkpoint.md), and for missing or broken inputs.
     """
+    if out is not None:
+        for path in (out, *(out / name for name in OUTPUTS)):
+            check_output(path, model_path, *(params.data / stage for stage in ("release", "images", "train")))
     keep_freed_memory()
     settings = params.benchmark
     levels = known_levels(params.train.levels)
@@ -62,8 +73,10 @@ def benchmark(model_path: Path, params: Params, out: Path | None) -> BenchmarkRe
     curves = training_curves(model_path.with_name("curves.csv")) if out is not None else None
     with reproducible(settings.seed, settings.threads) as device:
         checkpoint = load_checkpoint(model_path)
-        with open_release(params.data, levels) as dataset:
+        with open_release(params.data, levels) as release:
+            dataset = readable_roles(release, limit=settings.max_broken, threads=settings.threads)
             result = score_checkpoint(checkpoint, dataset, settings, device)
+            result = replace(result, provenance=provenance(model_path, params.data / "release", dataset))
             if out is not None:
                 html = page(result, dataset, curves, checkpoint.config, settings.gallery_queries)
                 write(result, html, out)
@@ -96,6 +109,7 @@ def score_checkpoint(
         "untrained": means(per_query(untrained_embeddings, labels), dataset),
         "chance": pd.concat(chance, axis=1).mean(axis=1),
     }
+    broken = {"broken_queries": dataset.broken_queries, "broken_gallery": dataset.broken_gallery}
     similarity = model_embeddings.query @ model_embeddings.gallery.T
     columns = [pd.DataFrame({"image_id": list(dataset.query.ids)}), dataset.query_columns, model]
     return BenchmarkResult(
@@ -110,8 +124,25 @@ def score_checkpoint(
             "undefined": int(model["mAP@100_l0"].isna().sum()),
             "tied": int(model["ties"].sum()),
             "lists_differ": dataset.lists_differ,
+            **{name: count for name, count in broken.items() if count},
         },
     )
+
+
+def provenance(model_path: Path, release: Path, dataset: RetrievalDataset) -> dict[str, str]:
+    """What the report is about: the checkpoint, the release, its images, and the version that scored them."""
+    metadata = read_json(path) if (path := release / "metadata.json").is_file() else {}
+    wikidata = metadata.get("wikidata")
+    train, queries, gallery = (f"{len(images):,}" for images in (dataset.train, dataset.query, dataset.gallery))
+    facts = {
+        "checkpoint": f"{model_path.name}, SHA-256 {sha256(model_path)[:16]}…",
+        "release": " ".join(str(metadata[key]) for key in ("name", "version") if metadata.get(key)),
+        "release made with": str(metadata.get("made_with", "")),
+        "Wikidata of": str(wikidata.get("date", "")) if isinstance(wikidata, dict) else "",
+        "images": f"{queries} queries, {gallery} in the index; {train} to train on",
+        "scored with": f"hgld {version('hgld')}",
+    }
+    return {name: value for name, value in facts.items() if value}
 
 
 def initial_seed(config: dict[str, Any]) -> int:
@@ -137,7 +168,8 @@ def embed_dataset(networks: list[Network], dataset: RetrievalDataset, batch: int
 def embed(network: Network, images: TensorImages, batch: int, device: str) -> Tensor:
     """The embeddings of all images in order, (n, dim) float32."""
     network.to(device).eval()
-    loader = DataLoader(images, batch_size=batch)
+    fitting = max(1, MAX_BATCH_PIXELS // network.architecture.image_size**2)
+    loader = DataLoader(images, batch_size=min(batch, fitting))
     return torch.cat([network(pixels.to(device)).cpu() for pixels in loader])
 
 

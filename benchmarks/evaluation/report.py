@@ -8,17 +8,16 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
-import jinja2
 import pandas as pd
 from PIL import Image
 
 from hgld.benchmarks.datasets.labelled_images import LabelledImages, RetrievalDataset
 from hgld.benchmarks.evaluation.result import BenchmarkResult
 from hgld.benchmarks.ranking.levels import agreement
-from hgld.foundation import svg
+from hgld.foundation.display import svg
+from hgld.foundation.display.html_page import render_page
 
 THUMBNAIL_PIXELS = 112
 MAX_GROUPS = 40
@@ -51,21 +50,23 @@ def page(
     max_examples: int,
 ) -> str:
     """The page as text. curves: those of the training, if known; config: the settings in the checkpoint."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = environment.from_string(
-        files("hgld.benchmarks.evaluation").joinpath("report.html").read_text(encoding="utf-8")
-    )
     scores = result.scores
     metrics = list(scores.columns)
     headline = [name for name in ("H-AP", "NDCG", "R@1_l0", "mAP@100_l0") if name in metrics]
-    return template.render(
-        title=config.get("profile", "") if isinstance(config.get("profile"), str) else "",
+    group = dataset.query_group
+    return render_page(
+        "hgld.benchmarks.evaluation",
+        "report.html",
+        title=result.provenance.get("release", ""),
+        provenance=result.provenance,
+        series=svg.SERIES,
         headline=[(name, scores.loc["model", name], scores.loc["untrained", name]) for name in headline],
         scores=scores,
         metrics=metrics,
         note=result.note(),
-        charts=_charts(result, dataset.query_group, curves),
-        group=_words(dataset.query_group or ""),
+        charts=_charts(result, group, curves),
+        group=_words(group or ""),
+        group_note="" if group is None else group_note(result.per_query, group),
         curve_names=[] if curves is None else [c for c in curves.columns if c not in ("epoch", "lr")],
         examples=example_queries(result, dataset, max_examples),
         levels=dataset.levels,
@@ -75,16 +76,24 @@ def page(
 
 
 def _charts(result: BenchmarkResult, group: str | None, curves: pd.DataFrame | None) -> dict[str, str]:
-    """The charts as SVG. hgld.foundation.svg escapes every name, so that the template may insert them unescaped."""
+    """The charts as SVG. display/svg.py escapes every name, so that the template may insert them unescaped."""
     scores = result.scores
     rows = list(scores.index)
     overall = [name for name in ("H-AP", "NDCG", "ASI") if name in scores]
     per_level = [name for name in map(str, scores.columns) if name.startswith(("AP_l", "R@1_l"))]
     by_group = {} if group is None else h_ap_by_group(result.per_query, group)
+
+    def bars(names: list[str], label: str) -> str:
+        values = {name: list(scores[name]) for name in names}
+        return svg.for_any_screen(lambda width: svg.bars(values, rows, label, width))
+
+    def group_bars(width: float) -> str:
+        return svg.horizontal_bars(by_group, f"H-AP per {_words(group or '')}", width)
+
     return {
-        "overall": svg.bars({name: list(scores[name]) for name in overall}, rows, "Scores over all levels"),
-        "levels": svg.bars({name: list(scores[name]) for name in per_level}, rows, "Scores per level"),
-        "groups": "" if group is None else svg.horizontal_bars(by_group, f"H-AP per {_words(group)}"),
+        "overall": bars(overall, "Scores over all levels"),
+        "levels": bars(per_level, "Scores per level"),
+        "groups": svg.for_any_screen(group_bars) if by_group else "",
         "curves": "" if curves is None else _curves_chart(curves),
     }
 
@@ -95,7 +104,8 @@ def _curves_chart(curves: pd.DataFrame) -> str:
         return ""
     names = [name for name in curves.columns if name not in ("epoch", "lr")]
     series = {str(name): [float(v) for v in curves[name]] for name in names}
-    return svg.lines(series, [float(v) for v in curves["epoch"]], "Training losses by epoch")
+    epochs = [float(v) for v in curves["epoch"]]
+    return svg.for_any_screen(lambda width: svg.lines(series, epochs, "Training losses by epoch", width))
 
 
 def h_ap_by_group(per_query: pd.DataFrame, group: str) -> dict[str, tuple[float, int]]:
@@ -105,6 +115,18 @@ def h_ap_by_group(per_query: pd.DataFrame, group: str) -> dict[str, tuple[float,
     table = table.sort_values(["count", group], ascending=[False, True]).head(MAX_GROUPS)
     table = table.sort_values(["mean", group], ascending=[False, True])
     return {str(row[group]): (float(row["mean"]), int(row["count"])) for _, row in table.iterrows()}
+
+
+def group_note(per_query: pd.DataFrame, group: str) -> str:
+    """What the bars per group count, and which queries and groups they leave out."""
+    defined = per_query[per_query["H-AP"].notna()]
+    unlabelled, groups = int((defined[group] == "").sum()), defined.loc[defined[group] != "", group].nunique()
+    text = f"Mean H-AP over the queries of each {_words(group)}, and the number of queries."
+    if unlabelled:
+        text += f" {unlabelled} of {len(defined)} queries have no {_words(group)}."
+    if groups > MAX_GROUPS:
+        text += f" The {MAX_GROUPS} most frequent of {groups} are shown."
+    return text
 
 
 def example_queries(result: BenchmarkResult, dataset: RetrievalDataset, count: int) -> list[ExampleQuery]:
@@ -121,10 +143,16 @@ def _example(n: int, result: BenchmarkResult, dataset: RetrievalDataset) -> Exam
     levels = agreement(labels[None], dataset.gallery.labels[nearest])[0].tolist()
     return ExampleQuery(
         thumbnail(dataset.query, n, len(labels)),
-        tuple(names[int(label)] for names, label in zip(dataset.class_names, labels, strict=True)),
+        _class_names(dataset, labels.tolist()),
         result.h_ap[n],
         tuple(thumbnail(dataset.gallery, row, depth) for row, depth in zip(nearest, levels, strict=True)),
     )
+
+
+def _class_names(dataset: RetrievalDataset, labels: list[int]) -> tuple[str, ...]:
+    """The names of a query's classes, finest first; "no label" once for the levels where it has none."""
+    names = [names[label] for names, label in zip(dataset.class_names, labels, strict=True)]
+    return (*filter(None, names), *(["no label"] if "" in names else []))
 
 
 def thumbnail(images: LabelledImages, n: int, depth: int) -> Thumbnail:

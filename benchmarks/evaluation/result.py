@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
 from rich.table import Table
 from torch import Tensor
 
-from hgld.foundation.text_table import plain
+from hgld.foundation.display.text_table import plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,8 @@ class BenchmarkResult:
 
     scores: rows model, untrained, chance; one column per metric. per_query: one row per query, by image id, with the
     dataset's query columns and the model's metrics. In the order of the dataset's queries, h_ap (Q,) is the model's
-    H-AP and nearest (Q, 10) the gallery rows with the highest scores, best first. counts: see `note`.
+    H-AP and nearest (Q, 10) the gallery rows with the highest scores, best first. counts: see `note`. provenance: what
+    was scored on what, for the report; without times and folders, so that equal inputs give equal reports.
     """
 
     scores: pd.DataFrame
@@ -25,6 +27,7 @@ class BenchmarkResult:
     h_ap: list[float]
     nearest: Tensor
     counts: dict[str, int]
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float | int]:
         """The contents of metrics.json: the model's scores by name, the baselines' with a prefix, the counts."""
@@ -52,8 +55,10 @@ class BenchmarkResult:
     def note(self) -> str:
         """The counts in a sentence."""
         c = self.counts
+        queries, gallery = c.get("broken_queries", 0), c.get("broken_gallery", 0)
+        broken = f" {queries} queries and {gallery} index images cannot be read and are left out."
         return (
             f"{c['queries']} queries against {c['gallery']} index images; {c['left_out']} test images left out "
             f"(Ignored or nothing relevant), {c['undefined']} queries undefined at the finest level, "
-            f"{c['tied']} with a tie at a level boundary."
+            f"{c['tied']} with a tie at a level boundary." + broken * (queries + gallery > 0)
         )

@@ -1,4 +1,8 @@
-"""What the losses share: the gallery, the call, and the reduction over the queries."""
+"""What the losses share: the gallery, the call, and the reduction over the queries.
+
+Every loss compares embeddings by cosine: rows that are not of length 1 are normalised first, by the rule of
+hgld.benchmarks.ranking.similarity. Labels with the coarsest level first are an error.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hgld.benchmarks.ranking.levels import agreement, reaches
+from hgld.benchmarks.ranking.levels import agreement, check_finest_first, check_labels, reaches, signed
+from hgld.benchmarks.ranking.similarity import as_tensor, unit_rows
 from hgld.foundation.errors import HgldError, suggest
 
 REDUCTIONS = ("mean", "none")
@@ -15,7 +20,7 @@ REDUCTIONS = ("mean", "none")
 
 @dataclass(frozen=True)
 class Inputs:
-    """Checked inputs of a loss: embeddings (B, d) and labels (B, L) of the queries, and the gallery's (N, d), (N, L).
+    """Checked inputs of a loss: unit embeddings (B, d), labels (B, L) of the queries, and the gallery's (N, d), (N, L).
 
     own_gallery: no gallery was given, the batch is its own; then the same tensors appear on both sides.
     """
@@ -30,28 +35,42 @@ class Inputs:
     def checked(
         cls, embeddings: Tensor, labels: Tensor, ref_embeddings: Tensor | None, ref_labels: Tensor | None
     ) -> Inputs:
-        """The inputs of a call. Raises HgldError for half a gallery and for shapes that do not match."""
+        """The inputs of a call. Raises HgldError for half a gallery, shapes that do not match, and zero embeddings."""
         if (ref_embeddings is None) != (ref_labels is None):
             raise HgldError("ref_embeddings and ref_labels belong together: give both or neither")
-        own_gallery = ref_embeddings is None
+        query, query_labels = checked_side(embeddings, labels, "")
         if ref_embeddings is None or ref_labels is None:
-            ref_embeddings, ref_labels = embeddings, labels
-        for rows, row_labels, prefix in ((embeddings, labels, ""), (ref_embeddings, ref_labels, "ref_")):
-            if rows.dim() != 2 or len(rows) != len(row_labels):
-                raise HgldError(
-                    f"{prefix}embeddings must be (n, d) with one row of {prefix}labels each; "
-                    f"got {tuple(rows.shape)} and {tuple(row_labels.shape)}"
-                )
-        if embeddings.shape[1] != ref_embeddings.shape[1]:
+            return cls(query, query_labels, query, query_labels, own_gallery=True)
+        if ref_embeddings is embeddings and ref_labels is labels:
+            return cls(query, query_labels, query, query_labels, own_gallery=False)
+        ref, ref_labels = checked_side(ref_embeddings, ref_labels, "ref_")
+        if query.shape[1] != ref.shape[1]:
             raise HgldError(
-                f"embeddings are {embeddings.shape[1]} wide and ref_embeddings {ref_embeddings.shape[1]}: "
+                f"embeddings are {query.shape[1]} wide and ref_embeddings {ref.shape[1]}: "
                 "embed both with the same network"
             )
-        return cls(embeddings, labels, ref_embeddings, ref_labels, own_gallery)
+        return cls(query, query_labels, ref, ref_labels, own_gallery=False)
 
     def positives(self, level: int) -> Tensor:
         """Which pairs agree at `level` and every coarser one, (B, N) bool."""
         return reaches(agreement(self.labels, self.ref_labels), level, self.labels.shape[1])
+
+
+def checked_side(embeddings: Tensor, labels: Tensor, prefix: str) -> tuple[Tensor, Tensor]:
+    """Unit embeddings (n, d) and labels (n, L) as tensors. Raises HgldError when they do not fit each other.
+
+    On a GPU the order of the levels is not looked at, which would force it to synchronise at every step.
+    """
+    embeddings, labels = as_tensor(embeddings, f"{prefix}embeddings"), signed(as_tensor(labels, f"{prefix}labels"))
+    if embeddings.dim() != 2 or len(embeddings) != len(labels) or not embeddings.shape[1]:
+        raise HgldError(
+            f"{prefix}embeddings must be (n, d) with one row of {prefix}labels each; "
+            f"got {tuple(embeddings.shape)} and {tuple(labels.shape)}"
+        )
+    check_labels(labels, f"{prefix}labels")
+    if labels.device.type == "cpu":
+        check_finest_first(labels, f"{prefix}labels")
+    return unit_rows(embeddings, f"{prefix}embeddings"), labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +95,7 @@ class GalleryLoss:
     ) -> Tensor:
         """Value of the loss, scalar or (B,); see hgld.benchmarks.losses.registry for shapes."""
         inputs = Inputs.checked(embeddings, labels, ref_embeddings, ref_labels)
-        return reduce_per_query(self.per_query(inputs), self.reduction, embeddings, inputs.ref_embeddings)
+        return reduce_per_query(self.per_query(inputs), self.reduction, inputs.embeddings, inputs.ref_embeddings)
 
 
 def check_reduction(reduction: str) -> None:

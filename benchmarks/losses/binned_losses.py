@@ -90,7 +90,7 @@ class SoftBinAP(GalleryLoss):
     """AP of scores quantised to `nq` bins between `max` and `min`: 1 - sum_b precision_b recall_b.
 
     precision_b is that of the cut after bin b, recall_b the fraction of the positives in the bin. Scores beyond the
-    ends belong to the end bins. The embeddings are used as they are (normalise them). Source: Revaud et al., ICCV 2019.
+    ends belong to the end bins. Source: Revaud et al., ICCV 2019.
     """
 
     nq: int = 20

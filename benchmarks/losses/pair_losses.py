@@ -105,8 +105,7 @@ class Contrastive(_PairLoss):
         """Each query's part (B,), never NaN."""
         embeddings, ref = inputs.embeddings, inputs.ref_embeddings
         positive = inputs.positives(self.level)
-        first = first_equal_row(normalize(torch.cat([embeddings, ref]).detach(), dim=1))
-        pulled = positive & (first[: len(embeddings), None] != first[None, len(embeddings) :])
+        pulled = positive & ~equal_rows(embeddings, ref)
         pairs = *pulled.nonzero(as_tuple=True), *(~positive).nonzero(as_tuple=True)
         if max(len(index) for index in pairs) == 1:
             # The library ignores a single pair of either kind; the pair twice has the same mean.
@@ -122,22 +121,24 @@ class Triplet(_PairLoss):
     """Triplet margin loss on the cosine: mean_{>0} relu(s- - s+ + margin) over the triplets that violate.
 
     semihard: for each query its easiest positive, and the hardest negative that is less similar than that; otherwise
-    all triplets, of which there are B P N. As published, and as in the rank losses, the query itself is an ordinary
-    positive when the gallery is the batch: it is then the easiest, and only negatives above 1 - margin count.
-    itself=False excludes it. Computed by pytorch-metric-learning.
+    all triplets, of which there are B P N. Computed by pytorch-metric-learning, by default with its
+    BatchEasyHardMiner: the query itself is no positive, neither in the batch nor in a gallery that holds it.
+    itself=True makes it an ordinary positive, as the three papers do. With `semihard` it is then the easiest positive
+    of every query: all negatives below 1 - margin, which are nearly all, have no loss and no gradient.
     """
 
     margin: float = 0.05
     semihard: bool = True
-    itself: bool = True
+    itself: bool = False
 
     def values(self, inputs: Inputs) -> Tensor:
         """Each query's part (B,), NaN for a query without a positive or without a negative."""
         embeddings, ref = inputs.embeddings, inputs.ref_embeddings
         positive = inputs.positives(self.level)
         negative = ~positive
-        if ref is embeddings and not self.itself:
-            positive = positive.fill_diagonal_(False)
+        if not self.itself:
+            own = torch.eye(len(ref), dtype=torch.bool, device=ref.device)
+            positive = positive & ~(own if ref is embeddings else equal_rows(embeddings, ref))
         with torch.no_grad():
             cosine = similarity(normalize(embeddings, dim=1), normalize(ref, dim=1))
             cosine = equalise_duplicates(cosine, ref)
@@ -148,6 +149,12 @@ class Triplet(_PairLoss):
         unreduced = library(embeddings, inputs.labels[:, 0], triplets, ref, inputs.ref_labels[:, 0])
         defined = positive.any(1) & negative.any(1)
         return torch.where(defined, split_library_loss(unreduced, embeddings) * defined.sum(), torch.nan)
+
+
+def equal_rows(embeddings: Tensor, ref: Tensor) -> Tensor:
+    """Which pairs are one embedding: the query itself, in a gallery that holds it, and its exact duplicates. (B, N)."""
+    first = first_equal_row(normalize(torch.cat([embeddings, ref]).detach(), dim=1))
+    return first[: len(embeddings), None] == first[None, len(embeddings) :]
 
 
 def all_triplets(positive: Tensor, negative: Tensor) -> tuple[Tensor, ...]:
@@ -176,7 +183,7 @@ class XBMPair(_PairLoss):
     """The pair loss of cross-batch memory (Wang et al., CVPR 2020): sums per query, not means.
 
     sum_{s+ < 1 - 1e-5} (1 - s+) + sum_{s- > margin} s-. The first bound excludes the query itself, and every exact
-    duplicate of it. The embeddings are used as they are (normalise them).
+    duplicate of it.
     """
 
     margin: float = 0.5

@@ -1,8 +1,9 @@
 """Losses against learned proxies: Cluster (normalised softmax), ArcFace, ProxyNCA++, CSL.
 
 Each is a module whose only parameter is `weight`, (num_classes * centres, dim); give it its own optimiser. The
-embeddings are (B, dim), labels (B, L). A gallery is ignored: the proxies are the gallery. Every query has a proxy, so
-none is undefined; a label without a proxy raises HgldError. `seed` determines the initial proxies.
+embeddings are (B, dim), labels (B, L), checked and normalised as for every loss (base.py). A gallery is ignored: the
+proxies are the gallery. Every query has a proxy, so none is undefined; a label without a proxy raises HgldError. `seed`
+determines the initial proxies.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from pytorch_metric_learning.reducers import DoNothingReducer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, softplus
 
-from hgld.benchmarks.losses.base import check_reduction, reduce_per_query
+from hgld.benchmarks.losses.base import check_reduction, checked_side, reduce_per_query
 from hgld.benchmarks.losses.strict import strict
-from hgld.benchmarks.ranking.levels import agreement, check_labels
+from hgld.benchmarks.ranking.levels import agreement, check_finest_first, check_labels
 from hgld.benchmarks.ranking.similarity import similarity
 from hgld.foundation.errors import HgldError
 
@@ -47,21 +48,16 @@ class _ProxyLoss(nn.Module):
         ref_labels: Tensor | None = None,
     ) -> Tensor:
         """Mean over the queries, or (B,) with reduction="none"; raises HgldError for a label without a proxy."""
-        check_labels(labels, "labels")
-        if embeddings.dim() != 2 or embeddings.shape[1] != self.weight.shape[1]:
+        rows, labels = checked_side(embeddings, labels, "")
+        if rows.shape[1] != self.weight.shape[1]:
             raise HgldError(
                 f"{type(self).__name__}: embeddings must be (n, {self.weight.shape[1]}) like the proxies; "
-                f"got {tuple(embeddings.shape)}"
+                f"got {tuple(rows.shape)}"
             )
-        if len(embeddings) != len(labels):
-            raise HgldError(
-                f"{type(self).__name__}: give one row of labels per embedding; "
-                f"got {len(embeddings)} embeddings and {len(labels)} rows"
-            )
-        wide = torch.promote_types(torch.promote_types(embeddings.dtype, self.weight.dtype), torch.float32)
-        with torch.autocast(embeddings.device.type, enabled=False):
-            per_query = self.values(embeddings.to(wide), labels, self.weight.to(wide))
-        return reduce_per_query(per_query, self.reduction, embeddings, self.weight)
+        wide = torch.promote_types(torch.promote_types(rows.dtype, self.weight.dtype), torch.float32)
+        with torch.autocast(rows.device.type, enabled=False):
+            per_query = self.values(rows.to(wide), labels, self.weight.to(wide))
+        return reduce_per_query(per_query, self.reduction, rows, self.weight)
 
     def values(self, embeddings: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
         """Loss per query (B,); embeddings and weight share a dtype, float32 at least."""
@@ -85,8 +81,7 @@ class Cluster(_ProxyLoss):
     """Cross entropy over cosine to the class proxies: CE(e . normalise(W) / temperature).
 
     With several centres, class-major in `weight`, the logit of a class is sum_c softmax(l / temperature_centers)_c l_c
-    (SoftTriple, Qian et al., ICCV 2019). The embeddings are used as they are (normalise them). Source: normalised
-    softmax, Zhai and Wu, BMVC 2019.
+    (SoftTriple, Qian et al., ICCV 2019). Source: normalised softmax, Zhai and Wu, BMVC 2019.
     """
 
     def __init__(
@@ -201,7 +196,7 @@ class CSL(_ProxyLoss):
     """CSL (DyML, Sun et al., CVPR 2021): one proxy per class, compared at every level l with that level's margin.
 
     sum_l mean softplus(LSE_{proxies that differ at l}(scale s) + LSE_{own proxy}(-scale s) + margins_l scale), s the
-    cosine to the normalised proxies; the embeddings are used as they are. `num_classes` is the label table of the
+    cosine to the normalised proxies. `num_classes` is the label table of the
     classes, (C, L) integers; its unique rows, sorted, are the order of `weight`. A level at which no proxy differs adds
     nothing. margins: finest level first, by default `csl_margins`.
     """
@@ -220,6 +215,7 @@ class CSL(_ProxyLoss):
     ) -> None:
         table = torch.as_tensor(num_classes)
         check_labels(table, "CSL: num_classes, the table of the classes' labels,")
+        check_finest_first(table, "CSL: num_classes, the table of the classes' labels")
         table = torch.unique(table, dim=0)
         super().__init__(len(table), dim, 0, reduction, seed)
         self.margins = csl_margins(table.shape[1]) if margins is None else tuple(margins)

@@ -24,7 +24,7 @@ from torch import Tensor
 from hgld.benchmarks.losses.base import GalleryLoss, Inputs
 from hgld.benchmarks.losses.strict import is_number, strict
 from hgld.benchmarks.ranking.duplicates import equalise_duplicates
-from hgld.benchmarks.ranking.levels import agreement, level_counts, map_relevance, pop_relevance, reaches
+from hgld.benchmarks.ranking.levels import agreement, check_alpha, level_counts, map_relevance, pop_relevance, reaches
 from hgld.benchmarks.ranking.rank_score import rank_score
 from hgld.benchmarks.ranking.similarity import similarity
 from hgld.benchmarks.ranking.surrogates import (
@@ -141,6 +141,7 @@ class _HAP(_RankLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_alpha(self.alpha)
         known = ("pop", "map")
         if self.relevance not in known:
             raise HgldError(f"unknown relevance {self.relevance!r}{suggest(self.relevance, known)}; known: pop, map")

@@ -5,6 +5,8 @@
     value = loss(embeddings, labels, ref_embeddings, ref_labels)    the batch against a gallery
 
 embeddings (B, d) L2-normalised, labels (B, L) integers with column 0 the finest, gallery (N, d), (N, L) -> scalar.
+Rows that are not of length 1 are normalised (hgld.benchmarks.ranking.similarity says how), so that the value is always
+that of cosines; a zero row raises HgldError (NaN on a GPU). Labels with the coarsest level first raise HgldError.
 
 Single-level losses take level=0; losses with proxies take num_classes (csl: the label table of the classes) and dim;
 every loss takes reduction="mean" | "none" ("none": per query, NaN where undefined; the mean leaves those out). A query
@@ -42,34 +44,40 @@ class Loss(Protocol):
         ...
 
 
-PROXY_LOSSES: dict[str, Callable[..., Loss]] = {
-    "cluster": Cluster,
-    "csl": CSL,
-    "arcface": ArcFace,
-    "proxy_nca": ProxyNCA,
-}
-LOSSES: dict[str, Callable[..., Loss]] = {
+class UnknownLossError(HgldError, KeyError):
+    """The error of a dictionary, with a message for people."""
+
+    __str__ = HgldError.__str__
+
+
+class Losses(dict[str, Callable[..., Loss]]):
+    """Losses by name; an unknown name is an error with a suggestion."""
+
+    def __missing__(self, name: object) -> Callable[..., Loss]:
+        hint = suggest(str(name), self) or f"; known: {', '.join(self)}"
+        raise UnknownLossError(f"unknown loss {name!r}{hint}")
+
+
+PROXY_LOSSES = Losses(cluster=Cluster, csl=CSL, arcface=ArcFace, proxy_nca=ProxyNCA)
+LOSSES = Losses(
     **RANK_LOSSES,
-    "soft_bin_ap": SoftBinAP,
-    "fast_ap": FastAP,
-    "blackbox_ap": BlackBoxAP,
-    "calibration": Calibration,
+    soft_bin_ap=SoftBinAP,
+    fast_ap=FastAP,
+    blackbox_ap=BlackBoxAP,
+    calibration=Calibration,
     **PROXY_LOSSES,
-    "contrastive": Contrastive,
-    "triplet": Triplet,
-    "xbm_pair": XBMPair,
-}
+    contrastive=Contrastive,
+    triplet=Triplet,
+    xbm_pair=XBMPair,
+)
 
 
 def make_loss(name: str, **settings: Any) -> Loss:
     """The loss of that name; an unknown name is an error with a suggestion.
 
-    >>> make_loss("sup_hpa")
+    >>> make_loss("sup_hpa")  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
         ...
-    hgld.foundation.errors.HgldError: unknown loss 'sup_hpa'; did you mean 'sup_hap'?
+    hgld.benchmarks.losses.registry.UnknownLossError: unknown loss 'sup_hpa'; did you mean 'sup_hap'?
     """
-    if name not in LOSSES:
-        hint = suggest(name, LOSSES) or f"; known: {', '.join(LOSSES)}"
-        raise HgldError(f"unknown loss {name!r}{hint}")
     return LOSSES[name](**settings)

@@ -81,5 +81,6 @@ def _type_error(default: object, value: object) -> str:
             # In Python a bool is a number, and a str a sequence.
             mismatch = isinstance(value, bool) != (default_type is bool)
             mismatch |= isinstance(value, str) != (default_type is str)
-            return name if mismatch or not isinstance(value, value_type) or value != value else ""
+            infinite = isinstance(value, Real) and not math.isfinite(value)
+            return name if mismatch or not isinstance(value, value_type) or infinite else ""
     return ""  # required or None by default: checked by the class itself

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from hgld.benchmarks.metrics.ranked_hits import Ranking, Scales
 from hgld.benchmarks.ranking.duplicates import Duplicates, find_duplicates
-from hgld.benchmarks.ranking.levels import UNKNOWN, agreement, check_labels
-from hgld.benchmarks.ranking.similarity import similarity
+from hgld.benchmarks.ranking.levels import UNKNOWN, agreement, check_finest_first, check_labels
+from hgld.benchmarks.ranking.similarity import inverse_lengths, similarity
 from hgld.benchmarks.ranking.sorting import Hidden, rank_items
 from hgld.foundation.errors import HgldError
 
@@ -22,9 +22,13 @@ CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class Gallery:
-    """Embeddings (N, d) with their duplicates; labels (N, L) with contiguous columns; whether a label is missing."""
+    """Embeddings (N, d) with their duplicates; labels (N, L) with contiguous columns; whether a label is missing.
+
+    factors: by what scores are multiplied to be cosines, (N,); None where every embedding is of length 1.
+    """
 
     embeddings: Tensor
+    factors: Tensor | None
     duplicates: Duplicates
     labels: Tensor
     ragged: bool
@@ -32,9 +36,10 @@ class Gallery:
 
     @classmethod
     def of(cls, embeddings: Tensor, labels: Tensor) -> Gallery:
-        """Prepare a gallery."""
+        """Prepare a gallery. Raises HgldError for embeddings that are zero or not finite."""
         return cls(
             embeddings=embeddings,
+            factors=inverse_lengths(embeddings, "gallery"),
             duplicates=find_duplicates(embeddings),
             labels=narrowed(labels).T.contiguous().T,
             ragged=bool((labels == UNKNOWN).any()),
@@ -51,7 +56,7 @@ class Gallery:
             scores = torch.cat([similarity(query, chunk) for chunk in chunks], dim=1)
         if len(self.duplicates.repeats):
             scores[:, self.duplicates.repeats] = scores[:, self.duplicates.first]
-        return scores
+        return scores if self.factors is None else scores.mul_(self.factors)
 
     def ranking(self, scores: Tensor, query_labels: Tensor, own: Sequence[Sequence[int]], ragged: bool) -> Ranking:
         """The gallery as ranked for each query, without the query's own items. Overwrites `scores`."""
@@ -59,6 +64,17 @@ class Gallery:
         pairs = [(row, item) for row, items in enumerate(own) for item in items]
         hidden = Hidden(*torch.tensor(pairs, device=scores.device).T) if pairs else None
         return Ranking(*rank_items(scores, depth, hidden), self.labels.shape[1], self.scales)
+
+
+def comparable(query: Tensor) -> Tensor:
+    """Queries (Q, d) whose scores neither overflow nor vanish. Raises HgldError for rows that are zero or not finite.
+
+    A ranking does not depend on the length of the query: it is changed by a power of two, which rounds nothing.
+    """
+    factors = inverse_lengths(query, "query")
+    if factors is None:
+        return query
+    return query * torch.ldexp(torch.ones_like(factors), torch.frexp(factors).exponent)[:, None]
 
 
 def narrowed(labels: Tensor) -> Tensor:
@@ -71,33 +87,14 @@ def narrowed(labels: Tensor) -> Tensor:
 
 
 def check_side(embeddings: Tensor, labels: Tensor, ids: Sequence[Any] | None, side: str) -> None:
-    """Raise HgldError unless embeddings, labels and ids match in length and the embeddings are finite."""
+    """Raise HgldError unless embeddings, labels and ids match in length, and the labels are ordered finest first."""
     check_labels(labels, f"{side} labels")
-    if embeddings.dim() != 2 or len(embeddings) != len(labels) or not embeddings.is_floating_point():
+    check_finest_first(labels, f"{side} labels")
+    fits = embeddings.dim() == 2 and len(embeddings) == len(labels) and embeddings.shape[1] > 0
+    if not fits or not embeddings.is_floating_point():
         raise HgldError(
             f"{side}: embeddings {embeddings.dtype} {tuple(embeddings.shape)} do not fit labels "
             f"{tuple(labels.shape)}; give one row of floating-point numbers per row of labels"
         )
     if ids is not None and len(ids) != len(labels):
         raise HgldError(f"{side}: {len(ids)} ids for {len(labels)} rows; give one id per row")
-    # The extremes need no copy of the embeddings, and are NaN if any number is.
-    if embeddings.numel() and not bool(torch.isfinite(torch.stack(torch.aminmax(embeddings))).all()):
-        row = next(n for n, vector in enumerate(embeddings) if not bool(torch.isfinite(vector).all()))
-        raise HgldError(f"{side}: the embedding of row {row} is not finite; the model has diverged or the image is bad")
-
-
-def own_items(queries: int, query_ids: Sequence[Any] | None, gallery_ids: Sequence[Any] | None) -> list[list[int]]:
-    """For each query the gallery rows that have its id; empty lists if either side has no ids."""
-    if query_ids is None or gallery_ids is None:
-        return [[]] * queries
-    rows_of: dict[Any, list[int]] = {key: [] for key in _hashable(query_ids)}
-    for row, key in enumerate(_hashable(gallery_ids)):
-        if key in rows_of:
-            rows_of[key].append(row)
-    return [rows_of[key] for key in _hashable(query_ids)]
-
-
-def _hashable(ids: Sequence[Any]) -> Sequence[Any]:
-    """Ids as plain numbers or strings, also from tensors, arrays and Series."""
-    values: Sequence[Any] = ids.tolist() if hasattr(ids, "tolist") else ids
-    return values

@@ -13,7 +13,7 @@ Order: score descending, then gallery index ascending. The query itself is remov
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,11 @@ import torch
 from torch import Tensor
 
 from hgld.benchmarks.metrics import definitions
-from hgld.benchmarks.metrics.gallery import Gallery, check_side, narrowed, own_items
+from hgld.benchmarks.metrics.gallery import Gallery, check_side, comparable, narrowed
+from hgld.benchmarks.metrics.ids import own_items
 from hgld.benchmarks.metrics.ranked_hits import Ranking
-from hgld.benchmarks.ranking.levels import UNKNOWN
+from hgld.benchmarks.ranking.levels import UNKNOWN, check_alpha, signed
+from hgld.benchmarks.ranking.similarity import as_tensor
 from hgld.benchmarks.ranking.threads import single_core_threads
 from hgld.foundation.errors import HgldError, suggest
 
@@ -43,6 +45,7 @@ GPU_PART = 1 << 26
 
 Measure = Callable[[Ranking], Tensor]  # -> (Q,)
 Values = np.ndarray[Any, np.dtype[np.float64]]
+Array = np.ndarray[Any, Any]
 
 UNCUT: dict[str, Callable[[Ranking, int], Tensor]] = {
     "AP": definitions.average_precision,
@@ -56,44 +59,52 @@ AT_K: dict[str, Callable[[Ranking, int, int], Tensor]] = {
 }
 FORMS = {
     "whole": re.compile(r"(H-AP|NDCG|ASI|ties)"),
-    "ndcg": re.compile(r"NDCG@([1-9]\d*)"),
-    "level": re.compile(rf"({'|'.join(UNCUT)})_l(\d+)"),
-    "cut": re.compile(rf"({'|'.join(AT_K)})@([1-9]\d*)_l(\d+)"),
-    "exact": re.compile(r"AP#([1-9]\d*)"),
+    "ndcg": re.compile(r"NDCG@([1-9][0-9]{0,17})"),
+    "level": re.compile(rf"({'|'.join(UNCUT)})_l([0-9]{{1,9}})"),
+    "cut": re.compile(rf"({'|'.join(AT_K)})@([1-9][0-9]{{0,17}})_l([0-9]{{1,9}})"),
+    "exact": re.compile(r"AP#([1-9][0-9]{0,17})"),
 }
 
 
 @torch.no_grad()
 def evaluate(
-    query: Tensor,
-    query_labels: Tensor,
-    gallery: Tensor | None = None,
-    gallery_labels: Tensor | None = None,
+    query: Tensor | Array,
+    query_labels: Tensor | Array,
+    gallery: Tensor | Array | None = None,
+    gallery_labels: Tensor | Array | None = None,
     *,
     query_ids: Sequence[Any] | None = None,
     gallery_ids: Sequence[Any] | None = None,
-    metrics: Sequence[str] = METRICS,
+    metrics: str | Iterable[str] = METRICS,
     alpha: float = 1.0,
 ) -> pd.DataFrame:
     """Score every query against a gallery.
 
-    query (Q, d) and gallery (N, d) float embeddings, labels (Q, L), (N, L) integers, column 0 the finest.
+    query (Q, d) and gallery (N, d) float embeddings, labels (Q, L), (N, L) integers, column 0 the finest; tensors or
+    NumPy arrays. Embeddings are compared by cosine, whatever their lengths (hgld.benchmarks.ranking.similarity).
     gallery=None: the queries are the gallery. Gallery items with the query's id are not ranked; without ids, queries
-    that are their own gallery are numbered, and a separate gallery is ranked whole. alpha is the exponent of H-AP.
+    that are their own gallery are numbered, and a separate gallery is ranked whole. metrics: one name, or several.
+    alpha, 0 or more, is the exponent of H-AP.
     -> DataFrame, one row per query in order, one float64 column per metric, NaN where undefined (`mean` omits NaN).
     Raises HgldError for an unknown metric (with a suggestion), a level that does not exist, shapes that do not match,
-    and embeddings that are not finite.
+    embeddings that are zero or not finite, labels with the coarsest level first, the ids of one side alone, and ids
+    that can never match (see `own_items`).
 
     >>> e = torch.eye(3)[[0, 0, 1]]
     >>> evaluate(e, torch.tensor([[5], [5], [6]]), metrics=["AP_l0"])["AP_l0"].tolist()
     [1.0, 1.0, nan]
     """
+    query, query_labels = as_tensor(query, "query"), signed(as_tensor(query_labels, "query labels"))
     if (gallery is None) != (gallery_labels is None):
         raise HgldError("gallery and gallery_labels belong together: give both or neither")
+    own_gallery = gallery is None
     if gallery is None or gallery_labels is None:
         gallery, gallery_labels = query, query_labels
-        query_ids = range(len(query)) if query_ids is None else query_ids
-        gallery_ids = query_ids
+        if gallery_ids is None:
+            query_ids = gallery_ids = range(len(query)) if query_ids is None else query_ids
+    if (query_ids is None) != (gallery_ids is None):
+        raise HgldError("query_ids and gallery_ids belong together: give both, or neither to rank the whole gallery")
+    gallery, gallery_labels = as_tensor(gallery, "gallery"), signed(as_tensor(gallery_labels, "gallery labels"))
     check_side(query, query_labels, query_ids, "query")
     check_side(gallery, gallery_labels, gallery_ids, "gallery")
     if query.shape[1] != gallery.shape[1]:
@@ -106,9 +117,12 @@ def evaluate(
             f"query labels have {query_labels.shape[1]} levels and gallery labels {gallery_labels.shape[1]}: "
             "use the same label columns for both"
         )
-    measures = {name: parse(name, query_labels.shape[1], alpha) for name in metrics}
-    own = own_items(len(query), query_ids, gallery_ids)
-    values = _measure_all(query, query_labels, Gallery.of(gallery, gallery_labels), own, measures.values())
+    names = [metrics] if isinstance(metrics, str) else metrics
+    measures = {name: parse(name, query_labels.shape[1], alpha) for name in names}
+    own = [[]] * len(query) if query_ids is None or gallery_ids is None else own_items(query_ids, gallery_ids)
+    if own_gallery and (lost := [row for row, items in enumerate(own) if row not in items]):
+        raise HgldError(f"query_ids and gallery_ids differ in row {lost[0]}, which is one image: give query_ids alone")
+    values = _measure_all(comparable(query), query_labels, Gallery.of(gallery, gallery_labels), own, measures.values())
     return pd.DataFrame(dict(zip(measures, values, strict=True)), index=pd.RangeIndex(len(query)))
 
 
@@ -139,6 +153,9 @@ def _measure_all(
 
 def parse(name: str, levels: int, alpha: float = 1.0) -> Measure:
     """The measure with this name, for labels with `levels` levels; raises HgldError for any other name."""
+    check_alpha(alpha)
+    if not isinstance(name, str):
+        raise HgldError(f"a metric is given by its name, such as 'H-AP'; got {name!r}")
     matches = {form: match for form, pattern in FORMS.items() if (match := pattern.fullmatch(name))}
     if not matches:
         known = (*METRICS, "ties")

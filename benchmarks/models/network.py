@@ -16,34 +16,54 @@ code; anything else is refused. Equal contents give equal bytes. See docs/checkp
 from __future__ import annotations
 
 import io
-import warnings
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import timm
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-from hgld.foundation.errors import HgldError, suggest
+from hgld.benchmarks.models.checkpoint_contents import check_config, check_weights, weight_bytes
+from hgld.benchmarks.models.torch_file import read_torch_file
+from hgld.foundation.errors import HgldError, reason, suggest
 from hgld.foundation.files import replacing
+from hgld.foundation.settings import MAX_DIM, MAX_IMAGE_SIZE
 
 FORMAT = "hgld-model/1"
 CONTRACT = f"expected a checkpoint of format {FORMAT} (see docs/checkpoint.md)"
+# A backbone of up to this many bytes is built even if the weights in the file are fewer, for a specific message.
+SMALL_BACKBONE = 256 << 20
+
+
+def _mean(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError("expected a number from 0 to 1, as pixels are in 0..1 (divide a mean in 0..255 by 255)")
+    return value
+
+
+def _std(value: float) -> float:
+    # 1 / 255 is the smallest step between two pixels; timm's networks have 0.22 to 1
+    if not 1 / 256 <= value <= 1:
+        raise ValueError("expected a number from 1/256 to 1, as pixels are in 0..1 (divide a std in 0..255 by 255)")
+    return value
+
+
+_Mean = Annotated[float, AfterValidator(_mean)]
+_Std = Annotated[float, AfterValidator(_std)]
 
 
 class Architecture(BaseModel):
     """What a network is built from; mean and std normalise the pixels, in 0..1, per channel."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
     backbone: str
-    dim: int = Field(ge=2, le=65_536)
+    dim: int = Field(ge=2, le=MAX_DIM)
     pooling: Literal["gem", "avg"]
-    image_size: int = Field(ge=16, le=4_096)
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    image_size: int = Field(ge=16, le=MAX_IMAGE_SIZE)
+    mean: tuple[_Mean, _Mean, _Mean] = (0.5, 0.5, 0.5)
+    std: tuple[_Std, _Std, _Std] = (0.5, 0.5, 0.5)
 
 
 class GeM(nn.Module):
@@ -74,13 +94,8 @@ class Network(nn.Module):
 
     def __init__(self, architecture: Architecture, *, pretrained: bool = False) -> None:
         super().__init__()
-        name = architecture.backbone
-        if not timm.is_model(name):
-            raise HgldError(
-                f"unknown backbone {name!r}{suggest(name, timm.list_models())}; use a name of timm.list_models()"
-            )
         self.architecture = architecture
-        self.backbone: Any = timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="")
+        self.backbone = create_backbone(architecture.backbone, pretrained=pretrained)
         self.pool = GeM() if architecture.pooling == "gem" else Average()
         channels = self._channels()
         self.norm = nn.LayerNorm(channels, elementwise_affine=False)
@@ -124,6 +139,20 @@ class Network(nn.Module):
         return nn.functional.normalize(self.head(self.norm(self.pool(self._features(pixels)))), dim=1)
 
 
+def create_backbone(name: str, *, pretrained: bool = False) -> Any:
+    """The timm network of that name without pooling and classes. Raises HgldError where there is none."""
+    if not timm.is_model(name):
+        raise HgldError(
+            f"unknown backbone {name[:80]!r}{suggest(name[:80], timm.list_models())}; use a name of timm.list_models()"
+        )
+    try:
+        return timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="")
+    except (AssertionError, TypeError, ValueError) as error:
+        raise HgldError(
+            f"backbone {name!r} cannot be built without its pooling ({reason(error)}); choose another"
+        ) from None
+
+
 class Checkpoint(NamedTuple):
     """A trained network in eval mode, and the settings it was trained with (free form)."""
 
@@ -160,70 +189,55 @@ def torch_save(document: dict[str, Any], path: Path) -> None:
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint. Raises a one-line HgldError for any other file."""
-    document = _read(path)
+    try:
+        document = read_torch_file(path)
+    except HgldError as error:
+        raise HgldError(f"{path}: {error}; {CONTRACT}") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise HgldError(f"{path}: {CONTRACT}; found {_describe(document)}")
     for key in ("model", "state_dict", "config"):
         if not isinstance(document.get(key), dict):
             raise HgldError(f"{path}: {key!r} is missing or not a dictionary; {CONTRACT}")
     try:
-        network = build_network(Architecture.model_validate(document["model"]), seed=0)
+        check_config(document["config"])
+        network = _network(document["model"], document["state_dict"], path.stat().st_size)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise HgldError(f"{path}: model.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise HgldError(f"{path}: {_invalid(error)}") from None
     except HgldError as error:
         raise HgldError(f"{path}: {error}") from None
-    _load_weights(network, document["state_dict"], path)
     return Checkpoint(network.eval(), document["config"])
+
+
+def _network(model: dict[str, Any], state: dict[str, Any], file_bytes: int) -> Network:
+    """The network of a checkpoint with its weights; its size is compared with the file's before it is built."""
+    architecture = Architecture.model_validate(model)
+    with torch.device("meta"):
+        needed = weight_bytes(create_backbone(architecture.backbone).state_dict())
+    if needed > max(4 * file_bytes, SMALL_BACKBONE):  # weights may be stored in 8 bits
+        raise HgldError(
+            f"backbone {architecture.backbone!r} has {needed / 1e6:,.0f} MB of weights, and the file only "
+            f"{file_bytes / 1e6:,.1f} MB: they do not belong together; {CONTRACT}"
+        )
+    network = build_network(architecture, seed=0)
+    check_weights(network.state_dict(), state, CONTRACT)
+    network.load_state_dict(state)
+    return network
+
+
+def _invalid(error: ValidationError) -> str:
+    """The first field of `model` that is not valid."""
+    first = error.errors()[0]
+    where = ".".join(str(part)[:80] for part in ("model", *first["loc"]))
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}; found {repr(first['input'])[:80]}"
 
 
 def _describe(document: object) -> str:
     """The contents of a file that is not a checkpoint of this format."""
     if not isinstance(document, dict):
-        return type(document).__name__
+        return f"a {type(document).__name__}"
     if isinstance(document.get("format"), str):
-        return f"format {document['format'][:40]!r}"
-    return f"keys {sorted(map(str, document))[:4]}"
-
-
-def _read(path: Path) -> object:
-    """The unpickled contents; no code in the file is run."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise HgldError(f"{path}: no such file; {CONTRACT}") from None
-    except IsADirectoryError:
-        raise HgldError(f"{path}: is a folder; {CONTRACT}") from None
-    except UnpicklingError:
-        raise HgldError(
-            f"{path}: not a pickle, or one with objects that would run code when loaded; {CONTRACT}"
-        ) from None
-    except Exception as error:  # a damaged file can raise anything
-        script = "TorchScript" in str(error)
-        kind = "a TorchScript archive" if script else "damaged, or not written by torch.save"
-        raise HgldError(f"{path}: {kind}; {CONTRACT}") from None
-
-
-def _load_weights(network: Network, state: dict[str, Any], path: Path) -> None:
-    """Load the state_dict. Raises HgldError with the first key that is missing, unknown or of the wrong shape."""
-    own = network.state_dict()
-    if missing := [key for key in own if key not in state]:
-        raise HgldError(f"{path}: state_dict lacks {missing[0]!r} ({len(missing)} of {len(own)} keys); {CONTRACT}")
-    if extra := [str(key) for key in state if key not in own]:
-        raise HgldError(f"{path}: state_dict has unknown {extra[0]!r} ({len(extra)} keys); {CONTRACT}")
-    for key, value in state.items():
-        if isinstance(value, Tensor) and not _is_plain(value, own[key]):
-            kind = f"{value.dtype}, {value.layout} on {value.device}"
-            raise HgldError(f"{path}: {key} is {kind}; the network needs a plain {own[key].dtype} tensor")
-        if not isinstance(value, Tensor) or value.shape != own[key].shape:
-            shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise HgldError(f"{path}: {key} is {shape}, the network needs {tuple(own[key].shape)}")
-    network.load_state_dict(state)
-
-
-def _is_plain(value: Tensor, own: Tensor) -> bool:
-    """Whether `value` is a dense CPU tensor of the same kind of number (floating or integer) as `own`."""
-    same_kind = value.is_floating_point() == own.is_floating_point() and not value.is_complex()
-    return same_kind and value.layout == torch.strided and value.device.type == "cpu" and not value.is_nested
+        hint = " (an unfinished training; `hgld train` resumes it)" if "training" in document["format"] else ""
+        return f"format {document['format'][:40]!r}{hint}"
+    if document and all(isinstance(value, Tensor) for value in document.values()):
+        return f"a bare state_dict of {len(document)} tensors, from {next(iter(map(str, document)))[:80]!r} on"
+    return f"keys {[key[:40] for key in sorted(map(str, document))[:4]]}"

@@ -33,7 +33,7 @@ def retrieval(predictions: Mapping[str, Sequence[str]], truth: Solution, k: int 
 
     -> DataFrame, one row per Public or Private query, by id: id, usage, relevant (count), mAP@k (float64 in [0, 1],
     NaN where nothing is relevant). A list may be shorter than k, or empty.
-    Raises HgldError for unknown and missing queries, and an id listed twice.
+    Raises HgldError for unknown and missing queries, an id listed twice, and one in another form than the truth's.
 
     >>> truth = Solution({"q": frozenset({"a", "b"})}, {"q": "Public"})
     >>> float(retrieval({"q": ["a", "c", "b"]}, truth)["mAP@100"].iloc[0].round(4))
@@ -69,13 +69,16 @@ def recognition(predictions: Mapping[str, Prediction | None], truth: Solution) -
     -> DataFrame, one row per Public or Private query, in rank order, queries without a prediction last: id, usage,
     landmarks (count of correct ones), landmark, confidence, rank (from 1 within the usage, 0 without a prediction),
     hit (bool), part (P(i) rel(i); GAP is their sum over M), ties (1 where predictions of equal confidence differ in
-    `hit`). Raises HgldError for unknown and missing queries, and a confidence that is not finite.
+    `hit`). Raises HgldError for unknown and missing queries, a landmark in another form than the truth's, and a
+    confidence that is not finite.
     """
     _check_queries(predictions, truth)
     rows = []
     for query in truth.scored_queries():
         prediction, correct = predictions[query], truth.correct[query]
         name, confidence = ("", np.nan) if prediction is None else (prediction.landmark, prediction.confidence)
+        for problem in truth.form_problems([] if prediction is None else [name]):
+            raise HgldError(f"query {query}: {problem}")
         if prediction is not None and not np.isfinite(confidence):
             raise HgldError(f"query {query}: the confidence {confidence} is not a finite number")
         rows.append(
@@ -121,6 +124,8 @@ def _ap(query: str, ranked: Sequence[str], truth: Solution, k: int) -> float:
     relevant = truth.correct[query]
     if len(set(ranked)) < len(ranked):
         raise HgldError(f"query {query}: an index image is listed twice; list each once, best first")
+    for problem in truth.form_problems(ranked):
+        raise HgldError(f"query {query}: {problem}")
     if not relevant:
         return float("nan")
     hits = np.array([name in relevant for name in ranked[:k]], dtype=np.float64)

@@ -14,6 +14,9 @@ AP is trapezoidal: with R positives, of which the i-th (i = 0, 1, ..) is at posi
 As in the protocol, P@k divides by k, or by the position of the last positive (from 1) where that is smaller. A query
 without positives is NaN. Order: score descending, then image index ascending.
 
+Truncated ranks (the first K of N images) do not show where the other positives are. These count as missed, and P@k then
+divides by k: AP and P@k are lower bounds, and P@k is exact where k images or all positives are left after the removal.
+
 Query images are cropped to their box before they are embedded: `image.crop(query.box)`.
 """
 
@@ -32,10 +35,12 @@ import torch
 from torch import Tensor
 
 from hgld.benchmarks.protocols.plain_pickle import Array, load_plain
-from hgld.foundation.errors import HgldError, suggest
+from hgld.foundation.display.visible import visible
+from hgld.foundation.errors import HgldError, reason, suggest
 
 CUTOFFS = (1, 5, 10)
 KINDS = ("easy", "hard", "junk")
+RANKING_KINDS = ("scores", "ranks")
 Mask = npt.NDArray[np.bool_]
 
 
@@ -87,7 +92,7 @@ def read_ground_truth(path: Path) -> GroundTruth:
         images, names = _list(content["imlist"]), _list(content["qimlist"])
         queries = tuple(
             Query(
-                str(name),
+                visible(str(name)),
                 _box(entry["bbx"]),
                 *(tuple(sorted(map(int, _list(entry[kind])))) for kind in KINDS),
             )
@@ -95,7 +100,7 @@ def read_ground_truth(path: Path) -> GroundTruth:
         )
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise HgldError(
-            f"{path}: not a Revisited ground truth ({type(error).__name__}: {error}); expected "
+            f"{path}: not a Revisited ground truth ({type(error).__name__}: {reason(error)[:200]}); expected "
             "imlist, qimlist and gnd with bbx, easy, hard and junk per query"
         ) from None
     for query in queries:
@@ -109,15 +114,19 @@ def revisited(
     difficulty: str = "medium",
     *,
     distractors: int = 0,
+    kind: str | None = None,
 ) -> pd.DataFrame:
     """Score every query under one difficulty.
 
-    ranking: scores (Q, N), floating, higher is more similar; or ranks (Q, K), integers, image indices from best to
-    worst. Where K < N, positives that are not listed are never retrieved. distractors: the number of images (R1M:
-    1,001,001) that follow those of the ground truth in N; they are negatives of every query.
+    ranking: scores (Q, N), higher is more similar; or ranks (Q, K), image indices from best to worst, where K < N is
+    possible (see the module). kind: "scores" or "ranks"; without it, floating-point numbers are scores and integers
+    ranks. distractors: the number of images (R1M: 1,001,001) that follow those of the ground truth in N; they are
+    negatives of every query.
     -> DataFrame, one row per query, in order: query, AP, P@1, P@5, P@10 (float64 in [0, 1], NaN without positives),
-    positives, ties (1 where a positive and another image have equal scores, NaN for ranks).
-    Raises HgldError for an unknown difficulty, a wrong shape, NaN scores, and indices that repeat or are out of range.
+    positives, ties (1 where a positive and another image have equal scores, NaN for ranks); for truncated ranks also
+    unlisted (the number of positives that are not in the list).
+    Raises HgldError for an unknown difficulty or kind, a wrong shape, NaN scores, indices that repeat or are out of
+    range, and, without a kind, for floating-point numbers that may be ranks.
 
     >>> truth = GroundTruth(("a", "b", "c", "d"), (Query("q", (0, 0, 9, 9), easy=(1,), hard=(2,), junk=(0,)),))
     >>> revisited(np.array([[0.9, 0.8, 0.1, 0.5]]), truth).round(3).to_dict("records")[0]["AP"]
@@ -127,31 +136,35 @@ def revisited(
         raise HgldError(
             f"unknown difficulty {difficulty!r}{suggest(difficulty, DIFFICULTIES)}; known: {', '.join(DIFFICULTIES)}"
         )
-    tensor = torch.as_tensor(ranking).detach().cpu()
     images = len(truth.images) + distractors
+    tensor = as_kind(torch.as_tensor(ranking).detach().cpu(), images, kind)
     _check_shape(tensor, len(truth.queries), images)
+    truncated = not tensor.is_floating_point() and tensor.shape[1] < images
     rows = []
     for query, row in zip(truth.queries, tensor, strict=True):
         order, scores = _order(row, query, images)
-        remaining = ~_mask(query.of(DIFFICULTIES[difficulty].removed), images)[order]
+        remaining = ~np.isin(order, query.of(DIFFICULTIES[difficulty].removed))
         positives = query.of(DIFFICULTIES[difficulty].positives)
-        hits = _mask(positives, images)[order][remaining]
+        hits = np.isin(order, positives)[remaining]
         ties = np.nan if scores is None or not positives else _tied(hits, scores[remaining])
         measures = _measures(hits, len(positives))
-        rows.append({"query": query.name, **measures, "positives": len(positives), "ties": ties})
-    columns = ["query", "AP", *(f"P@{k}" for k in CUTOFFS), "positives", "ties"]
+        unlisted = len(positives) - int(hits.sum())
+        rows.append({"query": query.name, **measures, "positives": len(positives), "ties": ties, "unlisted": unlisted})
+    columns = ["query", "AP", *(f"P@{k}" for k in CUTOFFS), "positives", "ties", *(["unlisted"] if truncated else [])]
     return pd.DataFrame(rows, columns=columns)
 
 
 def summary(frame: pd.DataFrame) -> dict[str, float]:
     """From `revisited`: means over the queries with positives, and the numbers of queries, undefined and tied ones.
 
-    queries counts those with positives, undefined those without. `tied` is NaN for ranks, which do not show ties.
+    queries counts those with positives, undefined those without. `tied` is NaN for ranks, which do not show ties. For
+    truncated ranks, `unlisted` is the number of positives that are in no list and count as missed.
     """
     means = {f"m{name}": float(frame[name].mean()) for name in ("AP", *(f"P@{k}" for k in CUTOFFS))}
     undefined = int(frame["AP"].isna().sum())
     tied = float(frame["ties"].sum(min_count=1))
-    return {**means, "queries": len(frame) - undefined, "undefined": undefined, "tied": tied}
+    counts = {"queries": len(frame) - undefined, "undefined": undefined, "tied": tied}
+    return {**means, **counts, **({"unlisted": int(frame["unlisted"].sum())} if "unlisted" in frame else {})}
 
 
 def _measures(hits: Mask, total: int) -> dict[str, Any]:
@@ -162,7 +175,7 @@ def _measures(hits: Mask, total: int) -> dict[str, Any]:
     count = np.arange(len(positions))
     before = np.where(positions > 0, count / np.maximum(positions, 1), 1.0)
     ap = float(((before + (count + 1) / (positions + 1)) / 2).sum() / total)
-    last = int(positions[-1]) + 1 if len(positions) else max(CUTOFFS)
+    last = int(positions[-1]) + 1 if len(positions) == total else max(CUTOFFS)
     return {"AP": ap} | {f"P@{k}": float(hits[:k].sum() / min(k, last)) for k in CUTOFFS}
 
 
@@ -177,7 +190,7 @@ def _order(row: Tensor, query: Query, images: int) -> tuple[npt.NDArray[np.int64
     if len(order) and not 0 <= int(order.min()) <= int(order.max()) < images:
         raise HgldError(f"query {query.name}: ranks must be image indices from 0 to {images - 1}")
     if len(np.unique(order.numpy())) < len(order):
-        raise HgldError(f"query {query.name}: an image is ranked twice; if these are scores, convert them to float")
+        raise HgldError(f"query {query.name}: an image is ranked twice; if these are scores, say so: kind scores")
     return order.numpy(), None
 
 
@@ -186,15 +199,36 @@ def _tied(hits: Mask, scores: npt.NDArray[Any]) -> float:
     return float(((scores[1:] == scores[:-1]) & (hits[1:] != hits[:-1])).any())
 
 
-def _mask(members: list[int], length: int) -> Mask:
-    mask = np.zeros(length, dtype=bool)
-    mask[members] = True
-    return mask
+def as_kind(ranking: Tensor, images: int, kind: str | None) -> Tensor:
+    """The ranking as floating-point scores or integer ranks.
+
+    Raises HgldError for an unknown kind, for ranks that are not whole, and, without a kind, for floating-point numbers
+    that may be ranks: rows of whole image indices, all different (in half precision, most of them).
+    """
+    if kind not in (None, *RANKING_KINDS):
+        raise HgldError(f"unknown kind {kind!r}{suggest(str(kind), RANKING_KINDS)}; known: scores, ranks")
+    if ranking.dtype == torch.bool or ranking.is_complex():
+        raise HgldError(f"scores must be floating-point and ranks integers; got {ranking.dtype}")
+    if kind == "scores":
+        return ranking if ranking.is_floating_point() else ranking.double()
+    if not ranking.is_floating_point():
+        return ranking
+    whole = bool(((ranking == ranking.round()) & ranking.isfinite()).all()) and ranking.numel() > 0
+    if kind == "ranks":
+        if not whole:
+            raise HgldError("ranks must be whole numbers, the indices of images; are these scores? say so: kind scores")
+        return ranking.long()
+    if whole and ranking.dim() == 2 and float(ranking.min()) >= 0 and float(ranking.max()) <= images:
+        columns, different = ranking.shape[1], min(len(torch.unique(row)) for row in ranking)
+        if 2 < columns == different or 100 < columns < 2 * different:
+            raise HgldError(
+                "these floating-point numbers may be ranks, as all are whole and image indices; say what they are: "
+                "kind ranks (best first) or kind scores (one per image)"
+            )
+    return ranking
 
 
 def _check_shape(ranking: Tensor, queries: int, images: int) -> None:
-    if ranking.dtype == torch.bool or ranking.is_complex():
-        raise HgldError(f"scores must be floating-point and ranks integers; got {ranking.dtype}")
     fits = ranking.dim() == 2 and len(ranking) == queries
     if not fits or (ranking.is_floating_point() and ranking.shape[1] != images):
         transposed = ranking.dim() == 2 and ranking.shape[1] == queries

@@ -4,15 +4,19 @@
     recognition    id,landmarks    a train landmark id and a confidence separated by a space, or nothing
     solutions      id,images,Usage and id,landmarks,Usage; Usage is Public, Private or Ignored
 
-Every reader reports all problems of a file with file:line, malformed rows first.
+Every reader reports all problems of a file with file:line, malformed rows first. An id in another form than those of
+the solution (`0123456789abcdef.jpg`, `138982.0`) could never be right, and is one of them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -20,6 +24,33 @@ from hgld.foundation.errors import HgldError, shortened, suggest
 from hgld.foundation.tables import read_csv_with_lines
 
 USAGES = ("Public", "Private")
+
+
+class Form(NamedTuple):
+    """How ids are written."""
+
+    name: str
+    one: str  # a regular expression
+
+    def misfit(self, ids: Iterable[object]) -> object | None:
+        """The first id of another form, None without one."""
+        ids = list(ids)
+        if all(isinstance(name, str) for name in ids) and re.fullmatch(
+            f"(?:(?:{self.one}) )*", "".join(f"{name} " for name in ids)
+        ):
+            return None  # one match for all: a submission lists millions
+        return next((name for name in ids if not isinstance(name, str) or not re.fullmatch(self.one, name)), None)
+
+
+FORMS = (Form("16 hex digits", "[0-9a-f]{16}"), Form("whole numbers", "0|[1-9][0-9]*"))
+
+
+def form_of(answers: Collection[str]) -> Form | None:
+    """The form of most of the answers: GLDv2's index images and landmarks have one; None for ids of another kind."""
+    for form in FORMS:
+        if 2 * sum(bool(re.fullmatch(form.one, answer)) for answer in answers) > len(answers):
+            return form
+    return None
 
 
 @dataclass(frozen=True)
@@ -32,6 +63,23 @@ class Solution:
     def scored_queries(self) -> list[str]:
         """Ids of the Public and Private test images, ascending."""
         return sorted(query for query, usage in self.usage.items() if usage in USAGES)
+
+    @cached_property
+    def answers(self) -> frozenset[str]:
+        """The correct answers of all queries."""
+        return frozenset().union(*self.correct.values())
+
+    @cached_property
+    def form(self) -> Form | None:
+        """How the correct answers are written."""
+        return form_of(self.answers)
+
+    def form_problems(self, answers: Iterable[object]) -> list[str]:
+        """What is wrong with the form of these answers to a query: nothing, or the first that cannot be correct."""
+        wrong = None if self.form is None else self.form.misfit(answers)
+        if self.form is None or wrong is None:
+            return []
+        return [f"{str(wrong)[:60]!r} can be no correct answer: those of the solution are {self.form.name}"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +110,7 @@ def retrieval_submission(
     """Read `id,images`: index image ids by query, best first.
 
     Raises HgldError for malformed rows; unknown, duplicate and missing queries; an index image listed twice for a
-    query; and, with `index_ids`, unknown index images.
+    query; ids in another form than the solution's; and, with `index_ids`, unknown index images.
     """
     known = None if index_ids is None else frozenset(index_ids)
     rankings: dict[str, tuple[str, ...]] = {}
@@ -73,6 +121,7 @@ def retrieval_submission(
         if len(set(ids)) < len(ids):
             duplicate = next(name for n, name in enumerate(ids) if name in ids[:n])
             problems.append(f"{path}:{line}: query {query} lists index image {duplicate} twice")
+        problems += [f"{path}:{line}: query {query}: {problem}" for problem in truth.form_problems(ids)]
         if known is not None and not known.issuperset(ids):
             unknown = next(name for name in ids if name not in known)
             problems.append(f"{path}:{line}: query {query} lists {unknown}, which is not an index image")
@@ -87,8 +136,8 @@ def recognition_submission(
 ) -> dict[str, Prediction | None]:
     """Read `id,landmarks`: the prediction by query, None where the cell is empty.
 
-    Raises HgldError for malformed rows; unknown, duplicate and missing queries; and, with `landmark_ids`, unknown
-    landmarks.
+    Raises HgldError for malformed rows; unknown, duplicate and missing queries; ids in another form than those of
+    the solution; and, with `landmark_ids`, unknown landmarks.
     """
     known = None if landmark_ids is None else frozenset(landmark_ids)
     predictions: dict[str, Prediction | None] = {}
@@ -98,8 +147,10 @@ def recognition_submission(
         predictions[query] = prediction = _parse_prediction(text)
         if text.split() and prediction is None:
             problems.append(f"{path}:{line}: expected one 'landmark confidence' or nothing; found {text[:60]!r}")
-        if known is not None and prediction is not None and prediction.landmark not in known:
-            problems.append(f"{path}:{line}: {prediction.landmark} is not a landmark of the train set")
+        landmarks = [] if prediction is None else [prediction.landmark]
+        problems += [f"{path}:{line}: query {query}: {problem}" for problem in truth.form_problems(landmarks)]
+        if known is not None and not known.issuperset(landmarks):
+            problems.append(f"{path}:{line}: {landmarks[0]} is not a landmark of the train set")
     _raise(problems)
     check_complete(predictions, truth, str(path))
     return predictions
@@ -127,6 +178,7 @@ def _rows(path: Path, header: list[str]) -> Iterator[tuple[int, list[str]]]:
 def _solution(rows: Iterable[tuple[str, ...]]) -> Solution:
     correct: dict[str, frozenset[str]] = {}
     usages: dict[str, str] = {}
+    lines: dict[str, str] = {}
     problems: list[str] = []
     for where, query, answers, usage in rows:
         if query in correct:
@@ -137,8 +189,12 @@ def _solution(rows: Iterable[tuple[str, ...]]) -> Solution:
         # in these files the word None stands for an empty list
         correct[query] = frozenset() if answers.strip() == "None" else frozenset(answers.split())
         usages[query] = usage
+        lines[query] = where
+    truth = Solution(correct, usages)
+    for query, names in correct.items():
+        problems += [f"{lines[query]}: {problem}" for problem in truth.form_problems(sorted(names))]
     _raise(problems)
-    return Solution(correct, usages)
+    return truth
 
 
 def _query_problems(query: str, seen: Collection[str], truth: Solution) -> list[str]:

@@ -18,7 +18,9 @@ agreement, and is therefore a table (Q, L + 1) with one column per agreement; co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 import torch
@@ -27,6 +29,7 @@ from torch import Tensor
 from hgld.foundation.errors import HgldError
 
 UNKNOWN = -1
+FEW = 3
 
 
 def agreement(labels: Tensor, ref_labels: Tensor, *, ragged: bool | None = None) -> Tensor:
@@ -105,6 +108,40 @@ def check_labels(labels: Tensor, name: str) -> None:
         )
 
 
+def check_finest_first(labels: Tensor, name: str) -> None:
+    """Raise HgldError where a column is finer than column 0: it determines column 0, and not the other way round.
+
+    Labels of which column 0 determines the others never raise, whatever is missing. Rows without one of the two labels
+    do not count, and a column with few labels (FEW) is no evidence of its order.
+
+    >>> check_finest_first(torch.tensor([[6, 0], [7, 0], [8, 1], [9, 1]]), "labels")
+    >>> check_finest_first(torch.tensor([[0, 6], [0, 7], [1, 8], [1, 9]]), "labels")
+    Traceback (most recent call last):
+        ...
+    hgld.foundation.errors.HgldError: labels: column 1 is finer than column 0 (0 in column 0 has 6 and 7 in column 1, \
+which always have it); the finest level comes first: if the coarsest does now, use labels.flip(1)
+    """
+    for column in range(1, labels.shape[1]):
+        rows = _two_rows(labels[:, 0], labels[:, column])
+        finer = rows is not None and _two_rows(labels[:, column], labels[:, 0]) is None
+        if rows is not None and finer and len(torch.unique(labels[:, column])) > FEW:
+            (label, one), (_, other) = labels[rows][:, [0, column]].tolist()
+            raise HgldError(
+                f"{name}: column {column} is finer than column 0 ({label} in column 0 has {one} and {other} in column "
+                f"{column}, which always have it); the finest level comes first: if the coarsest does now, "
+                "use labels.flip(1)"
+            )
+
+
+def _two_rows(labels: Tensor, others: Tensor) -> Tensor | None:
+    """Two rows that share a label but not the other one, (2,); None where every label determines the other."""
+    order = labels.argsort()
+    order = order[((labels != UNKNOWN) & (others != UNKNOWN))[order]]
+    label, parent = labels[order], others[order]
+    at = ((label[1:] == label[:-1]) & (parent[1:] != parent[:-1])).nonzero()[:1, 0]
+    return torch.cat([order[at], order[at + 1]]) if len(at) else None
+
+
 def reaches(depth: Tensor, level: int, levels: int) -> Tensor:
     """Which pairs agree at `level` and at every coarser one; level 0 is the finest. (Q, N) -> (Q, N) bool.
 
@@ -119,6 +156,12 @@ def reaches(depth: Tensor, level: int, levels: int) -> Tensor:
 def level_counts(depth: Tensor, levels: int) -> Tensor:
     """Number of items with each agreement. depth (Q, N) -> (Q, levels + 1) int64."""
     return torch.stack([(depth == level).sum(1) for level in range(levels + 1)], dim=1)
+
+
+def check_alpha(alpha: object) -> None:
+    """Raise HgldError unless alpha can be the exponent of 'pop': below 0 the coarsest level would weigh most."""
+    if not isinstance(alpha, Real) or isinstance(alpha, bool) or not 0 <= float(alpha) < math.inf:
+        raise HgldError(f"alpha must be a number from 0 up, got {alpha!r}")
 
 
 def pop_relevance(counts: Tensor, alpha: float = 1.0) -> Tensor:

@@ -1,27 +1,37 @@
 """The training state after each epoch, from which an interrupted run resumes.
 
 The file lies beside the stage's outputs, as DVC deletes outputs before a run. It holds weights, optimisers, proxies,
-memory and curves, and a fingerprint of the settings, images and labels. A file with another fingerprint, or one that
-cannot be read, is reported and ignored.
+memory and curves, and fingerprints of all that the result depends on: settings, images, labels, code and libraries. A
+file with other fingerprints, or one that is damaged, is reported and ignored.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hgld.benchmarks.models.network import Network, torch_save
+from hgld.benchmarks.models.torch_file import read_torch_file
 from hgld.benchmarks.training.memory import CrossBatchMemory
 from hgld.benchmarks.training.setup import CosineSchedule, WeightedLoss
+from hgld.foundation.display.visible import echo
+from hgld.foundation.errors import HgldError, reason
 
-FORMAT = "hgld-training/1"
+FORMAT = "hgld-training/2"
+# The folders of `benchmarks` that a training runs, and the libraries. How images are decoded shows in their pixels.
+CODE = ("datasets", "losses", "models", "ranking", "training")
+LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow")
 
 
 @dataclass(kw_only=True)
@@ -35,42 +45,87 @@ class TrainingState:
     curves: list[dict[str, float]] = field(default_factory=list)
 
     def save_epoch(self, path: Path, inputs: dict[str, Any]) -> None:
-        """Write the state atomically; `inputs` (JSON values) is what it is valid for."""
-        document = {
-            "format": FORMAT,
-            "made_for": _fingerprint(inputs),
+        """Write the state atomically; `inputs` (JSON values by name) is what it is valid for."""
+        torch_save({"format": FORMAT, "made_for": _fingerprints(inputs), **self._parts()}, path)
+
+    def _parts(self) -> dict[str, Any]:
+        """The parts of the state; tensors are not copied."""
+        return {
             "network": self.network.state_dict(),
             "optimisers": [schedule.optimiser.state_dict() for schedule in self.schedules],
             "losses": [loss.state_dict() for loss in self._proxy_losses()],
             "memory": None if self.memory is None else self.memory.state_dict(),
             "curves": self.curves,
         }
-        torch_save(document, path)
 
     def resume(self, path: Path, inputs: dict[str, Any], device: str) -> None:
         """Load the state from `path` if it was saved for the same inputs; otherwise change nothing."""
         saved = _read(path, device)
         if not saved:
             return
-        if saved.get("format") != FORMAT or saved["made_for"] != _fingerprint(inputs):
-            print(f"{path} was saved with other settings or data; starting from the first epoch", flush=True)
+        if differing := _differing(saved, inputs):
+            echo(f"{path} was saved with other {differing}; starting from the first epoch")
             return
-        self.network.load_state_dict(saved["network"])
-        for schedule, state in zip(self.schedules, saved["optimisers"], strict=True):
+        before = copy.deepcopy(self._parts())
+        try:
+            self._load(saved)
+        except Exception as error:  # a damaged file can raise anything
+            self._load(before)
+            echo(f"{path} is damaged ({reason(error)[:200]}); starting from the first epoch")
+            return
+        echo(f"resuming after epoch {len(self.curves)} from {path} (delete it to start over)")
+
+    def _load(self, parts: dict[str, Any]) -> None:
+        """Set all parts of the state. Raises an error, and may have set some of them, when they do not fit."""
+        curves = parts["curves"]
+        if [entry["epoch"] for entry in curves] != list(range(1, len(curves) + 1)):
+            raise HgldError("its curves do not count the epochs")
+        self.network.load_state_dict(parts["network"])
+        for schedule, state in zip(self.schedules, parts["optimisers"], strict=True):
             schedule.optimiser.load_state_dict(state)
-        for loss, state in zip(self._proxy_losses(), saved["losses"], strict=True):
+            _check_optimiser(schedule.optimiser)
+        for loss, state in zip(self._proxy_losses(), parts["losses"], strict=True):
             loss.load_state_dict(state)
         if self.memory is not None:
-            self.memory.load_state_dict(saved["memory"])
-        self.curves.extend(saved["curves"])
-        print(f"resuming after epoch {len(self.curves)} from {path} (delete it to start over)", flush=True)
+            self.memory.load_state_dict(parts["memory"])
+        self.curves[:] = curves
 
     def _proxy_losses(self) -> list[nn.Module]:
         return [term.loss for term in self.terms if isinstance(term.loss, nn.Module)]
 
 
-def _fingerprint(inputs: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+def code_and_libraries(device: str) -> dict[str, Any]:
+    """What the result of a training depends on besides its settings and data, as fingerprints and versions."""
+    digest = hashlib.sha256()
+    for folder in CODE:
+        for module in sorted(files("hgld.benchmarks").joinpath(folder).iterdir(), key=lambda entry: entry.name):
+            if module.name.endswith(".py"):
+                digest.update(f"{folder}/{module.name}".encode() + module.read_bytes())
+    libraries = {name: version(name) for name in LIBRARIES}
+    return {"code": digest.hexdigest(), "libraries": {**libraries, "device": device, "machine": platform.machine()}}
+
+
+def _fingerprints(inputs: dict[str, Any]) -> dict[str, str]:
+    """One hash per input."""
+    return {
+        name: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest() for name, value in inputs.items()
+    }
+
+
+def _differing(saved: dict[str, Any], inputs: dict[str, Any]) -> str:
+    """The names of the inputs for which the state was not saved; "" when it fits."""
+    own, other = _fingerprints(inputs), saved.get("made_for")
+    if saved.get("format") != FORMAT or not isinstance(other, dict) or own.keys() != other.keys():
+        return "settings or data"
+    return " and ".join(name for name in own if own[name] != other[name])
+
+
+def _check_optimiser(optimiser: torch.optim.Optimizer) -> None:
+    """Raise HgldError unless the optimiser's averages have the shapes of the weights: it does not check them itself."""
+    for weight, state in optimiser.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.dim() and value.shape != weight.shape:
+                raise HgldError(f"{name} of the optimiser is {tuple(value.shape)}, expected {tuple(weight.shape)}")
 
 
 def _read(path: Path, device: str) -> dict[str, Any]:
@@ -78,8 +133,11 @@ def _read(path: Path, device: str) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        document = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # a damaged file can raise anything
-        print(f"{path} cannot be read ({type(error).__name__}); starting from the first epoch", flush=True)
+        document = read_torch_file(path, device)
+    except HgldError as error:
+        echo(f"{path} cannot be read: it {error}; starting from the first epoch")
         return {}
-    return document if isinstance(document, dict) else {}
+    if not isinstance(document, dict):
+        echo(f"{path} is not the state of a training; starting from the first epoch")
+        return {}
+    return document

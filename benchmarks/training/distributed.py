@@ -18,17 +18,26 @@ and the backward pass.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.parallel import DistributedDataParallel
 
+from hgld.benchmarks.models.network import Network
 from hgld.benchmarks.ranking.levels import check_labels
-from hgld.foundation.errors import HgldError
+from hgld.foundation.display.visible import visible
+from hgld.foundation.errors import HgldError, reason
+from hgld.foundation.settings import Train
+
+T = TypeVar("T")
+# In the text of the errors of gloo, which have no class of their own, when another process has ended.
+_LOST = ("gloo", "Connection closed by peer", "Connection reset by peer", "Broken pipe")
 
 
 def world_size() -> int:
@@ -45,7 +54,8 @@ def rank() -> int:
 def process_group() -> Iterator[None]:
     """Inside the block, the processes started by torchrun form a group (nccl with one GPU each, otherwise gloo).
 
-    Without torchrun, or where a group exists already, nothing happens.
+    Without torchrun, or where a group exists already, nothing happens. When a process fails, one line that says so
+    comes before its traceback, and the others end with one line, as their connection to it is lost.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
@@ -53,11 +63,58 @@ def process_group() -> Iterator[None]:
     gpu = torch.cuda.is_available()
     if gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("nccl" if gpu else "gloo")
+    name = f"process {os.environ.get('RANK')} of {os.environ['WORLD_SIZE']}"
     try:
+        dist.init_process_group("nccl" if gpu else "gloo")
         yield
+    except HgldError as error:
+        raise HgldError(f"{name}: {error}") from None
+    except Exception as error:
+        lost = isinstance(error, RuntimeError) and any(text in str(error) for text in _LOST)
+        if lost or isinstance(error, dist.DistError):
+            raise HgldError(
+                f"{name}: the connection to another process is lost; it has failed or was killed, and its own message, "
+                "if any, says why. Start again: the training resumes after the last completed epoch"
+            ) from None
+        print(f"{name} failed: {type(error).__name__}: {visible(reason(error))}", file=sys.stderr, flush=True)
+        raise
     finally:
-        dist.destroy_process_group()
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def of_all_processes(value: T) -> list[T]:
+    """The values of all processes, by rank."""
+    if world_size() == 1:
+        return [value]
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def distributed_model(network: Network, settings: Train) -> nn.Module:
+    """The network in DistributedDataParallel; with one process, the network itself."""
+    if world_size() == 1:
+        return network
+    # A weight that gets no gradient, as those of a frozen backbone do, is not waited for.
+    unused = settings.warmup_epochs > 0 or has_unused_weights(network)
+    on_gpu = next(network.parameters()).is_cuda
+    if on_gpu and not settings.chunk:  # with gradient caching, batch statistics are those of a chunk
+        network.backbone = nn.SyncBatchNorm.convert_sync_batchnorm(network.backbone)  # type: ignore[no-untyped-call]
+    return DistributedDataParallel(network, find_unused_parameters=unused)
+
+
+def has_unused_weights(network: Network) -> bool:
+    """Whether an embedding does not depend on some weight of the network, such as the norm of an unused classifier.
+
+    Leaves weights, gradients, batch statistics and the random state as they are.
+    """
+    weights, size, training = list(network.parameters()), network.architecture.image_size, network.training
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        embedding = network.eval()(torch.zeros(1, 3, size, size, device=weights[0].device))
+        gradients = torch.autograd.grad(embedding.sum(), weights, allow_unused=True)
+    network.train(training)
+    return any(gradient is None for gradient in gradients)
 
 
 def gather(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

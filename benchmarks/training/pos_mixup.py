@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from hgld.benchmarks.ranking.levels import agreement
+from hgld.benchmarks.ranking.similarity import AsGiven, unit_rows
 
 
 def mixed_gallery(
@@ -23,15 +24,17 @@ def mixed_gallery(
 ) -> tuple[Tensor, Tensor]:
     """The batch followed by a mixture of every pair that shares all labels, with those labels.
 
-    embeddings (n, d), labels (n, L) -> (n + M, d), (n + M, L). Mixtures are not normalised: they lie inside the unit
-    sphere, and their scores between those of the pair.
+    embeddings (n, d), labels (n, L) -> (n + M, d), (n + M, L). Mixtures are not normalised, here nor by a loss
+    (`AsGiven`): they lie inside the unit sphere, and their scores between those of the pair.
 
     >>> e, l = mixed_gallery(torch.eye(3), torch.tensor([[7], [8], [7]]))
     >>> l.flatten().tolist(), e[3].sum().item(), e[3, 1].item()
     ([7, 8, 7, 7], 1.0, 0.0)
     """
+    embeddings = unit_rows(embeddings, "embeddings")
     same = agreement(labels, labels) == labels.shape[1]
     left, right = same.triu(1).nonzero(as_tuple=True)
     alpha = torch.rand(len(left), 1, generator=generator, device=embeddings.device, dtype=embeddings.dtype)
     mixed = alpha * embeddings[left] + (1.0 - alpha) * embeddings[right]
-    return torch.cat([embeddings, mixed]), torch.cat([labels, labels[left]])
+    gallery = torch.cat([embeddings, mixed])
+    return gallery.as_subclass(AsGiven), torch.cat([labels, labels[left]])

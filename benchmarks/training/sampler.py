@@ -44,7 +44,7 @@ class MPerClassSampler(Sampler[list[int]]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.epoch) % 2**63)
         deck: list[int] = []
         for _ in range(self.batches):
             if len(deck) < self.classes_per_batch:

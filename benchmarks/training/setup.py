@@ -14,8 +14,11 @@ from torchvision.transforms import v2
 
 from hgld.benchmarks.losses import LOSSES, PROXY_LOSSES, Loss, make_loss
 from hgld.benchmarks.models.network import Architecture, Network
+from hgld.benchmarks.ranking.levels import check_finest_first
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.settings import Train
+
+MAX_MEMORY_NUMBERS = 2**34  # of the cross-batch memory: 64 GiB
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ def check_train_settings(settings: Train) -> None:
             f"train.chunk ({settings.chunk}) must be smaller than train.batch_size ({settings.batch_size}); "
             "0 embeds the whole batch at once"
         )
+    if settings.memory * settings.dim > MAX_MEMORY_NUMBERS:
+        raise HgldError(
+            f"train.memory ({settings.memory:,}) embeddings of train.dim ({settings.dim:,}) numbers need "
+            f"{settings.memory * settings.dim * 4 / 2**30:,.0f} GiB, at most {MAX_MEMORY_NUMBERS * 4 >> 30} are allowed"
+        )
     for term in settings.loss:
         if term.name not in LOSSES:
             hint = suggest(term.name, LOSSES) or f"; known: {', '.join(LOSSES)}"
@@ -59,15 +67,14 @@ def check_train_settings(settings: Train) -> None:
             raise HgldError(
                 f"train.loss: {term.name}: level must be a number from 0 (finest) to {last}; found {level!r}"
             )
-        if (settings.memory or settings.pos_mixup) and term.settings.get("itself") is False:
-            raise HgldError(
-                f"train.loss: {term.name}: itself: false cannot be combined with memory or pos_mixup, "
-                "where the gallery is more than the batch; remove one of them"
-            )
 
 
 def contiguous_labels(labels: Tensor) -> Tensor:
-    """Renumber every column from 0 without gaps, as proxies require. (n, L) -> (n, L)."""
+    """Renumber every column from 0 without gaps, as proxies require. (n, L) -> (n, L).
+
+    Raises HgldError for labels with the coarsest level first.
+    """
+    check_finest_first(labels, "labels of the train images")
     return torch.stack([torch.unique(column, return_inverse=True)[1] for column in labels.T], dim=1)
 
 

@@ -13,23 +13,32 @@ batch and get the result of one process, up to rounding, dropout and batch stati
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from hgld.benchmarks.datasets.labelled_images import LabelledImages
+from hgld.benchmarks.datasets.readable import Survey, readable, report_broken, survey
 from hgld.benchmarks.datasets.release import open_release
 from hgld.benchmarks.datasets.tensor_images import AugmentedImages, TensorImages
 from hgld.benchmarks.models.network import Network, build_network, save_checkpoint
 from hgld.benchmarks.models.reproducible import reproducible
 from hgld.benchmarks.ranking.allocator import keep_freed_memory
-from hgld.benchmarks.training.checkpoint import TrainingState
-from hgld.benchmarks.training.distributed import gather, process_group, rank, world_size
+from hgld.benchmarks.training.checkpoint import TrainingState, code_and_libraries
+from hgld.benchmarks.training.distributed import (
+    distributed_model,
+    gather,
+    of_all_processes,
+    process_group,
+    rank,
+    world_size,
+)
 from hgld.benchmarks.training.gradient_caching import cached_backward
 from hgld.benchmarks.training.memory import CrossBatchMemory
 from hgld.benchmarks.training.pos_mixup import mixed_gallery
@@ -42,8 +51,10 @@ from hgld.benchmarks.training.setup import (
     loss_terms,
     make_schedules,
 )
+from hgld.foundation.display.visible import echo
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import write_text
+from hgld.foundation.lock import exclusive
 from hgld.foundation.settings import Params, Train
 from hgld.foundation.tables import write_csv
 
@@ -56,25 +67,50 @@ def run(params: Params) -> None:
     keep_freed_memory()
     settings = params.train
     check_train_settings(settings)
-    state_path = params.data / "training" / "state.pt"
-    with process_group(), reproducible(settings.seed, settings.threads) as device:
+    folder, state_path = params.data / "train", params.data / "training" / "state.pt"
+    with (
+        process_group(),
+        one_at_a_time(folder, state_path.parent),
+        reproducible(settings.seed, settings.threads) as device,
+    ):
         with open_release(params.data, settings.levels, clean_only=settings.clean_only) as dataset:
-            network, curves = train(dataset.train, settings, device, state_path)
+            images, found = readable_images(dataset.train, settings)
+            network, curves = train(images, settings, device, state_path, found.digest)
         if rank() == 0:
-            config = {"profile": params.profile, "train": settings.model_dump(mode="json")}
-            folder = params.data / "train"
+            # A limit that left nothing out has no part in the result.
+            unused = set() if found.broken else {"max_broken"}
+            config = {"profile": params.profile, "train": settings.model_dump(mode="json", exclude=unused)}
             write_csv(curves, folder / "curves.csv")
-            write_text(summary(dataset.train, curves), folder / "metrics.json")
+            write_text(summary(images, curves, len(found.broken)), folder / "metrics.json")
             save_checkpoint(network, config, folder / "model.pt")
             state_path.unlink(missing_ok=True)
             first, last = curves["loss"].iloc[0], curves["loss"].iloc[-1]
-            print(f"{len(dataset.train):,} images, loss {first:.3f} → {last:.3f}")
+            echo(f"{len(images):,} images, loss {first:.3f} → {last:.3f}")
 
 
-def train(images: LabelledImages, settings: Train, device: str, state_path: Path) -> tuple[Network, pd.DataFrame]:
+@contextmanager
+def one_at_a_time(*folders: Path) -> Iterator[None]:
+    """Lock the folders against other trainings; of the processes of one training, the first holds the lock."""
+    with exclusive(*folders) if rank() == 0 else nullcontext():
+        yield
+
+
+def readable_images(images: LabelledImages, settings: Train) -> tuple[LabelledImages, Survey]:
+    """The images that can be decoded, and what decoding all of them gave; the processes share the work."""
+    own = survey(images, range(rank(), len(images), world_size()), settings.threads)
+    found = sum(of_all_processes(own), Survey())
+    if rank() == 0:
+        report_broken(found.broken, len(images), "train")
+    return readable(images, found.broken, what="train", section="train", limit=settings.max_broken), found
+
+
+def train(
+    images: LabelledImages, settings: Train, device: str, state_path: Path, digest: int = 0
+) -> tuple[Network, pd.DataFrame]:
     """Minimise the weighted sum of the losses; -> the network, and one row of means per epoch.
 
-    The state is written to `state_path` after every epoch, and read from it when it was saved for the same inputs.
+    The state is written to `state_path` after every epoch, and read from it when it was saved for the same inputs;
+    digest: of the pixels of the images (datasets/readable.py). A loss whose gradient is zero for an epoch is reported.
     Raises HgldError when the loss is not finite, and where the data, a loss or the network does not fit the settings.
     """
     network = build_network(architecture_of(settings), seed=settings.seed, pretrained=settings.pretrained).to(device)
@@ -93,8 +129,9 @@ def train(images: LabelledImages, settings: Train, device: str, state_path: Path
         state.memory = CrossBatchMemory(settings.memory, settings.dim, labels.shape[1]).to(device)
     inputs = {
         "settings": settings.model_dump(mode="json"),
-        "ids": list(images.ids),
+        "images": [list(images.ids), digest],
         "labels": labels.tolist(),
+        **code_and_libraries(device),
     }
     state.resume(state_path, inputs, device)
     model = distributed_model(network, settings)
@@ -106,13 +143,14 @@ def train(images: LabelledImages, settings: Train, device: str, state_path: Path
         trainable = epoch >= settings.warmup_epochs
         network.backbone.requires_grad_(trainable).train(trainable)
         sums: dict[str, float] = {}
+        idle = {term.name for term in terms}
         for step, (batch, targets) in enumerate(loader):
             total_steps = epoch * len(sampler) + step
             torch.manual_seed(settings.seed + total_steps * world_size() + rank())
             for schedule in state.schedules:
                 schedule.set_progress(total_steps / len(sampler) / settings.epochs)
                 schedule.optimiser.zero_grad(set_to_none=True)
-            training_step = TrainingStep(state, settings, targets.to(device), epoch, step)
+            training_step = TrainingStep(state, settings, targets.to(device), epoch, step, idle)
             training_step.backward(model, batch.to(device))
             for schedule in state.schedules:
                 schedule.optimiser.step()
@@ -121,6 +159,7 @@ def train(images: LabelledImages, settings: Train, device: str, state_path: Path
         means = {name: total / len(sampler) for name, total in sums.items()}
         state.curves.append({"epoch": epoch + 1, **means, "lr": state.schedules[0].lr})
         if rank() == 0:
+            report_idle(idle, epoch)
             state.save_epoch(state_path, inputs)
     return network.cpu(), pd.DataFrame(state.curves).round(6)
 
@@ -137,24 +176,16 @@ def make_loader(
     )
 
 
-def distributed_model(network: Network, settings: Train) -> nn.Module:
-    """The network in DistributedDataParallel; with one process, the network itself."""
-    if world_size() == 1:
-        return network
-    on_gpu = next(network.parameters()).is_cuda
-    if on_gpu and not settings.chunk:  # with gradient caching, batch statistics are those of a chunk
-        network.backbone = nn.SyncBatchNorm.convert_sync_batchnorm(network.backbone)  # type: ignore[no-untyped-call]
-    # A frozen backbone gets no gradients; without the flag DistributedDataParallel would wait for them.
-    return DistributedDataParallel(network, find_unused_parameters=settings.warmup_epochs > 0)
-
-
 class TrainingStep:
     """One batch: the embeddings of all processes, ranked against the batch, its mixtures and the memory."""
 
-    def __init__(self, state: TrainingState, settings: Train, targets: Tensor, epoch: int, step: int) -> None:
+    def __init__(
+        self, state: TrainingState, settings: Train, targets: Tensor, epoch: int, step: int, idle: set[str]
+    ) -> None:
         self.terms, self.memory, self.settings = state.terms, state.memory, settings
         self.targets, self.epoch, self.step = targets, epoch, step
         self.values: dict[str, float] = {}
+        self.idle = idle  # the losses without any gradient in this epoch so far
 
     def backward(self, model: nn.Module, images: Tensor) -> None:
         """Compute the gradients of the weighted sum; `values` then holds the sum and its terms."""
@@ -173,6 +204,7 @@ class TrainingStep:
         gallery = self.gallery(rows, labels)
         values = {term.name: term.loss(rows, labels, *gallery) for term in self.terms}
         loss = torch.stack([term.weight * values[term.name] for term in self.terms]).sum()
+        self.idle -= {name for name in self.idle if _has_gradient(values[name], rows)}
         self.values = {name: float(value.detach()) for name, value in {"loss": loss, **values}.items()}
         if not bool(loss.detach().isfinite()):
             raise HgldError(
@@ -198,11 +230,29 @@ class TrainingStep:
         return gallery, gallery_labels
 
 
-def summary(images: LabelledImages, curves: pd.DataFrame) -> str:
-    """metrics.json of the stage: the size of the training set and the final losses."""
+def _has_gradient(value: Tensor, rows: Tensor) -> bool:
+    """Whether the gradient of a loss with respect to the embeddings is other than exactly zero somewhere."""
+    if not (value.requires_grad and rows.requires_grad):
+        return not rows.requires_grad
+    (gradient,) = torch.autograd.grad(value, rows, retain_graph=True, allow_unused=True)
+    return gradient is not None and bool(gradient.any())
+
+
+def report_idle(idle: set[str], epoch: int) -> None:
+    """Report the losses whose gradient was exactly zero in every step of an epoch: they train nothing."""
+    for name in sorted(idle):
+        echo(
+            f"epoch {epoch + 1}: the gradient of the loss {name!r} was exactly zero in every step, so it trains "
+            "nothing; check its settings (margin, mining), batch_size and per_class",
+        )
+
+
+def summary(images: LabelledImages, curves: pd.DataFrame, broken: int = 0) -> str:
+    """metrics.json of the stage: the size of the training set, unreadable images if any, and the final losses."""
     final = curves.iloc[-1].drop(["epoch", "lr"])
     metrics = {
         "images": len(images),
+        **({"broken_images": broken} if broken else {}),
         "landmarks": len(torch.unique(images.labels[:, 0])),
         "epochs": len(curves),
         **{f"final_{name}": float(value) for name, value in final.items()},

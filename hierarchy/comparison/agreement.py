@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from hgld.foundation.display.text_table import TextTable
+from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import without_nan
-from hgld.foundation.text_table import TextTable
 from hgld.hierarchy.comparison.label_file import LabelFile, read_label_file, read_labels
 from hgld.hierarchy.comparison.proportions import Proportion, decimal, json_fields, wilson
 from hgld.hierarchy.comparison.reliability import (
@@ -226,7 +227,7 @@ def _summary(result: Agreement) -> str:
 def _score_sections(result: Agreement) -> list[str]:
     if not result.score_column:
         return []
-    heading = f"score                 column {result.score_column}"
+    heading = f"score                 column {visible(result.score_column)}"
     if result.without_score:
         heading += f", {result.without_score} of {result.agreement.total} labels without a score"
     if result.reliability:

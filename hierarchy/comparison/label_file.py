@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError, shortened, suggest
 from hgld.foundation.tables import check_unique, read_csv_with_lines
 
@@ -72,7 +73,8 @@ def _choose_column(path: Path, table: pd.DataFrame, wanted: str | None, defaults
         return next((name for name in defaults if name in table), "")
     if wanted not in table:
         names = [str(name) for name in table.columns]
-        raise HgldError(f"{path}: no column {wanted!r} (there are: {', '.join(names)}){suggest(wanted, names)}")
+        known = visible(", ".join(names))
+        raise HgldError(f"{path}: no column {wanted!r} (there are: {known}){suggest(wanted, names)}")
     return wanted
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from hgld.foundation.errors import HgldError, shortened
 from hgld.foundation.tables import check_unique, read_csv_with_lines
+from hgld.foundation.text_input import whole_number
 from hgld.hierarchy.comparison.stratified_sampling import Estimate, Stratum, estimate_fraction
 
 # theirs: the published label is right; both: it is defensible, and so is another; ours: ours is right and the published
@@ -86,9 +87,9 @@ def read_review(path: Path, labels: Collection[str]) -> list[ReviewedLandmark]:
     table, lines = read_csv_with_lines(path, COLUMNS)
     check_unique(path, "landmark_id", table["landmark_id"], lines)
     problems = [
-        f"{path}:{line}: landmark_id '{key}' is not a number"
+        f"{path}:{line}: landmark_id {key[:40]!r} is not a number"
         for key, line in zip(table["landmark_id"], lines, strict=True)
-        if not key.isdecimal()
+        if whole_number(key) is None
     ]
     rows = [ReviewedLandmark(*map(str, values)) for values in table[COLUMNS[1:]].itertuples(index=False, name=None)]
     for row, stratum, line in zip(rows, table["stratum"], lines, strict=True):

@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from hgld.foundation.display.text_table import TextTable
+from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tables import check_unique, read_csv_with_lines, read_parquet
-from hgld.foundation.text_table import TextTable
 from hgld.hierarchy.comparison.confusion import EMPTY
 from hgld.hierarchy.taxonomy.commons_category import normalise
 
@@ -77,14 +78,22 @@ class Change:
         >>> print(Change("train", "7", "Hoover Dam", "moved", "lake", "dam", "", "", "clip", "review"))
         moved          train 7: lake (clip) → dam (review)  Hoover Dam
         """
+        text = " → ".join(filter(None, self.sides()))
+        return visible(f"{self.kind:<15}{self.split} {self.landmark_id}: {text}  {self.category}")
+
+    def sides(self) -> tuple[str, str]:
+        """Old and new label, with what differs beside it; "" where the landmark is not in that release.
+
+        >>> Change("train", "7", "Etna", "supercategory", "volcano", "volcano", "", "crater", "", "").sides()
+        ('volcano, (no supercategory)', 'volcano, crater')
+        """
         old, new = self.old_label or EMPTY, self.new_label or EMPTY
         if self.kind == "supercategory":
             old += f", {self.old_supercategory or '(no supercategory)'}"
             new += f", {self.new_supercategory or '(no supercategory)'}"
         old += f" ({self.old_source})" if self.old_source else ""
         new += f" ({self.new_source})" if self.new_source else ""
-        text = {"added": new, "removed": old}.get(self.kind, f"{old} → {new}")
-        return f"{self.kind:<15}{self.split} {self.landmark_id}: {text}  {self.category}"
+        return "" if self.kind == "added" else old, "" if self.kind == "removed" else new
 
 
 @dataclass(frozen=True)
@@ -270,10 +279,11 @@ def _title(folder: Path) -> str:
 
 
 def _summary(diff: ReleaseDiff) -> str:
+    old, new = visible(diff.old), visible(diff.new)
     return "\n".join(
         [
-            f"old                   {diff.old}: {diff.old_labelled} of {diff.old_landmarks} landmarks labelled",
-            f"new                   {diff.new}: {diff.new_labelled} of {diff.new_landmarks} landmarks labelled",
+            f"old                   {old}: {diff.old_labelled} of {diff.old_landmarks} landmarks labelled",
+            f"new                   {new}: {diff.new_labelled} of {diff.new_landmarks} landmarks labelled",
             f"unchanged             {diff.unchanged} landmarks",
             *(f"{kind:<22}{diff.kinds[kind]} {text}" for kind, text in KINDS.items()),
         ]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hgld.foundation.text_table import TextTable
+from hgld.foundation.display.text_table import TextTable
 from hgld.hierarchy.comparison.proportions import Proportion, decimal, wilson
 
 BINS = 10

@@ -1,12 +1,16 @@
-"""All problems of the files that people edit: the taxonomy, the lexicons and the verdicts."""
+"""The files that people edit (taxonomy, lexicons, verdicts): all their problems, and putting their rows in order."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from hgld.foundation.errors import HgldError
-from hgld.hierarchy.curation.verdicts import read_verdicts
+from hgld.foundation.sorted_rows import Key, sort_csv
+from hgld.hierarchy.curation.verdicts import read_verdicts, rewrite_file
+from hgld.hierarchy.names import class_names, name_words
 from hgld.hierarchy.names.class_names import class_name_problems
 from hgld.hierarchy.names.name_words import name_word_problems
-from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy, taxonomy_problems
+from hgld.hierarchy.taxonomy.taxonomy import COLUMNS, load_taxonomy, sort_key, taxonomy_problems
 
 
 def file_problems(taxonomy: Path, review: Path) -> list[str]:
@@ -26,4 +30,25 @@ def file_problems(taxonomy: Path, review: Path) -> list[str]:
         problems += class_name_problems(taxonomy, labels)
     if (taxonomy / "name_words.csv").is_file():
         problems += name_word_problems(taxonomy, labels)
-    return problems + read_verdicts(review, labels)[1]
+    return problems + read_verdicts(review, labels).problems
+
+
+def fix_files(taxonomy: Path, review: Path) -> list[str]:
+    """Sort the curated files, and write the verdict files in our form; returns one message per changed file.
+
+    Nothing that a row says is changed, but for the spelling of a category or a time. A file that cannot be read is left
+    as it is: `file_problems` says why.
+    """
+    messages = []
+    keys: dict[str, tuple[list[str], Callable[[Sequence[str]], Key]]] = {
+        "class_names.csv": (class_names.COLUMNS, class_names.sort_key),
+        "name_words.csv": (name_words.COLUMNS, name_words.sort_key),
+        **{name: (columns, partial(sort_key, name)) for name, columns in COLUMNS.items()},
+    }
+    for name, (columns, key) in keys.items():
+        if (taxonomy / name).is_file() and sort_csv(taxonomy / name, columns, key):
+            messages.append(f"{taxonomy / name}: sorted")
+    for path in sorted(review.glob("*.csv")):
+        if rewrite_file(path):
+            messages.append(f"{path}: rewritten, sorted by time")
+    return messages

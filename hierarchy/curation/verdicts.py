@@ -1,7 +1,8 @@
 """Human verdicts: append-only CSV files, `review/<annotator>.csv`, one verdict per line.
 
-A file has the verdicts of one annotator; the last row of a category counts, so a verdict is corrected by a new row.
-Git can merge such files line by line. Disagreement between annotators is a conflict, which is reported, not applied.
+A file has the verdicts of one annotator; the newest row of a category counts, whatever the order of the lines, so a
+verdict is corrected by a new row, and git can merge such files line by line. Disagreement between annotators is a
+conflict, which is reported, not applied. A verdict counts for the profile on which it was given.
 """
 
 import csv
@@ -12,8 +13,8 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields
-from datetime import date
+from dataclasses import astuple, dataclass, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import pandas as pd
 
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.files import write_text
-from hgld.hierarchy.fusion.evidence_kinds import proposal_sources
+from hgld.hierarchy.curation.verdict_csv import Row, is_plain, read_rows
 from hgld.hierarchy.taxonomy.commons_category import normalise
 
 
@@ -29,8 +30,10 @@ from hgld.hierarchy.taxonomy.commons_category import normalise
 class Verdict:
     """The decision of one annotator about one category, and the suggestion that was displayed.
 
-    hierarchical_label: empty means that the category gets no label; suggested_score: a number in [0, 1] as text, or
-    empty; decided_on: YYYY-MM-DD.
+    hierarchical_label: empty means that the category gets no label; suggested_label and suggested_by: as they were
+    then, whatever the taxonomy says today; suggested_score: a number in [0, 1] as text, or empty; decided_on: UTC,
+    YYYY-MM-DDTHH:MM:SSZ, or YYYY-MM-DD, which is the start of that day; profile: that of the session, empty where it
+    is not known (rows of older versions), which counts for every profile.
     """
 
     category: str
@@ -41,6 +44,11 @@ class Verdict:
     annotator: str
     decided_on: str
     comment: str = ""
+    profile: str = ""
+
+
+class VerdictError(HgldError):
+    """A verdict that is refused for what it says; nothing was written."""
 
 
 COLUMNS = [field.name for field in fields(Verdict)]
@@ -50,6 +58,10 @@ REVIEW_FOLDER = Path("review")
 
 _HEADER = ",".join(COLUMNS) + "\n"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?Z?)?")
+_SCORE = re.compile(r"[01](\.\d+)?|\d(\.\d+)?[eE]-\d+")
+# What else is in the folder: the description, and what a killed writer left, which the next one removes.
+_OTHER_FILES = ("README.md", ".*.part")
 
 
 def verdict_file(folder: Path, annotator: str) -> Path:
@@ -59,42 +71,125 @@ def verdict_file(folder: Path, annotator: str) -> Path:
     return Path(folder) / f"{annotator}.csv"
 
 
+def append_verdict(folder: Path, verdict: Verdict, labels: Collection[str] | None = None) -> None:
+    """Append one row to the annotator's file, durably and atomically; it can be read when this returns.
+
+    Concurrent writers wait for each other, so that no row is lost. A killed process leaves the file unchanged. A file
+    that a spreadsheet has saved in another form is rewritten in ours.
+
+    labels: the known hierarchical labels, if the verdict's is to be checked.
+
+    Raises VerdictError for a verdict that could not be read back, or that would not count because a row of the
+    annotator is dated later; HgldError when the file is unreadable or cannot be written.
+    """
+    path, line = verdict_file(folder, verdict.annotator), _csv_line(verdict)
+    _check(verdict, line, labels)
+    with _locked(folder):
+        text = _read_text(path) if path.is_file() else ""
+        text = text if is_plain(text, COLUMNS) else _canonical_text(path, text)
+        _check_newest(path, text, verdict)
+        written = _HEADER + text.partition("\n")[2]
+        written += ("" if written.endswith("\n") else "\n") + line
+        write_text(written, path)
+        if _read_text(path) != written:
+            raise HgldError(f"{path} is not what was written; the verdict on {verdict.category} is not saved")
+
+
+def remove_verdict(folder: Path, verdict: Verdict) -> bool:
+    """Remove the last row that equals `verdict`; False when there is none. Other rows are unchanged."""
+    path = verdict_file(folder, verdict.annotator)
+    with _locked(folder):
+        text = _read_text(path) if path.is_file() else ""
+        matches = [row.line for row in read_rows(text, COLUMNS) if row.values and _verdict(row) == verdict]
+        if matches:
+            lines = text.split("\n")
+            del lines[matches[-1] - 1]
+            write_text("\n".join(lines), path)
+    return bool(matches)
+
+
+def rewrite_file(path: Path) -> bool:
+    """Write a verdict file as `hgld review` does, by time, with categories in normal form; whether that changed it.
+
+    A file is left as it is when a line of it cannot be read, or has no valid time. Raises HgldError when it cannot be
+    written.
+    """
+    with _locked(path.parent):
+        try:
+            text = _canonical_text(path, _read_text(path))
+        except HgldError:
+            return False
+        changed = path.read_bytes() != text.encode()
+        if changed:
+            write_text(text, path)
+    return changed
+
+
+def _canonical_text(path: Path, text: str) -> str:
+    """The rows of a file in our form, by time; rows of equal times keep their order. What they say is not checked."""
+    if not text:
+        return _HEADER
+    verdicts, problems = [], []
+    for row in read_rows(text, COLUMNS):
+        verdict = None if row.problem else _in_normal_form(_verdict(row))
+        if verdict and _is_time(verdict.decided_on):
+            verdicts.append(verdict)
+        else:
+            problems.append(f"{path}:{row.line}: {row.problem or 'decided_on is not a time'}")
+    if problems:
+        raise HgldError("\n".join(problems))
+    verdicts.sort(key=lambda verdict: instant(verdict.decided_on))
+    return _HEADER + "".join(map(_csv_line, verdicts))
+
+
+def _in_normal_form(verdict: Verdict) -> Verdict:
+    try:
+        return replace(verdict, category=normalise(verdict.category))
+    except HgldError:
+        return verdict
+
+
 def _csv_line(verdict: Verdict) -> str:
-    """A verdict as one line of CSV. Raises HgldError when a value has a line break or another control character."""
-    for name, value in zip(COLUMNS, astuple(verdict), strict=True):
-        if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value):
-            raise HgldError(
-                f"verdict on {verdict.category!r}: {name} has a line break or another control character: {value!r}; "
-                "remove it"
-            )
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(astuple(verdict))
     return text.getvalue()
 
 
-def append_verdict(folder: Path, verdict: Verdict) -> None:
-    """Append one row to the annotator's file, durably and atomically.
+def _check(verdict: Verdict, line: str, labels: Collection[str] | None) -> None:
+    """Raise VerdictError unless `line` is read as `verdict` by the code that reads the files."""
+    for name, value in zip(COLUMNS[1:], astuple(verdict)[1:], strict=True):
+        if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value):
+            raise VerdictError(
+                f"verdict on {verdict.category!r}: {name} has a line break or another control character: {value!r}; "
+                "remove it"
+            )
+    row = next(read_rows(_HEADER + line, COLUMNS), None)
+    known = {verdict.hierarchical_label} if labels is None else labels
+    if row is None or row.problem:
+        problem = row.problem if row else "empty"
+    else:
+        problem = _problem(_verdict(row), verdict.annotator, known) or ("" if _verdict(row) == verdict else "altered")
+    if problem:
+        raise VerdictError(f"the verdict on {verdict.category!r} could not be read back: {problem}")
 
-    Concurrent writers wait for each other, so that no row is lost. A killed process leaves the file unchanged.
-    """
-    path, line = verdict_file(folder, verdict.annotator), _csv_line(verdict)
-    with _locked(folder):
-        text = _read_text(path) if path.is_file() else ""
-        if text and not text.endswith("\n"):
-            text += "\n"
-        write_text((text or _HEADER) + line, path)
 
-
-def remove_verdict(folder: Path, verdict: Verdict) -> bool:
-    """Remove the last row that equals `verdict`; False when there is none. Other rows are unchanged."""
-    path, line = verdict_file(folder, verdict.annotator), _csv_line(verdict)
-    with _locked(folder):
-        lines = _read_text(path).splitlines(keepends=True) if path.is_file() else []
-        matches = [index for index, other in enumerate(lines) if other == line]
-        if matches:
-            del lines[matches[-1]]
-            write_text("".join(lines), path)
-    return bool(matches)
+def _check_newest(path: Path, text: str, verdict: Verdict) -> None:
+    """Raise VerdictError when a row on the same category and profile is dated later than `verdict`."""
+    name = verdict.category.replace('"', '""')
+    header, *lines = text.split("\n")
+    numbers = [number for number, line in enumerate(lines, start=2) if name in line]
+    for row in read_rows("\n".join([header, *(lines[number - 2] for number in numbers)]), COLUMNS):
+        other = _verdict(row) if row.values else None
+        if (
+            other
+            and other.category == verdict.category
+            and other.profile in ("", verdict.profile)
+            and instant(other.decided_on) > instant(verdict.decided_on)
+        ):
+            raise VerdictError(
+                f"{path}:{numbers[row.line - 2]}: this row on {verdict.category!r} is dated {other.decided_on}, later "
+                f"than now ({verdict.decided_on}), and would count instead; correct its date, or the clock"
+            )
 
 
 @contextmanager
@@ -102,75 +197,110 @@ def _locked(folder: Path) -> Iterator[None]:
     """An exclusive lock on the folder: its files are replaced when written, so a lock on a file would be lost."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise HgldError(f"cannot write verdicts to {folder}: {error.strerror}") from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+    except OSError as error:
+        raise HgldError(f"cannot write verdicts to {folder}: {error.strerror}") from None
     finally:
         os.close(handle)
 
 
-def load_verdicts(folder: Path, labels: Collection[str]) -> pd.DataFrame:
-    """All verdicts below `folder` (columns COLUMNS), in the order of files and lines.
+def load_verdicts(folder: Path, labels: Collection[str], profiles: Collection[str] | None = None) -> pd.DataFrame:
+    """The verdicts below `folder` (columns COLUMNS), in the order of files and lines.
 
-    labels: the known hierarchical labels.
+    labels: the known hierarchical labels; profiles: those whose verdicts count (all by default). A verdict of an
+    unknown profile counts always.
 
-    Raises HgldError that lists every invalid row (file:line).
+    Raises HgldError that lists every invalid row (file:line), also of other profiles.
     """
-    rows, problems = read_verdicts(folder, labels)
-    if problems:
-        raise HgldError(f"{len(problems)} problem(s) in the verdicts; correct the file(s):\n" + "\n".join(problems))
-    return pd.DataFrame([astuple(row) for row in rows], columns=COLUMNS, dtype="str")
+    files = read_verdicts(folder, labels)
+    if files.problems:
+        raise HgldError(
+            f"{len(files.problems)} problem(s) in the verdicts; correct the file(s):\n" + "\n".join(files.problems)
+        )
+    counted = [verdict for _, verdict in files.rows if profiles is None or verdict.profile in {"", *profiles}]
+    return pd.DataFrame([astuple(verdict) for verdict in counted], columns=COLUMNS, dtype="str")
 
 
-def read_verdicts(folder: Path, labels: Collection[str]) -> tuple[list[Verdict], list[str]]:
-    """The valid verdicts below `folder`, and one message (file:line) per invalid row."""
-    rows: list[Verdict] = []
-    problems: list[str] = []
-    for path in sorted(Path(folder).glob("*.csv")):
-        try:
-            lines = _read_text(path).split("\n")
-        except HgldError as error:
-            problems.append(str(error))
+@dataclass(frozen=True)
+class VerdictFiles:
+    """The valid verdicts (file:line, verdict), one message per invalid row or file, and the files that are not read."""
+
+    rows: list[tuple[str, Verdict]]
+    problems: list[str]
+    not_read: list[Path]
+
+
+def read_verdicts(folder: Path, labels: Collection[str]) -> VerdictFiles:
+    """Everything in `folder`, which may be missing: each file is read, or a problem, or listed as not read."""
+    files = VerdictFiles([], [], [])
+    try:
+        paths = sorted(Path(folder).iterdir()) if Path(folder).exists() else []
+    except OSError as error:
+        return VerdictFiles([], [f"{folder}: cannot be read: {error.strerror}"], [])
+    for path in paths:
+        if any(path.match(pattern) for pattern in _OTHER_FILES):
             continue
-        if lines[0].rstrip("\r") != _HEADER.rstrip("\n"):
-            problems.append(f"{path}:1: expected the header {','.join(COLUMNS)}; found {lines[0][:80] or 'nothing'}")
-            continue
-        for number, line in enumerate(lines[1:], start=2):
-            if line.strip():
-                verdict, problem = _parse(line.rstrip("\r"), path, labels)
-                rows += [verdict] if verdict else []
-                problems += [f"{path}:{number}: {problem}"] if problem else []
-    return rows, problems
+        if path.suffix.lower() != ".csv":
+            files.not_read.append(path)
+        elif path.suffix != ".csv" or not _NAME.fullmatch(path.stem):
+            files.problems.append(_name_problem(path))
+        else:
+            _read_file(path, labels, files)
+    return files
+
+
+def _name_problem(path: Path) -> str:
+    name = "-".join(re.findall("[a-z0-9]+", path.stem.lower())) or "ana"
+    target = path.with_name(f"{name}.csv")
+    verb = "add its rows to" if target.exists() and not target.samefile(path) else "rename it to"
+    return (
+        f"{path}: not read, as the name of the file is not that of an annotator (lower-case letters, digits and "
+        f"hyphens, then .csv); {verb} {target.name}"
+    )
+
+
+def _read_file(path: Path, labels: Collection[str], files: VerdictFiles) -> None:
+    try:
+        text = _read_text(path)
+    except HgldError as error:
+        files.problems.append(str(error))
+        return
+    for row in read_rows(text, COLUMNS):
+        where = f"{path}:{row.line}"
+        problem = row.problem or _problem(_verdict(row), path.stem, labels)
+        if problem:
+            files.problems.append(f"{where}: {problem}")
+        else:
+            files.rows.append((where, _verdict(row)))
 
 
 def _read_text(path: Path) -> str:
     """The contents of a verdict file without a byte order mark."""
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise HgldError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
+        data = path.read_bytes()
     except OSError as error:
         raise HgldError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _parse(line: str, path: Path, labels: Collection[str]) -> tuple[Verdict | None, str]:
-    if line.startswith(("<<<<<<<", "=======", ">>>>>>>", "|||||||")):
-        return (
-            None,
-            "an unresolved git merge conflict; keep the rows of both sides and delete the marker lines",
-        )
     try:
-        values = next(csv.reader([line], strict=True))
-    except csv.Error as error:
-        return None, f"not a CSV row ({error}): {line[:80]}"
-    if len(values) != len(COLUMNS):
-        return None, f"{len(values)} values for {len(COLUMNS)} columns: {line[:80]}"
-    verdict = Verdict(*values)
-    problem = _problem(verdict, path.stem, labels)
-    return (None, problem) if problem else (verdict, "")
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        found = "UTF-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else f"byte {error.start}"
+        raise HgldError(f"{path}: not UTF-8 ({found}); save the file as UTF-8") from None
+
+
+def _verdict(row: Row) -> Verdict:
+    """The verdict of a row, with its time, and a decimal comma, as `hgld review` writes them."""
+    verdict = Verdict(*row.values)
+    if row.delimiter != ",":
+        verdict = replace(verdict, suggested_score=verdict.suggested_score.replace(",", "."))
+    match = _TIME.fullmatch(verdict.decided_on)
+    if match and match[2]:
+        verdict = replace(verdict, decided_on=f"{match[1]}T{match[2]}{match[3] or ':00'}Z")
+    return verdict
 
 
 def _problem(verdict: Verdict, owner: str, labels: Collection[str]) -> str:
@@ -181,39 +311,54 @@ def _problem(verdict: Verdict, owner: str, labels: Collection[str]) -> str:
         return str(error)
     if name != verdict.category:
         return f"category {verdict.category!r} is not in its normal form, {name!r}"
-    for column, label in (
-        ("label", verdict.hierarchical_label),
-        ("suggested label", verdict.suggested_label),
-    ):
-        if label and label not in labels:
-            return f"unknown {column} {label!r}{suggest(label, labels)}"
-    if verdict.annotator != owner or not _NAME.fullmatch(owner):
+    label = verdict.hierarchical_label
+    if label and label not in labels:
+        return f"unknown label {label!r}{suggest(label, labels)}"
+    if verdict.annotator != owner:
         return f"annotator {verdict.annotator!r} in the file of {owner!r}; each file has the verdicts of one annotator"
-    if not _is_date(verdict.decided_on):
-        return f"decided_on {verdict.decided_on!r} is not a date YYYY-MM-DD"
-    sources = ["wikidata", *proposal_sources(), ""]
-    if verdict.suggested_by not in sources:
-        return f"unknown suggested_by {verdict.suggested_by!r}{suggest(verdict.suggested_by, sources)}"
-    if verdict.suggested_score and not re.fullmatch(r"0(\.\d+)?|1(\.0+)?", verdict.suggested_score):
+    if not _is_time(verdict.decided_on):
+        return f"decided_on {verdict.decided_on!r} is not a date YYYY-MM-DD or a UTC time YYYY-MM-DDTHH:MM:SSZ"
+    if verdict.suggested_score and not _is_score(verdict.suggested_score):
         return f"suggested_score {verdict.suggested_score!r} is not a number between 0 and 1"
     return ""
 
 
-def _is_date(text: str) -> bool:
+def _is_time(text: str) -> bool:
     try:
-        return date.fromisoformat(text).isoformat() == text
+        datetime.fromisoformat(text)
     except ValueError:
         return False
+    return bool(_TIME.fullmatch(text))
+
+
+def _is_score(text: str) -> bool:
+    return bool(_SCORE.fullmatch(text)) and 0 <= float(text) <= 1
+
+
+def instant(decided_on: str) -> str:
+    """The time of a verdict as a text that sorts by time: a date alone is the start of that day.
+
+    >>> instant("2026-01-03")
+    '2026-01-03T00:00:00Z'
+    """
+    return decided_on if "T" in decided_on else f"{decided_on}T00:00:00Z"
+
+
+def utc_now() -> str:
+    """The time as verdicts have it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def settled(verdicts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(accepted, conflicts): one row per category on which all annotators agree; and every row of the others.
 
-    The last row of an annotator and category counts. Where several annotators agree, the row has the latest date, and
-    its annotator column names all of them.
+    The newest row of an annotator and category counts; of rows of the same time, the last. Where several annotators
+    agree, the row has the latest time, and its annotator column names all of them.
     """
-    last = verdicts.drop_duplicates(["annotator", "category"], keep="last")
-    last = last.sort_values(["category", "decided_on", "annotator"], ignore_index=True)
+    by_time = verdicts.assign(instant=verdicts["decided_on"].map(instant).astype("str"))
+    by_time = by_time.sort_values("instant", kind="stable", ignore_index=True)
+    last = by_time.drop_duplicates(["annotator", "category"], keep="last")
+    last = last.sort_values(["category", "instant", "annotator"], ignore_index=True).drop(columns="instant")
     opinions = last.groupby("category", sort=True)["hierarchical_label"].transform("nunique")
     agreed = last[opinions == 1]
     names = agreed.groupby("category", sort=True)["annotator"].agg(lambda group: ", ".join(sorted(group)))

@@ -11,12 +11,13 @@ labelled without a Wikidata snapshot. The role of a name is one of:
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hgld.foundation.errors import HgldError
-from hgld.foundation.tables import read_csv
+from hgld.foundation.sorted_rows import Key, order_problems
+from hgld.foundation.tables import read_csv_with_lines
 from hgld.hierarchy.curated import CURATED
 
 ROLES = ("kind", "general", "open")
@@ -100,22 +101,28 @@ def class_name_problems(folder: Path, labels: Iterable[str] | None = None) -> li
 def _read(path: Path, labels: set[str] | None = None) -> tuple[dict[Tokens, ClassName], list[str]]:
     names: dict[Tokens, ClassName] = {}
     problems: list[str] = []
-    previous = ("", "")
-    for line, values in enumerate(read_csv(path, COLUMNS).itertuples(index=False, name=None), 2):
-        label, name, role, _ = map(str, values)
+    table, lines = read_csv_with_lines(path, COLUMNS)
+    rows = [[str(value) for value in values] for values in table.itertuples(index=False, name=None)]
+    misplaced = order_problems([sort_key(values) for values in rows], lines)
+    for number, (line, (label, name, role, _)) in enumerate(zip(lines, rows, strict=True)):
         tokens = tokenize(name)
         if role not in ROLES:
             problems.append(f"{path}:{line}: role '{role}' is none of {', '.join(ROLES)}")
         if not tokens:
-            problems.append(f"{path}:{line}: no name")
+            problems.append(f"{path}:{line}: name {name!r}: expected one or more words, such as parish church")
         if (not label) != (role == "open") and role != "general":
             problems.append(f"{path}:{line}: a '{role}' {'needs a' if role == 'kind' else 'has no'} label")
         if label and labels is not None and label not in labels:
             problems.append(f"{path}:{line}: '{label}' is not a label of the taxonomy")
-        if (current := (label, name.casefold())) <= previous:
-            problems.append(f"{path}:{line}: duplicate or out of order; sort the rows by label and name")
-        previous = current
+        if number in misplaced:
+            problems.append(f"{path}:{line}: {misplaced[number]}")
         other = names.setdefault(tokens, ClassName(name, label, role))
         if other.hierarchical_label != label:
             problems.append(f"{path}:{line}: '{name}' is also a name of '{other.hierarchical_label}'")
     return names, problems
+
+
+def sort_key(values: Sequence[str]) -> Key:
+    """What the rows of the lexicon are sorted by."""
+    label, name, *_ = values
+    return label, name.casefold()

@@ -15,7 +15,7 @@ The rules, in order (the keys of SCORES; `NameRules.predict` applies them):
 5. `general`: a general word at the head.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -100,6 +100,20 @@ class NameRules:
             if prediction := self._match_parts(tokenize(variant)):
                 return prediction
         return Prediction()
+
+    def predict_below_area(self, text: str, labels: Collection[str]) -> Prediction | None:
+        """The prediction for a class below an area of land (reach `area`), if its own name is clear.
+
+        Clear is the name of a kind in the lexicon, or a head before the first preposition with one of `labels`, those
+        of what can be such an area: a "parish of Andorra" is no church, a "commune of Ivory Coast" no beach.
+        """
+        prediction = self.predict(text)
+        if prediction.rule == "name":
+            return prediction
+        if prediction.rule not in ("anchor", "class", "head") or prediction.hierarchical_label not in labels:
+            return None
+        head = self.predict(" ".join(next(iter(_segments(tokenize(text))), ())))
+        return prediction if head.hierarchical_label == prediction.hierarchical_label else None
 
     def match_whole_name(self, text: str) -> Prediction | None:
         """Rule 1: the text is the name of a class."""

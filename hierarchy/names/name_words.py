@@ -7,12 +7,13 @@ word may have several labels: hints are features of a classifier, never a decisi
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hgld.foundation.errors import HgldError
-from hgld.foundation.tables import read_csv
+from hgld.foundation.sorted_rows import Key, order_problems
+from hgld.foundation.tables import read_csv_with_lines
 from hgld.hierarchy.curated import CURATED
 from hgld.hierarchy.names.class_names import Tokens, tokenize
 
@@ -74,19 +75,27 @@ def name_word_problems(folder: Path, labels: Collection[str]) -> list[str]:
 def _read(path: Path) -> tuple[list[tuple[str, str, str]], list[str]]:
     rows: list[tuple[str, str, str]] = []
     problems = []
-    previous = ("", "", "", "")
-    for line, values in enumerate(read_csv(path, COLUMNS).itertuples(index=False, name=None), 2):
-        label, position, word = map(str, values)
+    table, lines = read_csv_with_lines(path, COLUMNS)
+    entries = [[str(value) for value in values] for values in table.itertuples(index=False, name=None)]
+    misplaced = order_problems([sort_key(values) for values in entries], lines)
+    for number, (line, (label, position, word)) in enumerate(zip(lines, entries, strict=True)):
         if position not in POSITIONS:
             problems.append(f"{path}:{line}: place '{position}' is none of {', '.join(POSITIONS)}")
-        elif not label or not word or (position != "part" and not tokenize(word)):
-            problems.append(f"{path}:{line}: no label, or no word")
-        elif (current := (label, position, word.casefold(), word)) <= previous:
-            problems.append(f"{path}:{line}: duplicate or out of order; sort the rows by label, place and word")
+        elif not label:
+            problems.append(f"{path}:{line}: hierarchical_label is empty: expected a label, such as church")
+        elif not word or (position != "part" and not tokenize(word)):
+            problems.append(f"{path}:{line}: word {word!r}: expected one or more words, such as église")
+        elif number in misplaced:
+            problems.append(f"{path}:{line}: {misplaced[number]}")
         else:
-            previous = current
             rows.append((label, position, word))
     return rows, problems
+
+
+def sort_key(values: Sequence[str]) -> Key:
+    """What the rows of the lexicon are sorted by."""
+    label, position, word = values
+    return label, position, word.casefold(), word
 
 
 def lexicon_hints(name: str, lexicon: NameWords) -> dict[str, float]:

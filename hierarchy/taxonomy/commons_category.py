@@ -1,11 +1,15 @@
 """Names of Commons categories: from and to the percent-encoded URLs of GLDv2.
 
-The normal form is the title that Commons and Wikidata use: no prefix, spaces, NFC, upper-case first letter.
+The normal form is the title that Commons and Wikidata use, without its prefix. The rules are those of MediaWiki's title
+parser with the settings of Commons, in this order: character references and percent-encoding are decoded, each once;
+directional marks are dropped; runs of spaces and underscores are one space; NFC; the prefix; the fragment after a #;
+what no title may contain; the title-case first letter.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterable
+from html.entities import html5
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -13,15 +17,32 @@ from hgld.foundation.errors import HgldError
 
 URL = "http://commons.wikimedia.org/wiki/Category:"
 
-_PAGE = re.compile(r"(?:https?:)?//commons\.(?:m\.)?wikimedia\.org/wiki/(?P<title>[^?#]*)", re.IGNORECASE)
+_PAGE = re.compile(r"(?:https?:)?//commons\.(?:m\.)?wikimedia\.org/wiki/(?P<title>(?:[^?#]|(?<=&)#)*)", re.IGNORECASE)
 _SCRIPT = re.compile(
     r"(?:https?:)?//commons\.(?:m\.)?wikimedia\.org/w/index\.php\?(?:[^#]*&)?title=(?P<title>[^&#]*)",
     re.IGNORECASE,
 )
-_NAMESPACE = re.compile(r":?\s*category\s*:", re.IGNORECASE)
-# MediaWiki drops directional marks, and forbids these characters in titles.
+# CAT is an alias of the namespace on Commons.
+_NAMESPACE = re.compile(r":? ?cat(?:egory)? ?: ?", re.IGNORECASE)
+
+# Unlike in HTML, the semicolon is required, and numbers are code points, never bytes of Windows-1252.
+_REFERENCE = re.compile(r"&(?:#0*(?P<decimal>[0-9]+)|#x0*(?P<hex>[0-9a-f]+)|(?P<name>[a-z0-9]+));", re.IGNORECASE)
 _MARKS = re.compile("[\u200e\u200f\u202a-\u202e]")
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f#<>\[\]|{}\ufffd\ud800-\udfff]")
+# around a cell of a CSV, which is no part of the text
+_BLANKS = " \t\r\n"
+_SPACES = re.compile("[ _\xa0\u1680\u180e\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
+# A # after an & is what is left of a character reference.
+_FRAGMENT = re.compile("(?<!&)#.*", re.DOTALL)
+# Control characters, also tab and line feed; a second encoding; relative paths; signatures; URLs elsewhere.
+_FORBIDDEN = re.compile(
+    "[\x00-\x1f\x7f<>\\[\\]|{}\ufffd-\uffff\ud800-\udfff]|%[0-9A-Fa-f]{2}|&#|&[A-Za-z0-9\x80-\U0010ffff]+;|^:"
+    "|(?:^|/)[.]{1,2}(?:/|$)|~~~|^(?i:https?)://"
+)
+_MOST_BYTES = 255
+# The longest URL of a title: percent-encoded, with room for the rest of the URL.
+_MOST_CHARACTERS = 8192
+# of a text that a message quotes
+_MOST_QUOTED = 100
 
 # Characters that GLDv2 does not percent-encode, from 9,689 of its published names, all of which round-trip.
 _UNQUOTED = "!$'()*,/:;@_~"
@@ -35,25 +56,27 @@ def normalise(text: str) -> str:
 
     >>> normalise("http://commons.wikimedia.org/wiki/Category:Cath%C3%A9drale_de_Noyon")
     'Cathédrale de Noyon'
-    >>> normalise("category:hoover_Dam")
-    'Hoover Dam'
+    >>> normalise("category:hoover_Dam"), normalise("Chicago Hilton &amp; Towers#Rooms")
+    ('Hoover Dam', 'Chicago Hilton & Towers')
 
     Raises HgldError when the percent-encoding is not UTF-8, or when no valid title remains.
     """
-    name = text.strip()
-    # in a URL an unescaped ? or # ends the title; in a title they are text
-    if url := _PAGE.match(name) or _SCRIPT.match(name):
-        name = url["title"]
-    name = _decoded(name, text)
-    name = " ".join(unicodedata.normalize("NFC", _MARKS.sub("", name)).replace("_", " ").split())
+    if len(text) > _MOST_CHARACTERS:
+        raise _invalid(text, f"{len(text):,} characters; a title on Commons has at most {_MOST_BYTES} bytes")
+    name = _decoded(text)
+    name = _SPACES.sub(" ", unicodedata.normalize("NFC", _MARKS.sub("", name))).strip(" ")
     while prefix := _NAMESPACE.match(name):
-        name = name[prefix.end() :].strip()
+        name = name[prefix.end() :]
+    name = _FRAGMENT.sub("", name).rstrip(" ")
     if not name:
-        raise HgldError(f"no category name in {text!r}")
+        raise HgldError(f"no category name in {_quoted(text)}")
     if forbidden := _FORBIDDEN.search(name):
-        raise HgldError(f"{text!r} is not a category: {forbidden[0]!r} cannot be in a title on Commons")
+        raise _invalid(text, f"{forbidden[0]!r} cannot be in a title on Commons{_hint(forbidden[0])}")
     # again, as an upper-case letter may compose with a following mark where the lower-case one does not
-    return unicodedata.normalize("NFC", _first_upper(name))
+    name = unicodedata.normalize("NFC", _first_upper(name))
+    if (size := len(name.encode("utf-8"))) > _MOST_BYTES:
+        raise _invalid(text, f"{size} bytes; a title on Commons has at most {_MOST_BYTES}")
+    return name
 
 
 def normalise_rows(path: Path, texts: Iterable[str], lines: Iterable[int], *, blank: bool = False) -> list[str]:
@@ -83,17 +106,54 @@ def category_url(name: str) -> str:
     return URL + quote(name.replace(" ", "_"), safe=_UNQUOTED)
 
 
-def _decoded(name: str, text: str) -> str:
-    """Percent-decoded until stable: MediaWiki forbids titles with a percent sign before two hex digits."""
+def _decoded(text: str) -> str:
+    """The title in a URL or a text: character references, then percent-encoding, each decoded once.
+
+    What is encoded twice keeps an encoding, which no title may contain.
+    """
+    name = _REFERENCE.sub(_character, text.strip(_BLANKS))
+    # in a URL an unescaped ? ends the title; in a title it is text
+    if page := _PAGE.match(name):
+        name = page["title"]
+    elif script := _SCRIPT.match(name):
+        name = script["title"].replace("+", " ")
     try:
-        while (plain := unquote(name, errors="strict")) != name:
-            name = plain
+        return unquote(name, errors="strict")
     except UnicodeDecodeError:
-        raise HgldError(f"the percent-encoding of '{text}' is not UTF-8") from None
-    return name
+        raise HgldError(f"the percent-encoding of {_quoted(text)} is not UTF-8") from None
+
+
+def _character(reference: re.Match[str]) -> str:
+    """What a character reference stands for; U+FFFD for an invalid number, itself for an unknown name."""
+    if reference["name"]:
+        return html5.get(f"{reference['name']};", reference[0])
+    digits = reference["decimal"] or reference["hex"]
+    number = int(digits, 10 if reference["decimal"] else 16) if len(digits) <= len("1114111") else 0
+    is_text = number in (9, 10) or 0x20 <= number <= 0x7E or 0xA0 <= number <= 0x10FFFF
+    return chr(number) if is_text else "\ufffd"
 
 
 def _first_upper(name: str) -> str:
-    """The upper-case first letter of MediaWiki, which leaves letters without a single upper-case letter (ß)."""
-    first = name[0].upper()
-    return first + name[1:] if len(first) == 1 else name
+    """The title-case first letter of MediaWiki.
+
+    Title case, not upper case: Georgian letters stay, and digraphs become ǅ, not Ǆ. On Commons ß stays.
+    """
+    first = name[0]
+    return name if first == "ß" else first.title() + name[1:]
+
+
+def _hint(forbidden: str) -> str:
+    """The end of a message about what cannot be in a title: a likely cause, or nothing."""
+    if forbidden[0] in "%&":
+        return "; is the text encoded twice?"
+    if forbidden == ":" or forbidden.endswith("//"):
+        return "; give Category:Name, or the URL of a category there"
+    return ""
+
+
+def _invalid(text: str, problem: str) -> HgldError:
+    return HgldError(f"{_quoted(text)} is not a category: {problem}")
+
+
+def _quoted(text: str) -> str:
+    return repr(text) if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]!r}..."

@@ -1,4 +1,7 @@
-"""The order of Wikidata identifiers."""
+"""Wikidata identifiers of items, and their order."""
+
+# The pattern of a whole QID. Bounded, as Python refuses to read numbers of thousands of digits.
+QID = r"Q[1-9][0-9]{0,17}"
 
 
 def qid_number(qid: str) -> int:

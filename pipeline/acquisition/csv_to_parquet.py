@@ -2,7 +2,9 @@
 
 import csv
 import tempfile
+from collections import deque
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +14,7 @@ from pyarrow import csv as pacsv
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import replacing
+from hgld.foundation.tables import strict_reader
 from hgld.pipeline.acquisition.gldv2_tables import PATTERNS, Table
 from hgld.pipeline.acquisition.row_errors import RowErrors, find_duplicates, find_malformed
 
@@ -52,6 +55,8 @@ def _batches(table: Table, path: Path) -> Iterator[pa.Table]:
     header = list(table.columns)
     try:
         _check_header(path, header)
+        if not _is_plain(path) and (errors := find_malformed(path, table)).count:
+            raise errors.error()
         reader = pacsv.open_csv(
             path,
             read_options=pacsv.ReadOptions(block_size=_BLOCK_BYTES),
@@ -69,7 +74,9 @@ def _batches(table: Table, path: Path) -> Iterator[pa.Table]:
         errors = find_malformed(path, table)
         if errors.count:
             raise errors.error() from None
-        raise HgldError(f"{path}: not a UTF-8 CSV file: {error}") from None
+        raise HgldError(
+            f"{path}: not a UTF-8 CSV file, or a row of more than {_BLOCK_BYTES >> 20} MiB: {error}"
+        ) from None
     except OSError as error:
         raise HgldError(f"{path}: cannot be read: {error.strerror or error}") from None
 
@@ -78,17 +85,33 @@ def _check_header(path: Path, header: list[str]) -> None:
     with path.open("rb") as handle:
         line = handle.readline(1 << 12).decode("utf-8-sig", "replace").strip()
     try:
-        found = next(csv.reader([line]), [])
+        found = next(strict_reader([line]), [])
     except csv.Error:  # a lone carriage return
         found = []
     if found != header:
         raise HgldError(f"{path}:1: expected the header {','.join(header)}; found {line[:200]!r}")
 
 
+def _is_plain(path: Path) -> bool:
+    """Whether the strict reader accepts the quotation marks of the file, and every row is one line.
+
+    Arrow is no judge of that: it reads `"a"b` as `ab`, and a lone carriage return as the end of a row.
+    """
+    rows = count()
+    try:
+        # the structure is in ASCII characters; Arrow verifies the encoding
+        with path.open(encoding="latin-1", newline="\n") as handle:
+            reader = strict_reader(handle)
+            deque(zip(reader, rows, strict=False), maxlen=0)  # the fastest loop over an iterator
+            return reader.line_num == next(rows)
+    except csv.Error:
+        return False
+
+
 def _check_values(table: Table, path: Path, batch: pa.Table) -> None:
     """Raise HgldError that lists every malformed row of the file unless all values of the batch are valid."""
     for name, kind in table.columns.items():
-        if kind == "any":
+        if kind in ("any", "prose"):
             continue
         matches = pc.match_substring_regex(batch[name], f"^(?:{PATTERNS[kind]})$")
         if pc.all(matches).as_py() is False:

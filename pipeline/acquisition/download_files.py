@@ -228,9 +228,21 @@ def _check_free_space(jobs: list[_Job], folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise HgldError(
-            f"{folder}: the download needs {needed / 1e9:,.1f} GB and the disk has {free / 1e9:,.1f} GB free; "
+            f"{folder}: the download needs {_size(needed)} and the disk has {_size(free)} free; "
             "free some space, or download fewer files"
         )
+
+
+def _size(count: int) -> str:
+    """A number of bytes in the largest unit that leaves at least 1.
+
+    >>> _size(0), _size(999), _size(12_345), _size(5_000_000_000_000)
+    ('0 B', '999 B', '12.3 kB', '5,000.0 GB')
+    """
+    for factor, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if count >= factor:
+            return f"{count / factor:,.1f} {unit}"
+    return f"{count} B"
 
 
 @contextmanager

@@ -6,20 +6,24 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# What a whole value must match. "ids" is a cell of image ids; "any" allows everything, also an empty value.
+# What a whole value must match. "ids" is a cell of image ids; "any" is a text on one line, which may be empty.
+# "prose" may have line ends; but a line in it that begins as a row does is a row that a stray quotation mark swallowed.
 PATTERNS = {
     "id": r"[0-9a-f]{16}",
     "ids": r"[0-9a-f]{16}( [0-9a-f]{16})*",
     "landmark": r"[0-9]{1,18}",
-    "text": r"(?s).+",
+    "text": r"[^\r\n]+",
     "usage": r"Public|Private|Ignored",
-    "any": r"(?s).*",
+    "any": r"[^\r\n]*",
+    "prose": r"(?s)(?!.*\n[0-9a-f]{16},).*",
 }
 EXPECTED = {
     "id": "16 hex digits",
     "ids": "image ids of 16 hex digits, one space between them",
     "landmark": "1 to 18 digits",
-    "text": "a non-empty text",
+    "text": "a non-empty text on one line",
+    "any": "a text on one line",
+    "prose": "a text without rows of the table in it (a quotation mark is missing)",
     "usage": "Public, Private or Ignored",
 }
 
@@ -59,7 +63,7 @@ TABLES: dict[str, Table] = {
     "train": Table("train.csv", {"id": "id", "url": "text", "landmark_id": "landmark"}),
     "train_clean": Table("train_clean.csv", {"landmark_id": "landmark", "images": "ids"}, _explode_clean),
     "train_attribution": Table(
-        "train_attribution.csv", {"id": "id", "url": "any", "author": "any", "license": "any", "title": "any"}
+        "train_attribution.csv", {"id": "id", "url": "any", "author": "prose", "license": "any", "title": "prose"}
     ),
     "train_label_to_category": Table("train_label_to_category.csv", {"landmark_id": "landmark", "category": "text"}),
     "train_label_to_hierarchical": Table("train_label_to_hierarchical.csv", _HIERARCHICAL),

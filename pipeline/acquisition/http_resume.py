@@ -62,7 +62,7 @@ class PartialFile:
         """The version of the bytes."""
         try:
             return Version(**json.loads(self._version_file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return Version()
 
     def begin(self, version: Version) -> None:
@@ -162,7 +162,7 @@ class _Transfer:
     def _check_range(self, response: requests.Response, offset: int) -> None:
         """Discard the partial file and raise TransientError unless the body of a 206 continues it exactly."""
         content_range = response.headers.get("Content-Range", "")
-        match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", content_range)
+        match = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", content_range)
         version, etag = self.partial.version, response.headers.get("ETag")
         fault = ""
         if not match or int(match[1]) != offset:

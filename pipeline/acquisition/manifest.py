@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hgld.foundation.errors import HgldError
+from hgld.foundation.errors import HgldError, reason
 from hgld.foundation.files import write_text
 
 
@@ -64,11 +64,22 @@ class Manifest:
 
 def _read(path: Path) -> list[Entry]:
     try:
-        rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        rows: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
-        raise HgldError(f"{path}: not a manifest ({error}); delete it, and the files are verified again") from None
-    names = {field.name for field in fields(Entry)}
-    # an entry with other fields is dropped: its file is verified again
-    return [Entry(**row) for row in rows if isinstance(row, dict) and set(row) == names]
+    except (OSError, ValueError, RecursionError) as error:
+        raise HgldError(
+            f"{path}: not a manifest ({reason(error)}); delete it, and the files are verified again"
+        ) from None
+    # an entry with other fields or values is dropped: its file is verified again
+    return [Entry(**row) for row in rows if _is_entry(row)] if isinstance(rows, list) else []
+
+
+def _is_entry(row: object) -> bool:
+    """Whether a value of the JSON is an entry, each field of its type."""
+    types = {"bytes": (int,), "file": (str,), "url": (str,), "md5": (str,), "sha256": (str,)}
+    return (
+        isinstance(row, dict)
+        and set(row) == {field.name for field in fields(Entry)}
+        and all(isinstance(value, types.get(name, (str, type(None)))) for name, value in row.items())
+    )

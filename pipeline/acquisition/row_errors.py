@@ -3,16 +3,16 @@
 import csv
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from hgld.foundation.errors import HgldError
+from hgld.foundation.tables import strict_reader
 from hgld.pipeline.acquisition.gldv2_tables import EXPECTED, PATTERNS, Table
 
 MAX_SHOWN = 20
 # A quoted value may contain line ends; a quotation mark that is not closed within this many lines is an error.
-_MAX_LINES = 50
+_MAX_LINES = 1000
 
 
 class Record(NamedTuple):
@@ -85,51 +85,39 @@ def find_duplicates(path: Path, table: Table, keys: set[str]) -> RowErrors:
 
 def _records(path: Path) -> Iterator[Record]:
     """The records after the header; text that is not valid CSV is a record up to the end of its first line."""
-    with path.open("rb") as handle, _unlimited_field_size():
+    with path.open("rb") as handle:
         next(handle, None)
         lines: list[str] = []
         number = 2
         while True:
-            if not lines:
-                line = handle.readline()
-                if not line:
-                    return
-                lines.append(line.decode("utf-8", "surrogateescape"))
             record, used = _record(lines, handle, number)
+            if not lines:
+                return
             if record.text:
                 yield record
             del lines[:used]
             number += used
 
 
-@contextmanager
-def _unlimited_field_size() -> Iterator[None]:
-    """Raise the limit of 128 KiB on a value: the images of a landmark are one value."""
-    usual = csv.field_size_limit(1 << 30)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(usual)
-
-
 def _record(lines: list[str], handle: Iterator[bytes], number: int) -> tuple[Record, int]:
     """The record that begins with the first of the lines read ahead, and how many lines it takes."""
-    fault = ""
-    for used in range(1, _MAX_LINES + 1):
-        if used > len(lines):
-            line = next(handle, b"")
-            if not line:
-                break
-            lines.append(line.decode("utf-8", "surrogateescape"))
-        try:
-            values = next(csv.reader(lines[:used], strict=True), [])
-        except csv.Error as error:
-            fault = f"not a CSV row ({error})"
-            if "unexpected end of data" not in fault:
-                break
-        else:
-            return Record(number, _text(lines[:used]), values), used
-    return Record(number, _text(lines[:1]), None, fault), 1
+    used = 0
+
+    def ahead() -> Iterator[str]:
+        nonlocal used
+        for used in range(1, _MAX_LINES + 1):
+            if used > len(lines):
+                line = next(handle, b"")
+                if not line:
+                    return
+                lines.append(line.decode("utf-8", "surrogateescape"))
+            yield lines[used - 1]
+
+    try:
+        values = next(strict_reader(ahead()), [])
+    except csv.Error as error:
+        return Record(number, _text(lines[:1]), None, f"not a CSV row ({error})"), 1
+    return Record(number, _text(lines[:used]), values), used
 
 
 def _text(lines: list[str]) -> str:

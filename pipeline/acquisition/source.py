@@ -12,6 +12,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from hgld.foundation.errors import HgldError
+from hgld.foundation.text_input import whole_number
 from hgld.pipeline.acquisition.retry import (
     BusyError,
     RateLimiter,
@@ -135,8 +136,7 @@ class Source:
 
 def content_length(response: requests.Response) -> int | None:
     """The Content-Length of a response; None without a valid one."""
-    text = response.headers.get("Content-Length", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+    return whole_number(response.headers.get("Content-Length", ""))
 
 
 def published_md5(source: Source, name: str) -> str | None:

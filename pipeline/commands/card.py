@@ -90,7 +90,7 @@ def _tolerance(block: re.Match[str], line: int) -> _Tolerance:
     match = _TOLERANCE.fullmatch(block["options"])
     if block["options"] and not match:
         raise HgldError(
-            f"line {line}: expected tolerance=NUMBER or relative=NUMBER, found '{block['options'].strip()}'"
+            f"line {line}: expected tolerance=NUMBER or relative=NUMBER, found {block['options'].strip()!r}"
         )
     if not match:
         return _Tolerance()
@@ -181,3 +181,7 @@ def _card_text(path: Path) -> str:
         return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise HgldError(f"no {path} here; run hgld in the root of the repository") from None
+    except UnicodeDecodeError:
+        raise HgldError(f"{path}: not UTF-8 text; restore it from git") from None
+    except OSError as error:
+        raise HgldError(f"{path}: cannot be read: {error.strerror}; restore it from git") from None

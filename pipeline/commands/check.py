@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hgld.foundation.errors import HgldError
-from hgld.foundation.settings import Params
-from hgld.foundation.tables import read_parquet
+from hgld.foundation.errors import HgldError, suggest
+from hgld.foundation.settings import Params, profiles
 from hgld.hierarchy.curation.file_checks import file_problems
 from hgld.hierarchy.curation.taxonomy_checks import ClassSnapshot, check_taxonomy
-from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
+from hgld.hierarchy.curation.verdict_checks import category_problems, profile_problems, verdict_notes
+from hgld.hierarchy.curation.verdicts import read_verdicts
+from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy, taxonomy_problems
+from hgld.pipeline.dataset.landmarks import SPLITS, landmark_table
+from hgld.pipeline.dataset.schemas import read_stage_table
 from hgld.pipeline.sparql.oxigraph import facts_files
 from hgld.pipeline.sparql.rdf_terms import ENTITY
 
@@ -33,13 +36,42 @@ def check(params: Params, review: Path, *, strict: bool = False) -> CheckResult:
     """
     folder = Path(params.build.taxonomy)
     problems = file_problems(folder, review)
+    if taxonomy_problems(folder):
+        return CheckResult(problems, "")
+    taxonomy = load_taxonomy(folder)
+    files = read_verdicts(review, taxonomy.natures)
+    known = _known_categories(params) if files.rows else {}
+    problems += [*_verdict_source_problems(params), *profile_problems(files, profiles())]
+    problems += category_problems(files, known)
     if problems:
         return CheckResult(problems, "")
+    notes = verdict_notes(files, taxonomy.natures, known)
     source, snapshot = class_snapshot(params)
     if snapshot is None:
-        return CheckResult([], "No class graph to check the rows against; to get one, run: dvc repro wikidata")
-    findings = check_taxonomy(load_taxonomy(folder), snapshot)
-    return CheckResult([*findings.problems, *(findings.rows_without_effect() if strict else [])], findings.text(source))
+        report = "No class graph to check the rows against; to get one, run: dvc repro wikidata"
+        return CheckResult([], "\n".join([*notes, report]))
+    findings = check_taxonomy(taxonomy, snapshot)
+    problems = [*findings.problems, *(findings.rows_without_effect() if strict else [])]
+    return CheckResult(problems, "\n".join([*notes, findings.text(source)]))
+
+
+def _verdict_source_problems(params: Params) -> list[str]:
+    names = profiles()
+    return [
+        f"params.yaml: {params.profile}.release.verdicts_from: no profile '{name}'{suggest(name, names)}"
+        for name in params.release.verdicts_from
+        if name not in names
+    ]
+
+
+def _known_categories(params: Params) -> dict[str, set[str]]:
+    """The categories of each profile whose metadata is on disk."""
+    known = {}
+    for name in profiles():
+        other = params.model_copy(update={"profile": name})
+        if all((other.data / "metadata" / f"{split}_label_to_category.parquet").is_file() for split in SPLITS):
+            known[name] = {category for split in SPLITS for category in landmark_table(other, split)["category"]}
+    return known
 
 
 def class_snapshot(params: Params) -> tuple[str, ClassSnapshot | None]:
@@ -47,7 +79,7 @@ def class_snapshot(params: Params) -> tuple[str, ClassSnapshot | None]:
     folder, facts = params.data / "wikidata", params.wikidata.facts
     if (folder / "class_edges.parquet").is_file():
         classes, edges, labels = (
-            read_parquet(folder / f"{name}.parquet") for name in ("item_classes", "class_edges", "class_labels")
+            read_stage_table(folder / f"{name}.parquet") for name in ("item_classes", "class_edges", "class_labels")
         )
         pairs = frozenset(edges.itertuples(index=False, name=None))
         names = dict(labels.itertuples(index=False, name=None))

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError, suggest
+from hgld.foundation.files import check_output
 from hgld.foundation.tables import read_csv_with_lines, read_parquet, write_csv
 from hgld.hierarchy.fusion.proposals import top_two
 from hgld.hierarchy.names.class_names import load_class_names
@@ -43,8 +45,10 @@ def classify(
 
     Raises HgldError for a missing column, a text that is not UTF-8 (file:line), or an unusable snapshot.
     """
-    if out.resolve() in {texts.resolve(), labelled.resolve() if labelled else None}:
-        raise HgldError(f"{out} is the input; choose another file for the labels")
+    snapshot_files = [facts / name for name in ("build/classes.parquet", *TABLES)] if facts else []
+    check_output(out, texts, labelled, *snapshot_files)
+    if out.is_dir():
+        raise HgldError(f"{out} is a folder; give the file that the labels are to be written to")
     table, lines = read_csv_with_lines(texts, [], extra=True)
     names = _read_names(texts, table, column, lines)
     taxonomy = load_taxonomy()
@@ -80,7 +84,7 @@ def read_snapshot(folder: Path, taxonomy: Taxonomy) -> KnownClasses:
 def _read_names(path: Path, table: pd.DataFrame, column: str, lines: Sequence[int]) -> list[str]:
     """The normalised names in a column of the table that was read from `path`; "" for a blank value."""
     if column not in table:
-        known = ", ".join(map(str, table.columns))
+        known = visible(", ".join(map(str, table.columns)))
         raise HgldError(f"{path}:1: no column '{column}' (there are: {known}){suggest(column, table.columns)}")
     return normalise_rows(path, table[column], lines, blank=True)
 

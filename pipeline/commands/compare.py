@@ -4,17 +4,15 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
-
-from hgld.foundation import svg
+from hgld.foundation.display import svg
+from hgld.foundation.display.html_page import render_page
+from hgld.foundation.display.text_table import TextTable
 from hgld.foundation.errors import HgldError
-from hgld.foundation.files import replacing, write_text
-from hgld.foundation.text_table import TextTable
+from hgld.foundation.files import check_output, replacing, write_text
 from hgld.hierarchy.comparison.agreement import Agreement, compare_labels, read_pair
-from hgld.hierarchy.comparison.confusion import EMPTY, ConfusionMatrix, confusion_matrix
+from hgld.hierarchy.comparison.confusion import ConfusionMatrix, confusion_matrix
 from hgld.hierarchy.comparison.proportions import Proportion, decimal
 from hgld.hierarchy.comparison.release_diff import (
     KINDS,
@@ -24,11 +22,14 @@ from hgld.hierarchy.comparison.release_diff import (
     read_release_labels,
 )
 from hgld.hierarchy.comparison.reliability import CoveragePoint, Reliability
+from hgld.hierarchy.taxonomy.commons_category import normalise
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.commands import heatmap
 
 # Row limits of the page; the JSON and CSV files are complete.
 MAX_PAIRS, MAX_CHANGES = 40, 200
+# All files that a comparison may write.
+OUTPUTS = ("report.html", "confusion.png", "agreement.json", "drift.json", "changes.csv")
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: a chart, a table, or both."""
+    """A part of the page: a chart, a table, or both.
+
+    On a phone `cards` shows each row of the table as a card, and a `sideways` chart is wider than the screen.
+    """
 
     title: str
     table: TextTable | None = None
     note: str = ""
     svg: str = ""
+    cards: bool = False
+    sideways: bool = False
 
 
 def compare_paths(
@@ -65,6 +71,9 @@ def compare_paths(
 
     Raises HgldError when only one of the two is a folder, and whatever `read_pair` and `read_release_labels` raise.
     """
+    if out:
+        for path in (out, *(out / name for name in OUTPUTS)):
+            check_output(path, ours, theirs)
     folders = [path for path in (ours, theirs) if path.is_dir()]
     if len(folders) == 1:
         other = theirs if folders == [ours] else ours
@@ -154,27 +163,39 @@ def release_page(result: ReleaseDiff, matrix: ConfusionMatrix, title: str) -> st
         f"{result.new_landmarks}. {result.unchanged} landmarks unchanged.",
     ]
     changes = [
-        (change.kind, f"{change.split} {change.landmark_id}", change.old_label or EMPTY, change.new_label or EMPTY,
-         change.old_source, change.new_source, change.category)
+        (change.kind, f"{change.split} {change.landmark_id}", *(side or "–" for side in change.sides()),
+         _category_name(change.category))
         for change in result.changes[:MAX_CHANGES]
     ]  # fmt: skip
     more = len(result.changes) - len(changes)
-    header = ("change", "landmark", "old", "new", "old source", "new source", "category")
+    header = ("change", "landmark", "old", "new", "category")
+    labels = result.label_table(changed_only=True)
+    unchanged = len(result.labels) - len(labels.rows)
     sections = [
         Section("Moves", result.move_table(MAX_PAIRS)),
         _heat_map(matrix, "Old label by new label", "old", "new"),
         Section(
-            "Every label",
-            result.label_table(),
-            "Won and lost: landmarks that got it, and that had it before.",
+            "Changed labels",
+            labels,
+            "Won and lost: landmarks that got it, and that had it before."
+            + (f" No landmark won or lost the other {unchanged} labels." if unchanged else ""),
         ),
         Section(
             "Changes",
             TextTable(header, changes, header),
             f"The first {len(changes)}; changes.csv has {more} more." if more else "",
+            cards=True,
         ),
     ]
     return _page(title, notes, figures, [part for part in sections if part.svg or (part.table and part.table.rows)])
+
+
+def _category_name(text: str) -> str:
+    """The name of a category that a release gives as a URL; the text itself where it is no category."""
+    try:
+        return normalise(text)
+    except HgldError:
+        return text
 
 
 def _heat_map(matrix: ConfusionMatrix, title: str, rows: str, columns: str) -> Section:
@@ -186,7 +207,7 @@ def _heat_map(matrix: ConfusionMatrix, title: str, rows: str, columns: str) -> S
     )
     if matrix.left_out:
         note += f" {matrix.left_out} rarer labels are left out."
-    return Section(title, note=note, svg=heatmap.svg(matrix, rows, columns))
+    return Section(title, note=note, svg=heatmap.svg(matrix, rows, columns), sideways=True)
 
 
 def _calibration(result: Reliability, score_column: str) -> Section:
@@ -202,7 +223,8 @@ def _calibration(result: Reliability, score_column: str) -> Section:
         "The fraction of right labels by score. On the dashed line the score is the probability of being right; the "
         f"band is the 95 % interval. ECE {result.ece:.3f} over {result.scored} labels."
     )
-    chart = svg.unit_square(points, f"mean {score_column}", "fraction right", "Calibration", diagonal=True)
+    names = (f"mean {score_column}", "fraction right", "Calibration")
+    chart = svg.for_any_screen(lambda width: svg.unit_square(points, *names, diagonal=True, width=width))
     return Section("Calibration", result.table(), note, chart)
 
 
@@ -216,7 +238,8 @@ def _coverage(curve: Sequence[CoveragePoint]) -> Section:
         "Precision of the labels with at least a threshold score, by the fraction of reference labels that they cover. "
         "The band is the 95 % interval."
     )
-    chart = svg.unit_square(points, "coverage", "precision", "Coverage and precision")
+    names = ("coverage", "precision", "Coverage and precision")
+    chart = svg.for_any_screen(lambda width: svg.unit_square(points, *names, width=width))
     return Section("Coverage and precision", note=note, svg=chart)
 
 
@@ -232,6 +255,6 @@ def _headline(name: str, result: Proportion) -> Figure:
 
 
 def _page(title: str, notes: list[str], figures: list[Figure], sections: list[Section]) -> str:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    text = files("hgld.pipeline.commands").joinpath("compare.html").read_text(encoding="utf-8")
-    return environment.from_string(text).render(title=title, notes=notes, figures=figures, sections=sections)
+    return render_page(
+        "hgld.pipeline.commands", "compare.html", title=title, notes=notes, figures=figures, sections=sections
+    )

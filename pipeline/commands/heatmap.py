@@ -7,11 +7,12 @@ enough for dark numbers. The shade grows with the square root of the row fractio
 import io
 import re
 from collections.abc import Iterator
-from html import escape
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hgld.foundation.display.svg import cut, escape
+from hgld.foundation.display.visible import visible
 from hgld.foundation.files import replacing
 from hgld.hierarchy.comparison.confusion import EMPTY, ConfusionMatrix
 
@@ -89,10 +90,10 @@ def _draw(matrix: ConfusionMatrix, rows: str, columns: str, title: str = "") -> 
     from matplotlib.patches import Rectangle
 
     across, down = len(matrix.columns), len(matrix.labels)
-    top, bottom = (_TOP + _TITLE, _LEGEND) if title else (_TOP, 0.2)
-    width, height = _LEFT + max(across, 12) + _RIGHT, top + down + bottom
+    left, top, bottom = (_LEFT, _TOP + _TITLE, _LEGEND) if title else (_margin(matrix), _margin(matrix), 0.2)
+    width, height = left + max(across, 12) + _RIGHT, top + down + bottom
     figure = Figure(figsize=(width * _CELL_INCH, height * _CELL_INCH))
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(-_LEFT, width - _LEFT), ylim=(down + bottom, -top))
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(-left, width - left), ylim=(down + bottom, -top))
     axes.set_axis_off()
 
     def write(x: float, y: float, text: str, size: float, rotation: float = 0, **style: str) -> None:
@@ -130,14 +131,20 @@ def _draw(matrix: ConfusionMatrix, rows: str, columns: str, title: str = "") -> 
             write(across + 0.8, (first + last) / 2, group, 9, rotation=270, ha="center")
     frame(0, 0, across, down, _EDGE, 1)
     if title:
-        write(0.7 - _LEFT, 0.7 - top, title, 11, va="top", weight="bold")
-        write(0.7 - _LEFT, down + 0.8, LEGEND.replace(". Blue", ".\nBlue"), 8, va="top")
+        write(0.7 - left, 0.7 - top, visible(title), 11, va="top", weight="bold")
+        write(0.7 - left, down + 0.8, LEGEND.replace(". Blue", ".\nBlue"), 8, va="top")
     return figure
 
 
 def _short_name(name: str) -> str:
     """A name that fits into the margin: the longest of the 78 labels has 26 characters."""
-    return name if len(name) <= 28 else f"{name[:27]}…"
+    return cut(name, 28)
+
+
+def _margin(matrix: ConfusionMatrix) -> float:
+    """Cells of margin beside the matrix on a page: as many as the longest name needs."""
+    longest = max((len(_short_name(name)) for name in matrix.columns), default=0)
+    return min(_LEFT, max(4.0, 1 + longest * 0.34))
 
 
 def _groups(matrix: ConfusionMatrix) -> Iterator[tuple[str, int, int]]:

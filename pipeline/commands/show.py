@@ -1,21 +1,22 @@
 """`hgld show`: the chain of evidence of one label, from the landmark's category to the decision."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params
-from hgld.foundation.tables import read_parquet
+from hgld.hierarchy.curation.verdict_checks import near_categories
 from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, is_stale, load_verdicts, settled
 from hgld.hierarchy.fusion.evidence_kinds import titles
 from hgld.hierarchy.taxonomy.commons_category import category_url, normalise
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.dataset.landmarks import SPLITS, image_count, landmark_table
+from hgld.pipeline.dataset.schemas import read_stage_table
 
 
 class _Line(NamedTuple):
@@ -37,9 +38,10 @@ def show(key: str, params: Params) -> str:
     tables = {split: landmark_table(params, split) for split in SPLITS}
     categories = _categories_by_id(key.strip(), tables) or {"": _category_by_name(key, tables)}
     verdicts = load_verdicts(REVIEW_FOLDER, load_taxonomy(Path(params.build.taxonomy)).natures)
+    verdicts["counts"] = verdicts["profile"].isin({"", *params.verdict_profiles})
     sections = []
     for split, category in categories.items():
-        heading = f"{split} landmark {key.strip()}" if split else category
+        heading = visible(f"{split} landmark {key.strip()}" if split else category)
         lines = _evidence_lines(category, params, tables, verdicts)
         sections.append("\n".join([heading, *_align(lines)]))
     return "\n\n".join(sections)
@@ -60,22 +62,14 @@ def _category_by_name(key: str, tables: Mapping[str, pd.DataFrame]) -> str:
     known = set(pd.concat([table["category"] for table in tables.values()]))
     if name not in known:
         kind = "landmark id or category" if key.strip().isdigit() else "category"
-        raise HgldError(f"no {kind} '{key}' in the metadata{_suggest_category(name, known)}")
+        near = "".join(f"; did you mean '{other}'?" for other in near_categories(name, known, limit=1))
+        raise HgldError(f"no {kind} '{key}' in the metadata{near}")
     return name
-
-
-def _suggest_category(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown category: the most similar one, ignoring case, or nothing."""
-    # difflib is slow on 200,000 names, so only those with the same first letter and a similar length are compared
-    near = {category.casefold(): category for category in sorted(known)
-            if category[0] == name[0] and abs(len(category) - len(name)) <= 4}  # fmt: skip
-    matches = get_close_matches(name.casefold(), near, n=1)
-    return f"; did you mean '{near[matches[0]]}'?" if matches else ""
 
 
 def _align(lines: list[_Line]) -> list[str]:
     width = max(len(line.name) for line in lines)
-    return [f"  {line.name:<{width}}  {line.value}".rstrip() for line in lines]
+    return [f"  {line.name:<{width}}  {visible(line.value)}".rstrip() for line in lines]
 
 
 def _evidence_lines(
@@ -86,7 +80,7 @@ def _evidence_lines(
         ids = list(table.loc[table["category"] == category, "landmark_id"])
         count = image_count(params, split, ids)
         lines += [_Line(split, f"landmark {', '.join(ids)}, images: {count}")] if ids else []
-    labels = read_parquet(params.data / "wikidata" / "class_labels.parquet")
+    labels = read_stage_table(params.data / "wikidata" / "class_labels.parquet")
     class_names = dict(zip(labels["qid"], labels["label"], strict=True))
     own_verdicts = verdicts[verdicts["category"] == category]
     lines += _item_lines(category, params.data, class_names)
@@ -96,13 +90,14 @@ def _evidence_lines(
     lines += _wikidata_lines(label, class_names)
     lines += _proposal_lines(proposal, params)
     lines += _verdict_lines(own_verdicts, _suggested_label(label, proposal))
-    return [*lines, _released_line(category, params.data / "release" / "labels.parquet", own_verdicts)]
+    counted = own_verdicts[own_verdicts["counts"]]
+    return [*lines, _released_line(category, params.data / "release" / "labels.parquet", counted)]
 
 
 def _item_lines(category: str, data: Path, class_names: Mapping[str, str]) -> list[_Line]:
     """The candidate items of the category, and the classes of each with their outcome."""
-    items = read_parquet(data / "wikidata" / "items.parquet")
-    item_classes = read_parquet(data / "wikidata" / "item_classes.parquet")
+    items = read_stage_table(data / "wikidata" / "items.parquet", ["category", "qid", "method", "confidence"])
+    item_classes = read_stage_table(data / "wikidata" / "item_classes.parquet")
     outcomes = _class_outcomes(category, data / "build" / "considered.parquet")
     lines = []
     for item in items[(items["category"] == category) & (items["qid"] != "")].itertuples(index=False):
@@ -118,7 +113,7 @@ def _class_outcomes(category: str, path: Path) -> dict[tuple[str, str], str]:
     """(Item, class) → the label of the class and its outcome; empty before the stage build has run."""
     if not path.is_file():
         return {}
-    table = read_parquet(path)
+    table = read_stage_table(path)
     rows = table.loc[table["category"] == category, ["qid", "class", "hierarchical_label", "outcome"]]
     return {
         (item, qid): f": {label.strip()}, {outcome}" if label else f": {outcome}"
@@ -168,8 +163,9 @@ def _verdict_lines(verdicts: pd.DataFrame, suggested: str) -> list[_Line]:
     for row in verdicts.to_dict("records"):
         comment = f": {row['comment']}" if row["comment"] else ""
         label = row["hierarchical_label"].strip() or "leave empty"
-        lines.append(_Line("verdict", f"{label}  by {row['annotator']} on {row['decided_on']}{comment}"))
-    agreed, _ = settled(verdicts)
+        other = "" if row["counts"] else f" (given on profile {row['profile']}: does not count here)"
+        lines.append(_Line("verdict", f"{label}  by {row['annotator']} on {row['decided_on']}{other}{comment}"))
+    agreed, _ = settled(verdicts[verdicts["counts"]])
     for row in agreed.to_dict("records"):
         if is_stale(row, suggested):
             old = f"{row['suggested_label'].strip() or 'nothing'} (by {row['suggested_by']})"
@@ -205,6 +201,6 @@ def _changed_since_release(row: dict[Any, Any], verdicts: pd.DataFrame) -> str:
 
 
 def _row(path: Path, category: str) -> dict[Any, Any] | None:
-    table = read_parquet(path)
+    table = read_stage_table(path)
     rows = table[table["category"] == category]
     return rows.iloc[0].to_dict() if len(rows) else None

@@ -5,8 +5,8 @@ import hashlib
 import pandas as pd
 
 from hgld.foundation.settings import Params
-from hgld.foundation.tables import read_parquet
 from hgld.hierarchy.taxonomy.commons_category import normalise
+from hgld.pipeline.dataset.schemas import check_known, read_stage_table
 
 SPLITS = ("train", "index")
 
@@ -21,7 +21,7 @@ def landmark_table(params: Params, split: str) -> pd.DataFrame:
 
     Sorted by landmark number. An id of `train` and the same id of `index` are different landmarks.
     """
-    table = read_parquet(params.data / "metadata" / f"{split}_label_to_category.parquet")
+    table = read_stage_table(params.data / "metadata" / f"{split}_label_to_category.parquet")
     table = table.rename(columns={"category": "url"})
     table["category"] = table["url"].map(normalise).astype("str")
     order = table["landmark_id"].astype("int64").sort_values(kind="stable").index
@@ -30,7 +30,7 @@ def landmark_table(params: Params, split: str) -> pd.DataFrame:
 
 def image_table(params: Params, split: str) -> pd.DataFrame:
     """The images of one split (id, landmark_id, category), sorted by id; an unknown landmark has an empty category."""
-    table = read_parquet(params.data / "metadata" / f"{_IMAGES[split]}.parquet", ["id", "landmark_id"])
+    table = read_stage_table(params.data / "metadata" / f"{_IMAGES[split]}.parquet", ["id", "landmark_id"])
     categories = landmark_table(params, split).set_index("landmark_id")["category"]
     table["category"] = table["landmark_id"].map(categories).fillna("").astype("str")
     return table.sort_values("id", ignore_index=True)
@@ -38,7 +38,7 @@ def image_table(params: Params, split: str) -> pd.DataFrame:
 
 def image_count(params: Params, split: str, landmark_ids: list[str]) -> int:
     """The number of images of these landmarks in one split."""
-    table = read_parquet(params.data / "metadata" / f"{_IMAGES[split]}.parquet", ["landmark_id"])
+    table = read_stage_table(params.data / "metadata" / f"{_IMAGES[split]}.parquet", ["landmark_id"])
     return int(table["landmark_id"].isin(landmark_ids).sum())
 
 
@@ -47,6 +47,35 @@ def image_counts(params: Params) -> "pd.Series[int]":
     tables = [image_table(params, split)["category"] for split in SPLITS]
     counts: pd.Series[int] = pd.concat(tables).value_counts()
     return counts
+
+
+def build_labels(params: Params) -> pd.DataFrame:
+    """The labels of the stage `build`, one row per category of the landmarks.
+
+    Raises HgldError for a damaged table, and for one that lacks categories of the metadata.
+    """
+    path = params.data / "build" / "labels.parquet"
+    labels = read_stage_table(path)
+    for split in SPLITS:
+        check_known(
+            landmark_table(params, split)["category"],
+            labels["category"],
+            path,
+            "categories of the metadata are missing",
+        )
+    return labels
+
+
+def read_proposals(params: Params, labels: pd.DataFrame) -> pd.DataFrame:
+    """The proposals of the stage `refine` for categories that have no label in `labels` (of `build_labels`).
+
+    Raises HgldError for a damaged table, and for one with proposals for other categories.
+    """
+    path = params.data / "refine" / "proposals.parquet"
+    proposals = read_stage_table(path)
+    unlabelled = labels.loc[labels["hierarchical_label"] == "", "category"]
+    check_known(proposals["category"], unlabelled, path, "proposals are for categories that need none")
+    return proposals
 
 
 def evidence_categories(labels: pd.DataFrame, calibration: int = CALIBRATION) -> set[str]:

@@ -1,14 +1,19 @@
-"""Schemas of the tables that come from outside or from a model, checked with pandera where they are written.
+"""Schemas of the stages' tables, checked with pandera: where one is written (`validated`), and where one is read.
 
-These are the index of the image tars, Wikidata's tables, and the proposals. GLDv2's metadata are checked where they are
-read (acquisition/gldv2_tables.py); the tables made from all of these (build, queue, release) are not checked here.
+`read_stage_table` is how a stage or a command reads the table of another stage: a file that is foreign, truncated or
+empty is an error, and never a release without labels. GLDv2's CSVs have their own checks (acquisition/gldv2_tables.py).
 """
 
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
 from hgld.foundation.errors import HgldError
+from hgld.foundation.files import read_json, remedy
+from hgld.foundation.tables import read_parquet
 
 if TYPE_CHECKING:
     import pandera.pandas as pa
@@ -22,9 +27,21 @@ class _Schema(NamedTuple):
 
 
 _SCHEMAS = {
+    # metadata
+    "train": _Schema(["id"], {"id": "image id", "url": "text", "landmark_id": "landmark"}),
+    "train_clean": _Schema(["id"], {"id": "image id", "landmark_id": "landmark"}),
+    "train_label_to_category": _Schema(["landmark_id"], {"landmark_id": "landmark", "category": "text"}),
+    "index": _Schema(["id"], {"id": "image id"}),
+    "index_image_to_landmark": _Schema(["id"], {"id": "image id", "landmark_id": "landmark"}),
+    "index_label_to_category": _Schema(["landmark_id"], {"landmark_id": "landmark", "category": "text"}),
+    "test": _Schema(["id"], {"id": "image id"}),
+    "retrieval_solution": _Schema(["id"], {"id": "image id", "images": "text", "usage": "usage"}),
+    "recognition_solution": _Schema(["id"], {"id": "image id", "landmarks": "text or empty", "usage": "usage"}),
+    # images
     "images": _Schema(["id"], {
         "id": "image id", "split": "text", "tar": "text", "offset": "count", "size": "count",
     }),
+    # wikidata
     "items": _Schema(["category", "qid"], {
         "category": "text", "qid": "text or empty", "method": "method", "confidence": "text or empty",
         "candidates": "count", "via": "text or empty",
@@ -37,15 +54,86 @@ _SCHEMAS = {
     "class_edges": _Schema(["child", "parent"], {"child": "qid", "parent": "qid"}),
     "class_labels": _Schema(["qid"], {"qid": "qid", "label": "text"}),
     "class_aliases": _Schema(["class", "alias"], {"class": "qid", "alias": "text"}),
+    # build
+    "labels": _Schema(["category"], {
+        "category": "text", "qid": "qid or empty", "method": "method", "candidates": "count",
+        "class": "qid or empty", "supercategory": "text or empty", "hierarchical_label": "text or empty",
+        "natural_or_human_made": "text or empty", "path": "text or empty", "note": "text or empty",
+    }),
+    "considered": _Schema(["category", "qid", "class"], {
+        "category": "text", "qid": "qid", "class": "qid", "outcome": "text", "hierarchical_label": "text or empty",
+    }),
+    "classes": _Schema(["class"], {
+        "class": "qid", "label": "text or empty", "hierarchical_label": "text or empty",
+        "natural_or_human_made": "text or empty", "path": "text or empty",
+    }),
+    "dag": _Schema(["child", "parent"], {"child": "qid", "parent": "qid"}),
+    # embed
+    "embedded_images": _Schema(["id"], {"id": "text", "category": "text"}),
+    "prompts": _Schema(["hierarchical_label", "prompt"], {"hierarchical_label": "text", "prompt": "text"}),
+    # refine
     "proposals": _Schema(["category"], {
         "category": "text", "hierarchical_label": "text", "score": "fraction", "margin": "fraction",
         "runner_up": "text", "images": "count", "evidence": "text", "source": "text", "outcome": "text",
     }),
+    # release
+    "released_labels": _Schema(["category"], {
+        "category": "text", "supercategory": "text or empty", "hierarchical_label": "text or empty",
+        "natural_or_human_made": "text or empty", "source": "text or empty", "annotator": "text or empty",
+    }),
 }  # fmt: skip
 
 
-def validated(frame: pd.DataFrame, name: str, where: str = "") -> pd.DataFrame:
-    """`frame` itself, if it has exactly the columns, types and unique keys of the schema `name`.
+# The schema of a table whose name another folder has too.
+_NAMES = {("embed", "images"): "embedded_images", ("release", "labels"): "released_labels"}
+# Where the number of rows of a folder's tables is recorded: a file, and the key of the counts in it.
+_RECORDS = {"metadata": ("metrics.json", ""), "wikidata": ("snapshot.json", "counts"), "refine": ("metrics.json", "")}
+
+
+def read_stage_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The table of a stage (data/P/FOLDER/NAME.parquet): `columns`, or all that its schema names.
+
+    Raises HgldError when it is missing, is not a Parquet file, lacks columns, when its values do not have the types of
+    its schema or its key is not unique, and when it has not as many rows as its stage recorded beside it.
+    """
+    path = Path(path)
+    name = _NAMES.get((path.parent.name, path.stem), path.stem)
+    schema = _SCHEMAS[name]
+    wanted = list(columns or schema.columns)
+    needed = list(dict.fromkeys([*schema.key, *wanted]))
+    frame = read_parquet(path, needed)
+    _check_count(path, len(frame))
+    try:
+        return validated(frame, name, str(path), needed)[wanted]
+    except HgldError as error:
+        raise HgldError(f"{error}\n{remedy(path)}") from None
+
+
+def _check_count(path: Path, found: int) -> None:
+    """Raise HgldError unless the table has as many rows as its stage recorded, if it did."""
+    record, key = _RECORDS.get(path.parent.name, ("", ""))
+    if not record or not (path.parent / record).is_file():
+        return
+    document = read_json(path.parent / record)
+    counts = document.get(key) if key else document
+    expected = counts.get(path.stem) if isinstance(counts, dict) else None
+    if expected is not None and expected != found:
+        raise HgldError(
+            f"{path}: has {found} rows, and {record} beside it says {expected}: not from the same run; {remedy(path)}"
+        )
+
+
+def check_known(categories: Iterable[str], known: Iterable[str], path: Path, fault: str) -> None:
+    """Raise HgldError unless all `categories` are known; fault: what an unknown one says about the table in `path`."""
+    unknown = sorted(set(categories) - set(known))
+    if unknown:
+        raise HgldError(
+            f"{path}: not made from the present data: {len(unknown)} {fault}, such as {unknown[0]!r}; {remedy(path)}"
+        )
+
+
+def validated(frame: pd.DataFrame, name: str, where: str = "", columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """`frame` itself, if it has exactly the columns (by default all), types and unique keys of the schema `name`.
 
     where: what to name in the message (a file, a URL).
 
@@ -54,7 +142,7 @@ def validated(frame: pd.DataFrame, name: str, where: str = "") -> pd.DataFrame:
     import pandera.errors
 
     try:
-        _dataframe_schema(name).validate(frame, lazy=True)
+        _dataframe_schema(name, tuple(columns or _SCHEMAS[name].columns)).validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as error:
         cases = error.failure_cases.groupby(["column", "check"], dropna=False, sort=True)["failure_case"]
         lines = [
@@ -65,21 +153,27 @@ def validated(frame: pd.DataFrame, name: str, where: str = "") -> pd.DataFrame:
     return frame
 
 
-def _dataframe_schema(name: str) -> "pa.DataFrameSchema":
+@cache
+def _dataframe_schema(name: str, columns: tuple[str, ...]) -> "pa.DataFrameSchema":
     import pandera.pandas as pa
 
     schema, types = _SCHEMAS[name], _types()
-    columns = {column: types[type_] for column, type_ in schema.columns.items()}
-    return pa.DataFrameSchema(columns, unique=schema.key, strict=True)
+    return pa.DataFrameSchema(
+        {column: types[schema.columns[column]] for column in columns}, unique=schema.key, strict=True
+    )
 
 
+@cache
 def _types() -> "dict[str, pa.Column]":
     import pandera.pandas as pa
 
     methods = ["sitelink", "category-item", "p373", "soft-redirect", "none"]
     return {
         "image id": pa.Column("str", pa.Check.str_matches(r"^[0-9a-f]{16}$", error="16 hex digits")),
+        "landmark": pa.Column("str", pa.Check.str_matches(r"^[0-9]{1,18}$", error="1 to 18 digits")),
+        "usage": pa.Column("str", pa.Check.isin(["Public", "Private", "Ignored"])),
         "qid": pa.Column("str", pa.Check.str_matches(r"^Q[0-9]+$", error="a QID")),
+        "qid or empty": pa.Column("str", pa.Check.str_matches(r"^(Q[0-9]+)?$", error="a QID or empty")),
         "text": pa.Column("str", pa.Check.str_length(min_value=1, error="not empty")),
         "text or empty": pa.Column("str"),
         "method": pa.Column("str", pa.Check.isin(methods)),

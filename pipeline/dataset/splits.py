@@ -3,8 +3,8 @@
 import pandas as pd
 
 from hgld.foundation.settings import Params
-from hgld.foundation.tables import read_parquet
 from hgld.pipeline.dataset.landmarks import image_table, landmark_table
+from hgld.pipeline.dataset.schemas import read_stage_table
 
 LABEL = ["supercategory", "hierarchical_label", "natural_or_human_made"]
 
@@ -20,7 +20,7 @@ def image_labels(params: Params, split: str, decisions: pd.DataFrame) -> pd.Data
     table = _with_labels(image_table(params, split).rename(columns={"id": "image_id"}), decisions)
     table = table[["image_id", "landmark_id", "category", *LABEL]]
     if split == "train":
-        clean = read_parquet(params.data / "metadata" / "train_clean.parquet", ["id"])["id"]
+        clean = read_stage_table(params.data / "metadata" / "train_clean.parquet", ["id"])["id"]
         table = table.assign(clean=table["image_id"].isin(set(clean)))
     return table
 
@@ -41,14 +41,14 @@ def query_labels(
     image without a solution is `Ignored` (`test_without_solution`).
     """
     folder = params.data / "metadata"
-    solution = read_parquet(folder / "retrieval_solution.parquet").set_index("id")
-    test = read_parquet(folder / "test.parquet", ["id"]).sort_values("id", ignore_index=True)["id"]
+    solution = read_stage_table(folder / "retrieval_solution.parquet").set_index("id")
+    test = read_stage_table(folder / "test.parquet", ["id"]).sort_values("id", ignore_index=True)["id"]
     # in this file the word None stands for an empty list
     relevant = _pairs(solution["images"].replace("None", ""))
     known = relevant["value"].isin(set(index["image_id"]))
     by_images = _ranked_categories(relevant[known], index.set_index("image_id")["category"])
     by_landmark = train.drop_duplicates("landmark_id").set_index("landmark_id")["category"]
-    recognised = _pairs(read_parquet(folder / "recognition_solution.parquet").set_index("id")["landmarks"])
+    recognised = _pairs(read_stage_table(folder / "recognition_solution.parquet").set_index("id")["landmarks"])
     rest = recognised[~recognised["query"].isin(by_images["query"])]
     ranked = pd.concat([by_images, _ranked_categories(rest, by_landmark)])
     table = pd.DataFrame({"image_id": test})

@@ -9,10 +9,10 @@ import pandas as pd
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import read_json
-from hgld.foundation.tables import read_parquet
 from hgld.hierarchy.fusion.calibration import Floats
 from hgld.hierarchy.fusion.proposals import Floats as Vectors
 from hgld.hierarchy.fusion.proposals import label_vectors
+from hgld.pipeline.dataset.schemas import read_stage_table
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def read_embedded_images(folder: Path) -> EmbeddedImages:
 
 
 def _read_vectors(folder: Path, name: str) -> tuple["np.ndarray[tuple[int, int], np.dtype[np.float32]]", pd.DataFrame]:
-    rows = read_parquet(folder / f"{name}.parquet")
+    rows = read_stage_table(folder / f"{name}.parquet")
     path = folder / f"{name}.npy"
     try:
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)

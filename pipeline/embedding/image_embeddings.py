@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import replacing
-from hgld.foundation.tar_images import ImageTars
+from hgld.foundation.tar_images import DECODING, ImageTars
 from hgld.pipeline.embedding.clip import Clip, Vectors
 
 SHARD = 2048
@@ -107,7 +106,7 @@ def _embed_shard(
 def _key(clip: Clip, tars: ImageTars, ids: Sequence[str], batch: int) -> tuple[str, dict[str, str]]:
     """A hash of all that a shard's vectors depend on; and id → reason for the images whose bytes cannot be read."""
     # device and batch size change the last bits
-    key = hashlib.sha256(f"{clip.identity} {clip.device} {batch}".encode())
+    key = hashlib.sha256(f"{clip.identity} {clip.device} {batch} {DECODING}".encode())
     broken: dict[str, str] = {}
     for image in ids:
         try:
@@ -125,7 +124,7 @@ def _decode(clip: Clip, tars: ImageTars, ids: Sequence[str]) -> tuple[list[Any],
         try:
             # resized one by one, because a batch of full-size photographs takes gigabytes
             return clip.preprocess(tars.image(image))
-        except (HgldError, Image.DecompressionBombError) as error:
+        except HgldError as error:
             reasons[image] = str(error)
             return None
 

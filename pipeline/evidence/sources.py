@@ -9,7 +9,6 @@ from typing import Protocol, cast
 import pandas as pd
 
 from hgld.foundation.settings import Params
-from hgld.foundation.tables import read_parquet
 from hgld.hierarchy.fusion.calibration import Floats
 from hgld.hierarchy.fusion.evidence_kinds import proposing_kinds
 from hgld.hierarchy.names.class_names import load_class_names
@@ -18,6 +17,7 @@ from hgld.hierarchy.names.name_rules import build_name_rules
 from hgld.hierarchy.names.name_words import load_name_words
 from hgld.hierarchy.taxonomy.taxonomy import Taxonomy, load_taxonomy
 from hgld.pipeline.dataset.landmarks import evidence_categories
+from hgld.pipeline.dataset.schemas import check_known, read_stage_table
 from hgld.pipeline.embedding.embedded_images import EmbeddedImages, read_embedded_images
 
 
@@ -66,15 +66,20 @@ def read_context(params: Params) -> Context:
 
     Raises HgldError when a file is missing or does not fit the others.
     """
-    build = read_parquet(params.data / "build" / "labels.parquet", ["category", "qid", "hierarchical_label"])
+    path = params.data / "build" / "labels.parquet"
+    build = read_stage_table(path, ["category", "qid", "hierarchical_label"])
     known = build.loc[build["hierarchical_label"] != ""].set_index("category")["hierarchical_label"]
+    embedded = params.data / "embed"
+    images = read_embedded_images(embedded)
+    check_known(images.categories, build["category"], embedded / "images.parquet", "categories of images are unknown")
+    check_known(images.labels, known, embedded / "prompts.parquet", "labels are unknown")
     taxonomy = load_taxonomy(Path(params.build.taxonomy))
     return Context(
         params=params,
         categories=sorted(map(str, evidence_categories(build))),
         build=build,
         known=known,
-        images=read_embedded_images(params.data / "embed"),
+        images=images,
         taxonomy=taxonomy,
         lexicon=Lexicon(build_name_rules(load_class_names(), taxonomy), load_name_words()),
     )

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from hgld.foundation.tables import read_parquet
 from hgld.hierarchy.names.class_evidence import class_probabilities, mean_by_category, propose_classes
 from hgld.hierarchy.names.name_classifier import fit_classifier
 from hgld.hierarchy.names.name_rules import NameRules
 from hgld.hierarchy.taxonomy.qid import qid_number
 from hgld.hierarchy.taxonomy.taxonomy import Taxonomy
+from hgld.pipeline.dataset.schemas import read_stage_table
 from hgld.pipeline.evidence.sources import Context, Evidence
 
 
@@ -23,8 +23,8 @@ def collect(context: Context) -> Evidence:
     is never an anchor.
     """
     folder = context.params.data / "wikidata"
-    classes_of = _classes_of(context.build, read_parquet(folder / "item_classes.parquet"), context.taxonomy)
-    table = read_parquet(folder / "class_labels.parquet")
+    classes_of = _classes_of(context.build, read_stage_table(folder / "item_classes.parquet"), context.taxonomy)
+    table = read_stage_table(folder / "class_labels.parquet")
     name_of = dict(zip(table["qid"], table["label"], strict=True))
     qids = sorted({qid for own in classes_of.values() for qid in own}, key=qid_number)
     names = [str(name_of.get(qid, "")) for qid in qids]

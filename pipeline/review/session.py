@@ -2,12 +2,13 @@
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import suggest
-from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, remove_verdict
+from hgld.hierarchy.curation.verdicts import Verdict, VerdictError, append_verdict, remove_verdict, utc_now
 from hgld.hierarchy.taxonomy.commons_category import category_url
 
 _NO_SUGGESTION = "There is no suggestion to accept: type a label, or e to leave it empty."
@@ -56,7 +57,7 @@ class Item:
         }
         lines = [
             textwrap.fill(
-                value,
+                visible(value),
                 _WIDTH,
                 initial_indent=f"  {name:<11} ",
                 subsequent_indent=" " * 14,
@@ -66,7 +67,7 @@ class Item:
             for name, value in values.items()
             if value
         ]
-        return "\n".join([f"{heading}  {self.category}", *lines])
+        return "\n".join([f"{heading}  {visible(self.category)}", *lines])
 
 
 @dataclass
@@ -77,7 +78,8 @@ class ReviewSession:
     labels: Sequence[str]
     annotator: str
     folder: Path
-    today: str
+    profile: str
+    now: Callable[[], str] = utc_now
     position: int = 0
     written: list[tuple[int, Verdict]] = field(default_factory=list)
 
@@ -87,7 +89,16 @@ class ReviewSession:
         return self.position >= len(self.items)
 
     def answer(self, text: str) -> str:
-        """Act on one line of input; returns the reply. An invalid line changes nothing."""
+        """Act on one line of input; returns the reply. An invalid line changes nothing.
+
+        Raises HgldError when a verdict could not be saved.
+        """
+        try:
+            return self._act(text)
+        except VerdictError as error:  # such as a tab in the comment: the same item is shown again
+            return str(error)
+
+    def _act(self, text: str) -> str:
         word, comment = split_answer(text)
         if word in UNDO:
             return self._undo()
@@ -96,15 +107,20 @@ class ReviewSession:
         item = self.items[self.position]
         if word in SKIP:
             self.position += 1
-            return f"Skipped {item.category}."
+            return f"Skipped {visible(item.category)}."
         if word in EMPTY:
             return self._judge(item, "", comment)
         if word in ACCEPT:
-            return self._judge(item, item.suggested_label, comment) if item.suggested_label else _NO_SUGGESTION
+            return self._accept(item, item.suggested_label, comment) if item.suggested_label else _NO_SUGGESTION
         if word in RUNNER_UP:
-            return self._judge(item, item.runner_up, comment) if item.runner_up else "There is no runner-up."
+            return self._accept(item, item.runner_up, comment) if item.runner_up else "There is no runner-up."
         label, problem = match_label(word, self.labels)
         return self._judge(item, label, comment) if label else problem
+
+    def _accept(self, item: Item, label: str, comment: str) -> str:
+        if label not in self.labels:
+            return f"'{label}' is no label any more: type another one, or update the queue with: dvc repro queue"
+        return self._judge(item, label, comment)
 
     def _judge(self, item: Item, label: str, comment: str) -> str:
         verdict = Verdict(
@@ -114,22 +130,25 @@ class ReviewSession:
             suggested_by=item.suggested_by,
             suggested_score=item.score,
             annotator=self.annotator,
-            decided_on=self.today,
+            decided_on=self.now(),
             comment=comment,
+            profile=self.profile,
         )
-        append_verdict(self.folder, verdict)
+        append_verdict(self.folder, verdict, self.labels)
         self.written.append((self.position, verdict))
         self.position += 1
-        return f"{item.category}: {label.strip() or 'left empty'}."
+        return visible(f"{item.category}: {label.strip() or 'left empty'}.")
 
     def _undo(self) -> str:
         if not self.written:
             return "Nothing to undo in this session."
-        position, verdict = self.written.pop()
-        if not remove_verdict(self.folder, verdict):
-            return f"The verdict on {verdict.category} is no longer in the file; the file was not changed."
+        position, verdict = self.written[-1]
+        removed = remove_verdict(self.folder, verdict)
+        self.written.pop()
+        if not removed:
+            return f"The verdict on {visible(verdict.category)} is no longer in the file; the file was not changed."
         self.position = position
-        return f"Removed the verdict on {verdict.category}."
+        return f"Removed the verdict on {visible(verdict.category)}."
 
 
 def split_answer(text: str) -> tuple[str, str]:

@@ -2,21 +2,23 @@
 
 import re
 import subprocess
+import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import pandas as pd
 
-from hgld.foundation.errors import HgldError
+from hgld.foundation.display.visible import echo
+from hgld.foundation.errors import HgldError, reason
 from hgld.foundation.settings import Params
-from hgld.foundation.tables import read_csv, read_parquet
+from hgld.foundation.tables import read_csv
 from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, is_stale, load_verdicts, settled, verdict_file
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.dataset.landmarks import SPLITS, landmark_table
+from hgld.pipeline.dataset.schemas import read_stage_table
 from hgld.pipeline.review.session import QUIT, UNDO, Item, ReviewSession, split_answer
 from hgld.pipeline.stages.queue import COLUMNS
 
@@ -31,20 +33,25 @@ def review(params: Params, annotator: str, folder: Path = REVIEW_FOLDER, limit: 
 
     Reads answers from the terminal or a pipe; the end of input ends the session like q.
 
-    Raises HgldError for an invalid annotator name, a missing queue, or a malformed verdict file.
+    Raises HgldError for an invalid annotator name, a missing queue, a malformed verdict file, closed standard input,
+    and a verdict that cannot be saved.
     """
+    if sys.stdin is None:
+        raise HgldError("standard input is closed, so no verdict can be given; run hgld review in a terminal")
     verdict_file(folder, annotator)
     labels = list(load_taxonomy(Path(params.build.taxonomy)).natures)
     items = open_items(params, folder, labels)[:limit]
-    session = ReviewSession(items, labels, annotator, folder, datetime.now(UTC).date().isoformat())
+    session = ReviewSession(items, labels, annotator, folder, params.profile)
     if not items:
-        click.echo("Nothing to review.")
+        echo("Nothing to review.")
         return 0
-    click.echo(f"{len(items)} to review as {annotator}. {KEYS}\nText after # is a comment: y # seen on the spot")
-    _run(session)
-    count = len(session.written)
-    hint = f" in {verdict_file(folder, annotator)}; commit it and run: dvc repro" if count else ""
-    click.echo(f"{count} verdict{'' if count == 1 else 's'}{hint}")
+    echo(f"{len(items)} to review as {annotator}. {KEYS}\nText after # is a comment: y # seen on the spot")
+    try:
+        _run(session)
+    finally:
+        count = len(session.written)
+        hint = f" in {verdict_file(folder, annotator)}; commit it and run: dvc repro" if count else ""
+        echo(f"{count} verdict{'' if count == 1 else 's'}{hint}")
     return count
 
 
@@ -55,26 +62,25 @@ def _run(session: ReviewSession) -> None:
             question = "All done. Enter: quit · u: undo the last verdict"
         else:
             heading = f"\n[{session.position + 1}/{len(session.items)}]"
-            click.echo(session.items[session.position].text(heading))
+            echo(session.items[session.position].text(heading))
             question = "verdict"
         try:
             text = click.prompt(question, default="", show_default=False)
         except click.Abort:  # end of input, or Ctrl-C
-            click.echo()
+            echo()
             return
+        except (OSError, UnicodeDecodeError) as error:  # a folder as standard input; an answer that is not UTF-8
+            raise HgldError(f"the answers cannot be read: {reason(error)}") from None
         word, _ = split_answer(text)
         if word in QUIT or (session.done and word not in UNDO):
             return
-        try:
-            click.echo(session.answer(text))
-        except HgldError as error:  # such as a tab in a comment; the same item is shown again
-            click.echo(str(error))
+        echo(session.answer(text))
 
 
 def open_items(params: Params, folder: Path, labels: Sequence[str]) -> list[Item]:
     """The rows of the queue that need a verdict: they have none that is settled and not stale."""
     queue = _read_queue(params.data / "queue" / "queue.csv")
-    agreed, _ = settled(load_verdicts(folder, labels))
+    agreed, _ = settled(load_verdicts(folder, labels, params.verdict_profiles))
     suggested = dict(zip(queue["category"], queue["suggested_label"], strict=True))
     done = {
         row["category"] for row in agreed.to_dict("records") if not is_stale(row, suggested.get(row["category"], ""))
@@ -104,7 +110,7 @@ def _landmark_ids(params: Params) -> "pd.Series[str]":
 
 
 def _class_names(params: Params) -> dict[str, str]:
-    table = read_parquet(params.data / "wikidata" / "class_labels.parquet")
+    table = read_stage_table(params.data / "wikidata" / "class_labels.parquet")
     return dict(zip(table["qid"], table["label"], strict=True))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tables import read_csv
+from hgld.foundation.text_input import whole_number
 from hgld.pipeline.sample.draw import SHAPES, Landmark, shape_of
 from hgld.pipeline.sample.look import seeded
 
@@ -71,7 +72,7 @@ def _landmark_row(path: Path, values: Iterable[str]) -> LandmarkRow:
     cells = dict(zip(COLUMNS, values, strict=True))
     where = f"{path}: {cells['category']!r}"
     for column in ("train_landmark_id", "index_landmark_id", "queries"):
-        if not cells[column].isdecimal() and not (column != "queries" and cells[column] == ""):
+        if whole_number(cells[column]) is None and not (column != "queries" and cells[column] == ""):
             raise HgldError(f"{where}: {column} must be a whole number, found {cells[column]!r}")
     row = LandmarkRow(
         cells["category"],

@@ -51,10 +51,9 @@ class BatchedQuery:
 
     def text(self, keys: Sequence[str]) -> str:
         """The query for these keys."""
-        text = self.template()
-        for name, term in self.placeholders.items():
-            text = text.replace(f"%{name}%", " ".join(map(term, keys)))
-        return text
+        values = {name: " ".join(map(term, keys)) for name, term in self.placeholders.items()}
+        # all in one pass: a key may look like a placeholder itself
+        return re.sub(f"%({'|'.join(values)})%", lambda match: values[match[1]], self.template())
 
     def template(self) -> str:
         """The template without its comment lines, so that editing a comment does not invalidate the cache."""

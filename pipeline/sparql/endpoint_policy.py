@@ -14,17 +14,24 @@ _PLACEHOLDER = re.compile(r"@example\b|\bexample\.(?:org|com|net|edu)\b|your|\.i
 def check_endpoint(url: str, user_agent: str) -> None:
     """Raise HgldError unless `user_agent` may query `url`.
 
-    Only http and https: a file would be read as if it were a response. An endpoint on another machine requires a
-    contact address in the user agent, and refuses or bans clients without one.
+    A user agent is sent in an HTTP header, which has one line and no letters but Latin ones. Only http and https: a
+    file would be read as if it were a response. An endpoint on another machine requires a contact address in the user
+    agent, and refuses or bans clients without one.
     """
+    if not re.fullmatch(r"[ -~\xa0-\xff]*", user_agent):
+        raise HgldError(
+            f"the user agent {user_agent!r} cannot be sent: it must be one line of Latin letters (--user-agent, or "
+            "wikidata.user_agent in params.yaml)"
+        )
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        valid = parts.scheme in ("http", "https") and bool(host)
+        valid = parts.scheme in ("http", "https") and bool(host) and parts.port != 0
+        valid = valid and re.fullmatch(r"[!-~]+", url) is not None
     except ValueError:
         valid, host = False, ""
     if not valid:
-        raise HgldError(f"'{url}' is not the URL of a SPARQL endpoint; expected http://... or https://...")
+        raise HgldError(f"{url!r} is not the URL of a SPARQL endpoint; expected http://... or https://...")
     if not _is_loopback(host) and not has_contact(user_agent):
         raise HgldError(
             f"{url}: a public endpoint requires a contact address in the user agent, and '{user_agent}' has none; set "

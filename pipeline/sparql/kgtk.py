@@ -4,16 +4,15 @@ The tables are `subclass_of.tsv.gz` (child, parent), `instance_of.tsv.gz` (item,
 label) and `commons_category.tsv.gz` (item, category). `hgld serve FOLDER` serves them as a SPARQL endpoint.
 """
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import replacing
-from hgld.pipeline.sparql.rdf_terms import ENTITY, literal
+from hgld.foundation.text_input import open_text
+from hgld.pipeline.sparql.rdf_terms import ENTITY, QID, literal
 
 _DIRECT = "http://www.wikidata.org/prop/direct/"
 _LABEL = "http://www.w3.org/2000/01/rdf-schema#label"
@@ -86,19 +85,12 @@ def _lines(path: Path) -> Iterator[str]:
     """The lines of a gzipped text file. Raises HgldError when it is missing, truncated, or something else."""
     if not path.is_file():
         raise HgldError(f"no table {path}; expected {', '.join(TABLES)}")
-    try:
-        with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
-            yield from lines
-    except EOFError:
-        raise HgldError(f"{path}: the gzip file is truncated; download it again") from None
-    except UnicodeDecodeError:
-        raise HgldError(f"{path}: not UTF-8; expected a gzipped table in UTF-8") from None
-    except (OSError, zlib.error) as error:
-        raise HgldError(f"{path}: not a gzip file, or damaged ({error}); download it again") from None
+    with open_text(path, newline="\n") as lines:
+        yield from lines
 
 
 def _is_item(identifier: str) -> bool:
-    return re.fullmatch(r"Q[1-9]\d*", identifier) is not None
+    return QID.fullmatch(identifier) is not None
 
 
 def _unquoted(value: str) -> str:

@@ -8,7 +8,9 @@ Row = tuple[str, ...]
 
 ENTITY = "http://www.wikidata.org/entity/"
 
-_ITEM = re.compile(re.escape(ENTITY) + "(Q[1-9][0-9]*)")
+# Bounded, as Python refuses to read numbers of thousands of digits.
+QID = re.compile("Q[1-9][0-9]{0,17}")
+_ITEM = re.compile(re.escape(ENTITY) + f"({QID.pattern})")
 
 
 def entity(qid: str) -> str:

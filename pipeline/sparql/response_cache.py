@@ -37,7 +37,7 @@ def load(folder: Path, url: str, query: str, columns: Sequence[str]) -> list[Row
         entry = json.loads(gzip.decompress(response_path(folder, url, query).read_bytes()))
         rows = [tuple(row) for row in entry["rows"]]
         matches = entry["key"] == _key(url, query) and entry["columns"] == list(columns)
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError):
         return None
     valid = set(map(len, rows)) <= {len(columns)} and set(map(type, chain.from_iterable(rows))) <= {str}
     return rows if matches and valid else None

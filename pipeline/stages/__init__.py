@@ -1,1 +1,1 @@
-"""One module per stage of dvc.yaml up to the release, each with `run(params)`, but not training (hgld.benchmarks)."""
+"""One module per stage of dvc.yaml up to the release (no training), and what puts the outputs of the last run back."""

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from hgld.foundation.display.visible import echo
 from hgld.foundation.files import write_text
 from hgld.foundation.settings import Params
-from hgld.foundation.tables import read_parquet, write_parquet
+from hgld.foundation.tables import write_parquet
 from hgld.hierarchy.taxonomy.class_graph import class_graph, edge_order, transitive_reduction
 from hgld.hierarchy.taxonomy.class_labels import (
     AnchorPath,
@@ -28,6 +29,7 @@ from hgld.hierarchy.taxonomy.class_labels import (
 from hgld.hierarchy.taxonomy.graph_statistics import hierarchy_shape
 from hgld.hierarchy.taxonomy.qid import qid_number
 from hgld.hierarchy.taxonomy.taxonomy import Taxonomy, load_taxonomy
+from hgld.pipeline.dataset.schemas import read_stage_table
 from hgld.pipeline.wikidata.tables import WikidataTables
 
 LABELS = ["category", "qid", "method", "candidates", "class", "supercategory", "hierarchical_label",
@@ -61,15 +63,20 @@ class _ClassFacts:
 
 def run(params: Params) -> None:
     """Write `data/PROFILE/build` from `data/PROFILE/wikidata` and the curated files."""
-    names = ("items", "item_classes", "class_edges", "class_labels")
-    wikidata = WikidataTables(*(read_parquet(params.data / "wikidata" / f"{name}.parquet") for name in names))
+    folder = params.data / "wikidata"
+    wikidata = WikidataTables(
+        items=read_stage_table(folder / "items.parquet", ["category", "qid", "method", "confidence"]),
+        item_classes=read_stage_table(folder / "item_classes.parquet"),
+        class_edges=read_stage_table(folder / "class_edges.parquet"),
+        class_labels=read_stage_table(folder / "class_labels.parquet"),
+    )
     result = label_categories(wikidata, load_taxonomy(Path(params.build.taxonomy)))
     folder = params.data / "build"
     for name in TABLES:
         write_parquet(getattr(result, name), folder / f"{name}.parquet")
     write_text(json.dumps(result.metrics, indent=2) + "\n", folder / "metrics.json")
     labelled = int((result.labels["hierarchical_label"] != "").sum())
-    print(
+    echo(
         f"{labelled:,} of {len(result.labels):,} categories labelled; {len(result.removed_edges):,} class edges removed"
     )
 

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Mapping
 
+from hgld.foundation.display.visible import echo
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.files import replacing, write_text
+from hgld.foundation.lock import exclusive
 from hgld.foundation.settings import Params
 from hgld.pipeline.acquisition.csv_to_parquet import empty_parquet, to_parquet
 from hgld.pipeline.acquisition.download_files import Download, fetch_all
 from hgld.pipeline.acquisition.gldv2_tables import TABLES
-from hgld.pipeline.acquisition.lock import exclusive
 from hgld.pipeline.acquisition.source import Source
 
 
@@ -46,7 +47,7 @@ def run(params: Params, accept: Mapping[str, str] | None = None) -> None:
                     empty_parquet(table, target)
             write_text(json.dumps(rows, indent=2) + "\n", folder / "metrics.json")
     absent = [download.target.name for download in requested if download.name not in entries]
-    print(
+    echo(
         f"{len(entries)} tables, {sum(rows.values()):,} rows, "
         f"{sum(entry.verified for entry in entries.values())} verified by their published MD5"
         + (f"; not at the source: {', '.join(absent)}" if absent else "")

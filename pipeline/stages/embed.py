@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hgld.foundation.display.visible import echo
 from hgld.foundation.errors import HgldError
-from hgld.foundation.files import replacing, write_text
+from hgld.foundation.files import replacing, write_array, write_text
 from hgld.foundation.settings import Params
-from hgld.foundation.tables import read_parquet, write_csv, write_parquet
+from hgld.foundation.tables import write_csv, write_parquet
 from hgld.foundation.tar_images import ImageTars
-from hgld.pipeline.dataset.landmarks import SPLITS, evidence_categories, image_table
+from hgld.pipeline.dataset.landmarks import SPLITS, build_labels, evidence_categories, image_table
+from hgld.pipeline.dataset.schemas import read_stage_table
 from hgld.pipeline.embedding.clip import Clip, Vectors, load_clip
 from hgld.pipeline.embedding.image_embeddings import embed_images, this_rank
 
@@ -33,14 +35,15 @@ def run(params: Params) -> None:
     Raises HgldError when there are images, but none of these categories, or none that can be read.
     """
     settings, rank = params.embed, this_rank()
-    labels = read_parquet(params.data / "build" / "labels.parquet", ["category", "hierarchical_label"])
+    labels = build_labels(params)
     categories = evidence_categories(labels)
     prompts = prompt_table(labels["hierarchical_label"], settings.prompts)
     folder = params.data / "images"
+    read_stage_table(folder / "images.parquet")
     with ImageTars(folder / "images.parquet", folder) as tars:
         if not len(tars):
             if not rank.number:
-                print("no images: nothing to embed")
+                echo("no images: nothing to embed")
                 _write(params.data / "embed", _empty_tables(prompts), {"model": "no images", "images": 0})
             return
         chosen = choose_images(_available(params, tars, categories), settings.images_per_landmark)
@@ -49,9 +52,9 @@ def run(params: Params) -> None:
         clip, cache = load_clip(settings), params.data / "cache" / "embed"
         vectors, broken = embed_images(clip, tars, chosen["id"], settings.batch, cache, rank)
     if rank.number:
-        print(f"rank {rank.number} of {rank.world}: its shards are in {cache}")
+        echo(f"rank {rank.number} of {rank.world}: its shards are in {cache}")
         return
-    _report_broken(broken, len(chosen))
+    _report_broken(broken, len(chosen), settings.max_broken)
     chosen = chosen[~chosen["id"].isin(broken).to_numpy()]
     texts = _embed_texts(clip, prompts["prompt"], settings.batch)
     summary = {
@@ -126,14 +129,20 @@ def _embed_texts(clip: Clip, texts: Iterable[str], batch: int) -> Vectors:
 def _write_vectors(folder: Path, name: str, vectors: Vectors, rows: pd.DataFrame) -> None:
     if len(vectors) != len(rows) or not np.isfinite(vectors).all():
         raise HgldError(f"CLIP gave {len(vectors)} vectors for {len(rows)} {name}, or vectors that are not finite")
-    np.save(folder / f"{name}.npy", vectors)
+    write_array(vectors, folder / f"{name}.npy")
     write_parquet(rows, folder / f"{name}.parquet")
 
 
-def _report_broken(broken: dict[str, str], total: int) -> None:
+def _report_broken(broken: dict[str, str], total: int, limit: float) -> None:
+    """Print what is left out. Raises HgldError when all are broken, or a larger fraction than `limit`."""
     if len(broken) == total:
         raise HgldError(f"none of {total} images can be read: " + next(iter(broken.values())))
+    if len(broken) > limit * total:
+        raise HgldError(
+            f"{len(broken)} of {total} images cannot be read, more than embed.max_broken ({limit:g}) allows; "
+            f"the first: {broken[min(broken)]}; run `hgld images` again, or allow more in params.yaml"
+        )
     if broken:
-        print(f"{len(broken)} of {total} images cannot be read and are left out (see embed/broken.csv):")
+        echo(f"{len(broken)} of {total} images cannot be read and are left out (see embed/broken.csv):")
         for reason in sorted(broken.values())[:10]:
-            print(f"  {reason}")
+            echo(f"  {reason}")

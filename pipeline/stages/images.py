@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from hgld.foundation.display.visible import echo, visible
 from hgld.foundation.errors import HgldError, suggest
+from hgld.foundation.lock import exclusive
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import write_csv, write_parquet
 from hgld.foundation.tar_images import empty_index
 from hgld.pipeline.acquisition.download_files import Download, fetch_all
-from hgld.pipeline.acquisition.lock import exclusive
 from hgld.pipeline.acquisition.manifest import Entry
 from hgld.pipeline.acquisition.source import Source
 from hgld.pipeline.acquisition.tar_index import FAULT_COLUMNS, Scan, scan_tar
@@ -51,13 +52,13 @@ def run(params: Params, accept: Mapping[str, str] | None = None) -> None:
         write_parquet(validated(index, "images", "the tars' index"), folder / "images.parquet")
         write_csv(faults, folder / "faults.csv")
     if not requested:
-        print(f"params.yaml: {params.profile}.images selects no tar; labels are made without images")
+        echo(f"params.yaml: {params.profile}.images selects no tar; labels are made without images")
         return
-    print(f"{len(requested)} tars, {len(index):,} images, {len(faults):,} faults")
+    echo(f"{len(requested)} tars, {len(index):,} images, {len(faults):,} faults")
     for fault in faults.head(10).itertuples():
-        print(f"  {fault.tar}: {fault.member}: {fault.fault}")
+        echo(f"  {fault.tar}: {visible(str(fault.member))}: {fault.fault}")
     if len(faults) > 10:
-        print(f"  … all in {folder / 'faults.csv'}")
+        echo(f"  … all in {folder / 'faults.csv'}")
 
 
 def checksums(entries: Mapping[str, Entry]) -> pd.DataFrame:

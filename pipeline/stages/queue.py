@@ -12,12 +12,14 @@ from typing import Any
 
 import pandas as pd
 
+from hgld.foundation.display.visible import echo
 from hgld.foundation.files import replacing
 from hgld.foundation.settings import Params
-from hgld.foundation.tables import read_parquet, write_csv
+from hgld.foundation.tables import write_csv
+from hgld.hierarchy.curation.verdict_checks import without_effect
 from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, is_stale, load_verdicts, settled
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
-from hgld.pipeline.dataset.landmarks import image_counts
+from hgld.pipeline.dataset.landmarks import build_labels, image_counts, read_proposals
 
 Row = Mapping[Any, Any]
 
@@ -36,15 +38,18 @@ def run(params: Params) -> None:
 
     Raises HgldError when a verdict file is malformed.
     """
-    labels = read_parquet(params.data / "build" / "labels.parquet")
-    proposals = read_parquet(params.data / "refine" / "proposals.parquet")
-    verdicts = load_verdicts(REVIEW_FOLDER, load_taxonomy(Path(params.build.taxonomy)).natures)
+    labels = build_labels(params)
+    proposals = read_proposals(params, labels)
+    natures = load_taxonomy(Path(params.build.taxonomy)).natures
+    verdicts = load_verdicts(REVIEW_FOLDER, natures, params.verdict_profiles)
     table = candidates(labels, proposals, image_counts(params))
     queue = order(table, verdicts, params.queue.control, params.queue.seed)
     with replacing(params.data / "queue", directory=True) as folder:
         write_csv(queue, folder / "queue.csv")
     reasons = queue["reason"].value_counts().sort_index()
-    print(f"{len(queue)} to review: " + ", ".join(f"{count} {name}" for name, count in reasons.items()))
+    if warning := without_effect(REVIEW_FOLDER, natures, params.profile, labels["category"]):
+        echo(warning)
+    echo(f"{len(queue)} to review: " + ", ".join(f"{count} {name}" for name, count in reasons.items()))
 
 
 def candidates(labels: pd.DataFrame, proposals: pd.DataFrame, images: "pd.Series[int]") -> pd.DataFrame:

@@ -15,13 +15,14 @@ from typing import Any
 
 import pandas as pd
 
+from hgld.foundation.display.visible import echo
 from hgld.foundation.errors import HgldError
-from hgld.foundation.files import replacing, sha256, write_text
+from hgld.foundation.files import check_output, replacing, sha256, write_text
+from hgld.foundation.lock import exclusive
 from hgld.foundation.settings import Params
-from hgld.foundation.tables import read_parquet, write_parquet
+from hgld.foundation.tables import write_parquet
 from hgld.hierarchy.taxonomy.commons_category import CONFIDENCES, normalise
-from hgld.pipeline.acquisition.lock import exclusive
-from hgld.pipeline.dataset.schemas import validated
+from hgld.pipeline.dataset.schemas import read_stage_table, validated
 from hgld.pipeline.sparql.client import Endpoint
 from hgld.pipeline.sparql.oxigraph import is_rdf, serving
 from hgld.pipeline.wikidata.entities import read_soft_redirects, redirect_chain
@@ -41,10 +42,11 @@ def run(params: Params, *, refresh: bool = False, freeze_to: Path | None = None)
     Raises HgldError; then `data/PROFILE/wikidata` is unchanged, and a further run reuses the cached responses.
     """
     settings = params.wikidata
+    if freeze_to:
+        check_output(freeze_to, Path(settings.facts) if settings.facts else None, params.data / "wikidata")
+        check_target(freeze_to)
     names = read_categories(params.data / "metadata")
     redirects = read_soft_redirects(Path(settings.soft_redirects)) if settings.soft_redirects else {}
-    if freeze_to:
-        check_target(freeze_to)
     target = params.data / "wikidata"
     with exclusive(target, params.data / "wikidata-answers"):
         with _endpoint(params) as endpoint:
@@ -67,9 +69,9 @@ def run(params: Params, *, refresh: bool = False, freeze_to: Path | None = None)
             write_text(_json(metrics), folder / "metrics.json")
         if freeze_to:
             freeze(records, freeze_to, source)
-            print(f"{freeze_to}: the statements received; a later run can use them as wikidata.facts")
+            echo(f"{freeze_to}: the statements received; a later run can use them as wikidata.facts")
     by_method = ", ".join(f"{numbers['categories']:,} by {method}" for method, numbers in metrics["by_method"].items())
-    print(
+    echo(
         f"{len(names):,} categories: {by_method}; {len(tables.class_edges):,} subclass edges\n"
         f"{endpoint.limiter.requests:,} queries sent, {endpoint.limiter.cache_hits:,} answered from the cache"
     )
@@ -83,7 +85,7 @@ def read_categories(folder: Path) -> list[str]:
     names: dict[str, str] = {}
     problems = []
     for split in ("train", "index"):
-        table = read_parquet(folder / f"{split}_label_to_category.parquet")
+        table = read_stage_table(folder / f"{split}_label_to_category.parquet")
         for landmark, text in zip(table["landmark_id"], table["category"], strict=True):
             try:
                 names[text] = names.get(text) or normalise(text)

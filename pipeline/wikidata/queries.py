@@ -11,6 +11,7 @@ from sys import intern
 from typing import Any
 
 from hgld.foundation.errors import HgldError
+from hgld.foundation.text_input import whole_number
 from hgld.hierarchy.taxonomy.qid import qid_number
 from hgld.pipeline.sparql.batching import BatchedQuery, query_all
 from hgld.pipeline.sparql.client import Endpoint, select
@@ -100,7 +101,7 @@ def split_union(query: str) -> list[str]:
 
 
 def _check_counts(endpoint: Endpoint, rows: Sequence[Row], minimum: Mapping[Any, int]) -> tuple[dict[str, int], str]:
-    counts = {prop: int(value) for prop, value in rows if prop in _COUNTED and value.isdecimal()}
+    counts = {prop: count for prop, value in rows if prop in _COUNTED and (count := whole_number(value)) is not None}
     if missing := sorted(set(_COUNTED) - set(counts)):
         raise HgldError(
             f"{endpoint.url}: cannot count its statements (no count of {', '.join(missing)}), so it is not trusted; "

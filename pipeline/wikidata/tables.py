@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from hgld.foundation.text_input import whole_number
 from hgld.hierarchy.taxonomy.qid import qid_number
 from hgld.pipeline.wikidata.entities import Match, final_targets, reachable, resolve_categories
 from hgld.pipeline.wikidata.records import WikidataRecords
@@ -125,8 +126,7 @@ def _item_facts(items: list[str], statements: Statements) -> pd.DataFrame:
     for item in items:
         points = sorted({place for text in statements.get((item, "P625"), ()) if (place := point(text))})
         latitude, longitude = points[0] if points else (math.nan, math.nan)
-        counts = [int(text) for text in statements.get((item, "sitelinks"), ()) if text.isascii() and text.isdecimal()]
-        sitelinks = max(counts, default=0)
+        sitelinks = max((whole_number(text) or 0 for text in statements.get((item, "sitelinks"), ())), default=0)
         countries = " ".join(sorted(statements.get((item, "P17"), ()), key=qid_number))
         label = english_label(item, statements)
         rows.append((item, label, latitude, longitude, len(points), countries, sitelinks))

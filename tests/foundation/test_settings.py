@@ -1,11 +1,13 @@
 """params.yaml: both profiles are valid; unknown, missing and invalid keys are reported by their path."""
 
+import io
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from hgld.foundation.errors import HgldError
-from hgld.foundation.settings import load_params
+from hgld.foundation.settings import Train, load_params
 from tests.paths import ROOT
 
 TEXT = (ROOT / "params.yaml").read_text()
@@ -57,7 +59,7 @@ def test_document_without_profiles_is_refused(tmp_path: Path, text: str) -> None
 
 
 def test_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(HgldError, match="cannot be read: Is a directory"):
+    with pytest.raises(HgldError, match="is a folder; a YAML file was expected"):
         load_params(tmp_path)
 
 
@@ -69,3 +71,55 @@ def test_missing_file_says_where_to_run() -> None:
 def test_empty_profile_name_is_not_the_default() -> None:
     with pytest.raises(HgldError, match=r"no profile '' \(there are: sample, gldv2\)"):
         load_params(ROOT / "params.yaml", "")
+
+
+@pytest.mark.parametrize(
+    "value", ["2024-01-01", "!!set {a}", "!!binary aGk=", "~", "[[]]", "{5: 1}", "0x" + "f" * 5000]
+)
+def test_value_of_another_type_is_reported_with_its_path(tmp_path: Path, value: str) -> None:
+    for key in ("seed: 0", "version: '0.1'", "profile: sample", "prompts:"):
+        old = next(line for line in TEXT.splitlines() if line.strip().startswith(key.split(":")[0] + ":"))
+        name = old.strip().split(":")[0]
+        with pytest.raises(HgldError, match=rf"{name}|not YAML") as caught:
+            _load(tmp_path, TEXT.replace(old, f"{old.split(name)[0]}{name}: {value}", 1))
+        assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("key", ["5", "~", "2024-01-01", "true", "!!binary aGk=", "[a]", "1.5"])
+def test_key_of_another_type_is_reported(tmp_path: Path, key: str) -> None:
+    for where in ("profile: sample", "  queue:"):
+        indent = "  " if where.startswith(" ") else ""
+        with pytest.raises(HgldError, match="expected names as keys"):
+            _load(tmp_path, TEXT.replace(where, f"{indent}? {key}\n{indent}: 1\n{where}", 1))
+
+
+RANGES = {
+    "lr": [0, -1e-3, 2],
+    "proxy_lr": [0, 101],
+    "weight_decay": [-1e-4, 11],
+    "dim": [1, 65_537],
+    "image_size": [15, 4_096],
+    "epochs": [0, 10**9],
+    "batch_size": [1, 10**9],
+    "per_class": [0],
+    "chunk": [-1],
+    "memory": [-1, 10**12],
+    "memory_from": [0],
+    "warmup_epochs": [-1, 10**9],
+    "seed": [-1, 2**63],
+    "threads": [0, 10**6],
+    "max_broken": [-0.1, 1.1],
+}
+
+
+def test_every_number_of_the_training_has_a_range(tmp_path: Path) -> None:
+    numbers = {name for name, field in Train.model_fields.items() if field.annotation in (int, float)}
+    assert numbers == RANGES.keys()
+    for name, values in RANGES.items():
+        for value in values:
+            document = YAML(typ="safe").load(TEXT)
+            document["sample"]["train"][name] = value
+            text = io.StringIO()
+            YAML(typ="safe").dump(document, text)
+            with pytest.raises(HgldError, match=rf"sample\.train\.{name}: .* (greater|less) than .*found {value}"):
+                _load(tmp_path, text.getvalue())

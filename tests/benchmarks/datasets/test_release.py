@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -96,3 +97,36 @@ def test_missing_tables_and_categories_are_errors(world: Params) -> None:
     change(world.data, "index", category="")
     with pytest.raises(HgldError, match="has no category"), open_release(world.data):
         pass
+
+
+DAMAGES = {
+    "without rows": lambda frame: frame.iloc[:0],
+    "half of the rows": lambda frame: frame.iloc[: len(frame) // 2],
+    "foreign columns": lambda frame: frame.add_prefix("other_"),
+    "numbers for text": lambda frame: frame.assign(**{frame.columns[0]: range(len(frame))}),
+    "text for a number or a flag": lambda frame: frame.assign(**{frame.columns[-1]: "x"}).iloc[:, :1],
+    "every row twice": lambda frame: pd.concat([frame, frame]),
+    "a missing value": lambda frame: frame.assign(**{frame.columns[0]: frame.iloc[:, 0].mask(frame.index == 0)}),
+}
+
+
+@pytest.mark.parametrize("name", ["release/train", "release/index", "release/test", "images/images"])
+def test_no_damaged_table_is_trained_or_scored_on(world: Params, name: str) -> None:
+    folder = world.data / "release"
+    rows = {path.name: len(pd.read_parquet(path)) for path in folder.glob("*.parquet")}
+    (folder / "metadata.json").write_text(json.dumps({"rows": rows}))
+    path = world.data / f"{name}.parquet"
+    whole, frame = path.read_bytes(), pd.read_parquet(path)
+    for damage, change_table in DAMAGES.items():
+        write_parquet(change_table(frame), path)
+        if (name, damage) == ("images/images", "half of the rows"):
+            continue  # any part of the tars may have been fetched: the image that lacks is named when it is read
+        with pytest.raises(HgldError), open_release(world.data) as dataset:
+            dataset.gallery.image(0)
+            pytest.fail(f"{name} {damage}: no error")
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(HgldError, match="not the expected Parquet table"), open_release(world.data):
+        pass
+    path.write_bytes(whole)
+    with open_release(world.data) as dataset:
+        dataset.gallery.image(0)

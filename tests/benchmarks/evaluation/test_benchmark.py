@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -14,10 +16,11 @@ import pytest
 from hgld.benchmarks.evaluation import benchmark
 from hgld.benchmarks.training import train
 from hgld.foundation.errors import HgldError
-from hgld.foundation.files import sha256
+from hgld.foundation.files import sha256, write_text
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import write_parquet
 from tests.benchmarks.conftest import make_world, tiny
+from tests.browser import browser, unreadable
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -127,6 +130,52 @@ def test_two_runs_give_equal_bytes(world: Params) -> None:
     }
 
 
+def break_image(data: Path, image: str) -> None:
+    """Overwrite the bytes of an image by zeros."""
+    row = pd.read_parquet(data / "images" / "images.parquet").set_index("id").loc[image]
+    with (data / "images" / row["tar"]).open("r+b") as handle:
+        handle.seek(int(row["offset"]))
+        handle.write(bytes(int(row["size"])))
+
+
+def test_broken_images_are_left_out_of_queries_and_gallery_and_counted(
+    data: Path, settings: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The scores are those of a release without these images."""
+    shutil.copytree(data, tmp_path / data)
+    monkeypatch.chdir(tmp_path)
+    query, gallery = "2" + "0" * 14 + "1", [f"1{number:015x}" for number in (0, 7)]
+    for image in (query, *gallery):
+        break_image(data, image)
+    result = benchmark.benchmark(data / "train" / "model.pt", settings, tmp_path / "out")
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
+    names = ("queries", "gallery", "broken_queries", "broken_gallery")
+    assert [metrics[name] for name in names] == [28, 38, 1, 2]
+    assert "1 queries and 2 index images cannot be read and are left out" in " ".join(result.text().split())
+    printed = capsys.readouterr().out
+    assert "1 of 29 query images cannot be read" in printed and "2 of 40 gallery images cannot be read" in printed
+    assert query not in set(result.per_query["image_id"])
+
+    for split, left_out in (("test", [query]), ("index", gallery)):
+        path = data / "release" / f"{split}.parquet"
+        table = pd.read_parquet(path)
+        write_parquet(table[~table["image_id"].isin(left_out)], path)
+    expected = benchmark.benchmark(data / "train" / "model.pt", settings, None)
+    pd.testing.assert_frame_equal(result.scores, expected.scores)
+    pd.testing.assert_frame_equal(result.per_query, expected.per_query)
+
+
+def test_too_many_broken_images_are_an_error(
+    data: Path, settings: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(data, tmp_path / data)
+    monkeypatch.chdir(tmp_path)
+    for number in range(5):
+        break_image(data, f"1{number:015x}")
+    with pytest.raises(HgldError, match=r"5 of 40 gallery images .* more than benchmark.max_broken \(0.1\) allows"):
+        benchmark.benchmark(data / "train" / "model.pt", settings, None)
+
+
 @pytest.mark.parametrize(
     ("change", "curves", "message"),
     [
@@ -143,6 +192,40 @@ def test_wrong_inputs_are_reported_before_the_model_is_read(
     changed = settings.model_copy(update={"benchmark": settings.benchmark.model_copy(update=change)})
     with pytest.raises(HgldError, match=message):
         benchmark.benchmark(tmp_path / "none.pt", changed, tmp_path / "out")
+
+
+def test_report_names_checkpoint_and_release_and_what_has_no_label(
+    data: Path, settings: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(data, tmp_path / data)
+    monkeypatch.chdir(tmp_path)
+    release = data / "release"
+    write_text('{"name": "H-World\\u202e", "version": "7.1", "made_with": "hgld 0.0.9"}', release / "metadata.json")
+    for split in ("train", "index", "test"):
+        table = pd.read_parquet(release / f"{split}.parquet")
+        table.loc[table["category"] == "Blue Lake", ["hierarchical_label", "natural_or_human_made"]] = ""
+        write_parquet(table, release / f"{split}.parquet")
+    model = data / "train" / "model.pt"
+    gallery = settings.benchmark.model_copy(update={"gallery_queries": 29})
+    benchmark.benchmark(model, settings.model_copy(update={"benchmark": gallery}), Path("out"))
+    html = Path("out/report.html").read_text(encoding="utf-8")
+    facts = dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", html))
+    assert facts == {
+        "checkpoint": f"model.pt, SHA-256 {sha256(model)[:16]}…",
+        "release": r"H-World\u202e 7.1",
+        "release made with": "hgld 0.0.9",
+        "images": "29 queries, 40 in the index; 64 to train on",
+        "scored with": f"hgld {version('hgld')}",
+    }
+    assert "<b>Blue Lake</b><br>no label<br>" in html and "<b>Green Lake</b><br>lake · natural<br>" in html
+    assert "? Blue Lake" not in html
+    assert "6 of 29 queries have no hierarchical label." in html
+
+
+@browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_report_is_legible_on_a_screen_and_on_a_phone(data: Path, tmp_path: Path, dark: bool) -> None:
+    assert unreadable(data / "benchmark" / "report.html", tmp_path, dark=dark) == []
 
 
 @pytest.mark.parametrize("seed", [2**70, True, "7", None, 1.5])

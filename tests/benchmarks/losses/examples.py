@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hgld.benchmarks.losses import LOSSES, Loss
+from hgld.benchmarks.ranking.similarity import AsGiven
 
 DIM = 8
 CLASSES = 8
@@ -28,6 +29,11 @@ def batch(n: int, levels: int = 3, seed: int = 0, dtype: torch.dtype = torch.flo
     generator = torch.Generator().manual_seed(seed)
     embeddings = nn.functional.normalize(torch.randn(n, DIM, generator=generator, dtype=torch.float64), dim=1)
     return embeddings.to(dtype), nested(torch.randint(0, CLASSES, (n,), generator=generator), levels)
+
+
+def with_scores(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Query and gallery embeddings whose products are these scores (B, N), which need not be cosines."""
+    return scores.as_subclass(AsGiven), torch.eye(scores.shape[1], dtype=scores.dtype)
 
 
 def example(name: str, levels: int = 3, **settings: Any) -> Loss:

@@ -15,7 +15,7 @@ from hgld.benchmarks.losses.blackbox import normalised_ranks
 from hgld.foundation.errors import HgldError
 from tests.benchmarks import oracles
 from tests.benchmarks.loss_oracles import LOSS_ORACLES, Inputs
-from tests.benchmarks.losses.examples import CLASSES, DIM, batch, example, gradient, nested
+from tests.benchmarks.losses.examples import CLASSES, DIM, batch, example, gradient, nested, with_scores
 
 CASES = pytest.mark.parametrize(("queries", "items"), [(14, 0), (9, 33)])
 
@@ -55,14 +55,34 @@ def test_triplet_equals_the_librarys(queries: int, items: int, semihard: bool) -
 
 
 def test_with_the_query_as_easiest_positive_only_the_hardest_negatives_count() -> None:
-    """The published default: with the batch as gallery, only negatives above 1 - margin count."""
+    """As the papers have it, but not by default: with the batch as gallery, only negatives above 1 - margin count."""
     query, labels = batch(14)
     scores = (query @ query.T).masked_fill(labels[:, :1] == labels[:, 0], -1.0)
     worst = (scores.amax(1) - 1 + 0.9).relu()
-    value = LOSSES["triplet"](margin=0.9)(query, labels)
+    value = LOSSES["triplet"](margin=0.9, itself=True)(query, labels)
     torch.testing.assert_close(value, worst.sum() / worst.gt(0).sum(), atol=1e-12, rtol=0)
-    assert float(LOSSES["triplet"]()(query, labels)) == 0.0
-    assert float(LOSSES["triplet"](itself=False)(query, labels)) > 0.0
+    assert float(LOSSES["triplet"](itself=True)(query, labels)) == 0.0
+
+
+@pytest.mark.parametrize("noise", [1.0, 3.0])
+def test_the_default_triplet_loss_trains_as_the_librarys(noise: float) -> None:
+    """Also in a memory that holds the batch: with the query as its own positive, loss and gradient would be zero."""
+    generator = torch.Generator().manual_seed(0)
+    fine = torch.arange(64) % 16
+    centres = nn.functional.normalize(torch.randn(16, 32, generator=generator))
+    rows = nn.functional.normalize(centres[fine] + noise / 32**0.5 * torch.randn(64, 32, generator=generator))
+    labels = nested(fine)
+    loss, library = LOSSES["triplet"](), losses.TripletMarginLoss(margin=0.05, distance=distances.CosineSimilarity())
+    leaf = rows.clone().requires_grad_()
+    expected = torch.autograd.grad(library(leaf, fine, miners.BatchEasyHardMiner()(leaf, fine)), leaf)[0]
+    assert float(expected.norm()) > 0.1
+    torch.testing.assert_close(gradient(loss, rows, labels), expected)
+    older, other = batch(40, seed=1, dtype=torch.float32)
+    older = nn.functional.pad(older, (0, 32 - DIM))
+    memory, names = torch.cat([rows, older, rows]), torch.cat([labels, other + 100, labels])
+    alone = loss(rows, labels, torch.cat([rows, older]), torch.cat([labels, other + 100]))
+    torch.testing.assert_close(loss(rows, labels, memory, names), alone)
+    assert float(alone) > 0.01
 
 
 def test_arcface_and_proxy_nca_equal_the_librarys() -> None:
@@ -127,7 +147,8 @@ def test_blackbox_ap_is_ap_and_its_gradient_the_difference_of_two_rankings() -> 
         ap = oracles.ap([bool(hits[row, i]) for i in order])
         assert float(value[row]) == pytest.approx(1 - ap, abs=2e-5, nan_ok=True)
     scores = (query @ gallery.T)[:1].requires_grad_()
-    slope = torch.autograd.grad(loss(scores, labels[:1], torch.eye(25).double(), names).sum(), scores)[0]
+    one, items = with_scores(scores)
+    slope = torch.autograd.grad(loss(one, labels[:1], items, names).sum(), scores)[0]
     ranks = normalised_ranks(scores.detach())
     among = torch.tensor(
         [[sum(bool(hits[0, j]) and ranks[0, j] <= ranks[0, i] for j in range(25)) / 25 for i in range(25)]]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hgld.benchmarks.losses import LOSSES
-from tests.benchmarks.losses.examples import DIM, RANKED, batch, nested
+from tests.benchmarks.losses.examples import DIM, RANKED, batch, nested, with_scores
 
 IMAGES = 7
 
@@ -30,7 +30,8 @@ def test_duplicates_tie(name: str, queries: int, dtype: torch.dtype) -> None:
     first = torch.stack([(which == image).nonzero()[0, 0] for image in which])
     scores = (query @ gallery.T)[:, first].requires_grad_()
     loss = LOSSES[name](reduction="none")
-    expected = loss(scores, labels, torch.eye(61, dtype=dtype), names)
+    queries, items = with_scores(scores)
+    expected = loss(queries, labels, items, names)
     leaves = query.clone().requires_grad_(), gallery.clone().requires_grad_()
     value = loss(leaves[0], labels, leaves[1], names)
     assert torch.equal(value.nan_to_num(-1.0), expected.nan_to_num(-1.0))

@@ -14,7 +14,7 @@ from hgld.benchmarks.losses import LOSSES
 from hgld.benchmarks.metrics import evaluate
 from hgld.benchmarks.ranking.surrogates import SUPRANK_SETTINGS, SupHRankSettings, SupRank
 from tests.benchmarks.exact_ranks import Exact, positive_ranks
-from tests.benchmarks.losses.examples import RANKED, batch, nested
+from tests.benchmarks.losses.examples import RANKED, batch, nested, with_scores
 
 # With these settings SupRank tends to the step itself as tau does to 0.
 STEP = {"start": 0.0, "offset": 1.0, "rho": 1e-9}
@@ -24,9 +24,9 @@ distinct = st.lists(st.floats(-1, 1, width=32), min_size=2, max_size=30, unique=
 
 def losses_of(name: str, scores: Tensor, fine: Tensor, **given: object) -> Tensor:
     """Loss per query for scores (B, N); the queries are of class 0, the items of the classes `fine` (N,)."""
-    items = torch.eye(scores.shape[1], dtype=scores.dtype)
-    queries = nested(torch.zeros(len(scores), dtype=torch.long))
-    return LOSSES[name](reduction="none", **given)(scores, queries, items, nested(fine))
+    query, items = with_scores(scores)
+    labels = nested(torch.zeros(len(scores), dtype=torch.long))
+    return LOSSES[name](reduction="none", **given)(query, labels, items, nested(fine))
 
 
 def metric_of(name: str, scores: Tensor, fine: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from hgld.benchmarks.ranking import surrogates
 from hgld.benchmarks.ranking.surrogates import SUPRANK_SETTINGS, SupHRankSettings
 from tests.benchmarks import oracles
 from tests.benchmarks.loss_oracles import rank_loss
-from tests.benchmarks.losses.examples import RANKED, batch, nested
+from tests.benchmarks.losses.examples import RANKED, batch, nested, with_scores
 
 
 def draw_settings(name: str, data: st.DataObject, levels: int) -> dict[str, Any]:
@@ -52,7 +52,8 @@ def test_rank_losses_equal_their_slow_loop(name: str, data: st.DataObject) -> No
     given_ = draw_settings(name, data, levels)
     lq, lg = (torch.tensor([[v // 2**c for c in range(levels)] for v in values]) for values in (query, items))
     loss = LOSSES[name](**given_, reduction="none")
-    values = loss(torch.tensor(scores, dtype=torch.float64), lq, torch.eye(n, dtype=torch.float64), lg)
+    queries, gallery = with_scores(torch.tensor(scores, dtype=torch.float64))
+    values = loss(queries, lq, gallery, lg)
     for row in range(len(query)):
         ts = [oracles.agreement(lq[row].tolist(), other.tolist()) for other in lg]
         expected = rank_loss(name, scores[row], ts, levels, **given_)
@@ -79,7 +80,8 @@ def test_recall_losses_take_queries_with_unequal_numbers_of_positives(name: str)
     """The published code requires equal numbers."""
     scores = torch.tensor([[0.9, 0.5, 0.1, -0.3]] * 2, dtype=torch.float64)
     labels, names = torch.tensor([[0], [1]]), torch.tensor([[0], [0], [0], [1]])
-    value = LOSSES[name](at_k=(2,), reduction="none")(scores, labels, torch.eye(4).double(), names)
+    query, items = with_scores(scores)
+    value = LOSSES[name](at_k=(2,), reduction="none")(query, labels, items, names)
     # ranks 1, 2, 3 of min(3, 2), and rank 4 of 1; SupRank's 4 is longer, as the scores are far apart
     first = 1 - sum(oracles.sigmoid(2 - rank) for rank in (1, 2, 3)) / 2
     assert float(value[0]) == pytest.approx(first, abs=1e-9)

@@ -62,7 +62,7 @@ def test_a_typo_raises_with_a_suggestion(name: str) -> None:
         ),
         (
             lambda: make_loss("cluster", num_classes=8, dim=8)(batch(4)[0], batch(3)[1]),
-            "got 4 embeddings and 3 rows",
+            "one row of labels each; got \\(4, 8\\) and \\(3, 3\\)",
         ),
         (lambda: LOSSES["sup_ap"](level=3)(*batch(4)), "level 3 does not exist"),
         (lambda: LOSSES["sup_hap"](relevance="map", weights=(1.0,))(*batch(4)), "one weight per level"),
@@ -100,7 +100,7 @@ OTHER_VALUES: dict[str, Any] = {
     "level": 1, "reduction": "none", "tau": 0.2, "rho": 7.0, "delta": 0.2, "start": 0.1, "offset": 3.0,
     "alpha": 3.0, "weights": (0.2, 0.3, 0.5), "beta": 3.0, "leak": 3.0, "gamma": 0.1, "at_k": (3,), "temp": 3.0,
     "nq": 5, "min": -0.5, "max": 0.5, "num_bins": 3, "margin": 0.35, "pos_margin": 0.5, "neg_margin": 0.3,
-    "semihard": False, "itself": False, "temperature": 0.5, "num_centers": 2, "s": 3.0, "m": 0.9, "scale": 2.0,
+    "semihard": False, "itself": True, "temperature": 0.5, "num_centers": 2, "s": 3.0, "m": 0.9, "scale": 2.0,
     "margins": (0.1, 0.1, 0.1), "seed": 5,
 }  # fmt: skip
 
@@ -124,8 +124,6 @@ def test_every_setting_has_an_effect(name: str, setting: str) -> None:
         base = {"relevance": "map", "weights": (0.5, 0.3, 0.2)}
     if setting == "temperature_centers":
         base = {"num_centers": 2}
-    if name == "triplet" and setting != "itself":
-        base = {"itself": False}
     others = {"temperature_centers": 2.0, "lambda_val": 1000.0, **OTHER_VALUES}
     assert setting in others, f"give {setting} a second value in OTHER_VALUES"
     other = others[setting]

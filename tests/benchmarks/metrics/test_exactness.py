@@ -45,6 +45,8 @@ def problems(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, list[int], list[i
     dtype = draw(st.sampled_from([torch.float32, torch.float64]))
     grid = st.sampled_from([-1.0, -0.5, -0.0, 0.0, 1e-30, 0.5, 0.50000006, 1.0])
     scores = [[draw(grid) for _ in range(items)] for _ in range(queries)]
+    for row in scores:
+        row[0] = row[0] or 0.5  # a zero row has no cosines
     label = st.lists(st.integers(0, 2), min_size=levels, max_size=levels)
     sides = [torch.tensor([draw(label) for _ in range(count)]) for count in (queries, items)]
     ids = [[draw(st.integers(0, 30)) for _ in range(count)] for count in (queries, items)]
@@ -121,10 +123,12 @@ def test_equal_embeddings_have_equal_scores(queries: int) -> None:
 
 
 def test_metrics_equal_those_of_ir_measures() -> None:
-    """An independent library, on scores without ties. Its R@k divides by all positives, its Success@k is our R@k."""
+    """An independent library, on cosines without ties. Its R@k divides by all positives, its Success@k is our R@k."""
     sides = with_duplicates(12, 200, seed=3)
     sides[2][100:] += 0.01 * torch.randn(100, 16, generator=torch.Generator().manual_seed(9))
-    scores, depth = sides[0] @ sides[2].T, agreement(sides[1], sides[3])
+    sides[2][50:] *= torch.linspace(0.01, 100, 150)[:, None]  # the lengths have no effect
+    scores = sides[0] @ torch.nn.functional.normalize(sides[2]).T
+    depth = agreement(sides[1], sides[3])
     run = [ir_measures.ScoredDoc(str(q), str(d), float(scores[q, d])) for q in range(12) for d in range(200)]
     for t, level in ((3, "l0"), (1, "l2")):
         qrels = [ir_measures.Qrel(str(q), str(d), int(depth[q, d] >= t)) for q in range(12) for d in range(200)]

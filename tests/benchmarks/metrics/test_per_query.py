@@ -117,7 +117,7 @@ def test_without_relevant_items_every_metric_is_nan() -> None:
 def test_no_queries_and_an_empty_gallery_are_allowed() -> None:
     labels = torch.zeros(0, 1, dtype=torch.long)
     assert evaluate(torch.zeros(0, 4), labels).shape == (0, len(per_query.METRICS))
-    frame = evaluate(torch.zeros(1, 4), torch.tensor([[1]]), torch.zeros(0, 4), labels, metrics=["H-AP", "NDCG"])
+    frame = evaluate(torch.ones(1, 4), torch.tensor([[1]]), torch.zeros(0, 4), labels, metrics=["H-AP", "NDCG"])
     assert frame.isna().all(axis=None)
 
 

@@ -1,7 +1,6 @@
 """`hgld evaluate`: perfect and hand-computed predictions through the command, and the errors for other files."""
 
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -33,23 +32,6 @@ def measures(*words: str | Path) -> dict[str, Any]:
 
 def save(path: Path, array: np.ndarray[Any, Any]) -> Path:
     np.save(path, array)
-    return path
-
-
-@pytest.fixture
-def truth(tmp_path: Path) -> Path:
-    """Two queries on four images: q has 1 easy, 2 hard, 0 junk; r has 3 easy."""
-    box = [0, 0, 9, 9]
-    content = {
-        "imlist": list("abcd"),
-        "qimlist": ["q", "r"],
-        "gnd": [
-            {"bbx": box, "easy": [1], "hard": [2], "junk": [0]},
-            {"bbx": box, "easy": [3], "hard": [], "junk": []},
-        ],
-    }
-    path = tmp_path / "gnd.pkl"
-    path.write_bytes(pickle.dumps(content))
     return path
 
 
@@ -130,7 +112,7 @@ def test_embeddings_of_the_official_size_equal_their_scores(tmp_path: Path) -> N
         ("a.npy", np.full((2, 4), np.nan), "query q: a score is NaN"),
         ("a.npy", np.zeros((2, 4), dtype=bool), "the array has dtype bool"),
         ("a.npy", np.array([["a", "b"]]), "the array has dtype <U1"),
-        ("a.npy", np.array([None, {}], dtype=object), "not a NumPy file of numbers"),
+        ("a.npy", np.array([None, {}], dtype=object), "the array has objects; expected integers (ranks)"),
         ("a.npz", {"query": np.ones((2, 3))}, "no array 'index'; expected query and index, found query"),
         (
             "a.npz",
@@ -161,6 +143,33 @@ def test_a_bad_ranking_is_an_error_in_one_line(
     assert code == 1
     assert output.startswith(f"Error: {path}: ")
     assert message in output
+
+
+def test_the_output_says_that_ranks_are_truncated(truth: Path, tmp_path: Path) -> None:
+    ranks = save(tmp_path / "ranks.npy", np.array([[0, 3, 1], [0, 1, 2]]))
+    code, output = hgld("revisited", truth, ranks)
+    assert code == 0
+    assert f"{ranks}: ranks, the first 3 only: 2 of 3 positives (medium) are not listed and count as missed" in output
+    assert {name: row["unlisted"] for name, row in measures("revisited", truth, ranks).items()} == {
+        "easy": 1, "medium": 2, "hard": 1
+    }  # fmt: skip
+
+
+def test_the_kind_of_a_ranking_is_an_option(truth: Path, tmp_path: Path) -> None:
+    """Ranks that were saved as float64 gave an mAP, another one."""
+    ranks = np.array([[0, 3, 1, 2], [3, 0, 1, 2]])
+    expected = measures("revisited", truth, save(tmp_path / "ranks.npy", ranks))
+    floats = save(tmp_path / "floats.npy", ranks.astype(float))
+    code, output = hgld("revisited", truth, floats)
+    assert (code, output.count("\n")) == (
+        1,
+        1,
+    ) and f"Error: {floats}: these floating-point numbers may be ranks" in output
+    assert measures("revisited", truth, floats, "--kind", "ranks") == expected
+    assert measures("revisited", truth, floats, "--kind", "scores")["medium"]["tied"] == 0
+    np.savez(tmp_path / "e.npz", query=np.ones((2, 3)), index=np.ones((4, 3)))
+    code, output = hgld("revisited", truth, tmp_path / "e.npz", "--kind", "ranks")
+    assert code == 1 and "these are embeddings, not ranks" in output
 
 
 @pytest.mark.parametrize(
@@ -233,3 +242,76 @@ def test_a_bad_submission_is_an_error(tmp_path: Path, protocol: str) -> None:
     assert (code, f"{answers}:1: expected the header id,{column},Usage" in output) == (1, True)
     code, output = hgld(protocol, tmp_path, solution)
     assert (code, f"{tmp_path} is a folder; a CSV file was expected" in output) == (1, True)
+
+
+HEX = [f"{n:016x}" for n in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "correct", "answer", "message"),
+    [
+        ("retrieval", f"{HEX[1]} {HEX[2]}", f"{HEX[1]} {HEX[2]}.jpg", f"'{HEX[2]}.jpg' can be no correct answer"),
+        ("retrieval", HEX[1], f"0/0/0/{HEX[1]}", "those of the solution are 16 hex digits"),
+        ("retrieval", "00000000000000AB".lower(), "00000000000000AB", "can be no correct answer"),
+        ("retrieval", HEX[1], "1", "'1' can be no correct answer"),
+        (
+            "recognition",
+            "138982",
+            "138982.0 0.93",
+            "'138982.0' can be no correct answer: those of the solution are whole",
+        ),
+        ("recognition", "138982", "0138982 0.93", "'0138982' can be no correct answer"),
+        ("recognition", "138982", "1.38982e5 0.93", "can be no correct answer"),
+        ("recognition", "138982", "-1 0.93", "can be no correct answer"),
+    ],
+)
+def test_an_id_that_can_never_be_right_is_an_error_with_its_line(
+    tmp_path: Path, protocol: str, correct: str, answer: str, message: str
+) -> None:
+    """They were scored as misses: 0.0000, exit 0."""
+    column = {"retrieval": "images", "recognition": "landmarks"}[protocol]
+    solution = write(tmp_path / "solution.csv", f"id,{column},Usage\n{HEX[7]},{correct},Public\n{HEX[8]},,Private\n")
+    answers = write(tmp_path / "answers.csv", f"id,{column}\n{HEX[8]},\n{HEX[7]},{answer}\n")
+    code, output = hgld(protocol, answers, solution)
+    assert code == 1 and f"{answers}:3: query {HEX[7]}: " in output and message in output
+
+
+def test_a_solution_with_an_id_of_another_form_is_an_error_with_its_line(tmp_path: Path) -> None:
+    rows = f"{HEX[7]},{HEX[1]} {HEX[2]} {HEX[3]},Public\n{HEX[8]},{HEX[4]}.jpg,Private\n"
+    solution = write(tmp_path / "solution.csv", f"id,images,Usage\n{rows}")
+    code, output = hgld("retrieval", solution, solution)
+    assert code == 1 and f"{solution}:3: '{HEX[4]}.jpg' can be no correct answer" in output
+
+
+@pytest.mark.parametrize("protocol", ["retrieval", "recognition"])
+def test_a_submission_without_any_correct_answer_is_doubted(tmp_path: Path, protocol: str) -> None:
+    """Ids of another list look right, and all are misses."""
+    column, right, wrong, option = {
+        "retrieval": ("images", HEX[1], HEX[2], "--index"),
+        "recognition": ("landmarks", "1", "2 0.5", "--landmarks"),
+    }[protocol]
+    solution = write(tmp_path / "solution.csv", f"id,{column},Usage\n{HEX[7]},{right},Public\n")
+    answers = write(tmp_path / "answers.csv", f"id,{column}\n{HEX[7]},{wrong}\n")
+    doubt = f"none of the 1 different ids is a correct answer of the solution; {option} checks that they exist"
+    code, output = hgld(protocol, answers, solution)
+    assert code == 0 and doubt in output.splitlines()[0]
+    done = CliRunner().invoke(main, ["evaluate", protocol, str(answers), str(solution), "--json"])
+    assert doubt in done.stderr and json.loads(done.stdout)["Public"]["queries"] == 1
+    known = write(tmp_path / "known.csv", f"{'id' if protocol == 'retrieval' else 'landmark_id'}\n{wrong.split()[0]}\n")
+    code, output = hgld(protocol, answers, solution, option, known)
+    assert code == 0 and "none of" not in output
+
+
+@pytest.mark.parametrize("protocol", ["revisited", "retrieval"])
+def test_the_scores_of_each_query_never_replace_an_input(truth: Path, tmp_path: Path, protocol: str) -> None:
+    first, second = truth, save(tmp_path / "ranks.npy", np.array([[0, 3, 1, 2], [3, 0, 1, 2]]))
+    if protocol == "retrieval":
+        first = write(tmp_path / "answers.csv", "id,images\nq1,a\n")
+        second = write(tmp_path / "solution.csv", "id,images,Usage\nq1,a,Public\n")
+    link = tmp_path / "link.csv"
+    link.symlink_to(second)
+    before = [path.read_bytes() for path in (first, second)]
+    for out in (first, second, link):
+        code, output = hgld(protocol, first, second, "--per-query", out)
+        assert code == 1 and "is the input" in output
+    assert [path.read_bytes() for path in (first, second)] == before and link.is_symlink()

@@ -6,7 +6,9 @@ import io
 import os
 import pickle
 import pickletools
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +126,55 @@ def test_a_damaged_pickle_is_an_error_with_its_path(tmp_path: Path, content: byt
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(HgldError, match="cannot be read: No such file"):
         load_plain(tmp_path / "none.pkl")
+
+
+def doubled(start: bytes, step: Callable[[int], bytes], times: int = 40) -> bytes:
+    """A value in the memo, then `times` values, each of which contains the one before twice: 2^times in the end."""
+    return start + b"q\x00" + b"".join(step(n) for n in range(times))
+
+
+def tuple_of_two(n: int) -> bytes:
+    return bytes([0x68, n, 0x68, n, 0x86, 0x71, n + 1])  # get n, get n, a tuple of both, kept as n + 1
+
+
+def list_of_two(n: int) -> bytes:
+    return bytes([0x5D, 0x71, n + 1, 0x28, 0x68, n, 0x68, n, 0x65])  # a list, kept as n + 1, with n and n appended
+
+
+TUPLES, LISTS = doubled(b")", tuple_of_two), doubled(b"]", list_of_two)
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        (b"}" + TUPLES + b"Ns.", "a key or a member of a set that is a tuple"),
+        (b"\x8f(" + TUPLES + b"\x90.", "a key or a member of a set that is a tuple"),
+        (b"(" + TUPLES + b"\x91.", "a key or a member of a set that is a tuple"),
+        (b"(" + TUPLES + b"Nd.", "a key or a member of a set that is a tuple"),
+        (TUPLES + b".", "more than 30 deep"),
+        (LISTS + b".", "more than 30 deep"),
+        (doubled(b"]", list_of_two, 25) + b".", "more than 2,000,000 values"),
+        (LISTS + b"cnumpy\ndtype\nh\x28\x85R.", "type of an array by something else than text"),
+        (b"]q\x00h\x00a.", "more than 30 deep"),
+        (b"]" * 100_000 + b"a" * 99_999 + b".", "more than 30 deep"),
+        (b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b".", "1,099,511,627,776 bytes in a file of 12"),
+        (b"}X\x40\x42\x0f\x00" + b"a" * 1_000_000 + b"Ns.", "a str or too long"),
+        (pickle.dumps(np.zeros((3, 0)), 2).replace(b"K\x03K\x00", b"J\x00\x00\x00\x40K\x00"), "more than 2,000,000"),
+        (b"N0" * 5_000_000 + b"N.", "more than 8,388,608 bytes"),
+        (b"cnumpy\ndtype\nN}b.", "changes an object"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_small_file_costs_little(tmp_path: Path, program: bytes, message: str) -> None:
+    """299 bytes took more than 90 s: a key of 2^40 tuples was hashed. Each of these takes less than a second."""
+    started = time.process_time()
+    with pytest.raises(HgldError, match=message):
+        load_plain(write(tmp_path, program))
+    assert time.process_time() - started < 20
+
+
+def test_shared_values_are_read(tmp_path: Path) -> None:
+    """References by themselves are no fault: pickle writes them for one list in two places."""
+    shared = [1, 2, 3]
+    value = [{"easy": shared, "junk": shared}] * 20
+    assert load_plain(write(tmp_path, pickle.dumps(value))) == value

@@ -43,7 +43,8 @@ def slow(ranks: list[int], entry: dict[str, Any], difficulty: str) -> tuple[floa
         position += 1
     precisions = []
     for k in (1, 5, 10):
-        cut = min(k, max(ranks_of_hits, default=k))
+        # the ranks of positives that are not listed are unknown: they count as missed
+        cut = min(k, max(ranks_of_hits)) if hits == len(positives) else k
         precisions.append(sum(rank <= cut for rank in ranks_of_hits) / cut)
     return area, precisions
 
@@ -115,6 +116,66 @@ def test_distractors_are_negatives() -> None:
         revisited(scores, truth)
 
 
+def test_truncated_ranks_never_raise_a_score() -> None:
+    """One of three positives in the top 5: P@5 is 1/5, as the others are lower. P@5 over the last listed rank was 1."""
+    truth = truth_of(([1, 2, 3], [], []))
+    frame = revisited(np.array([[1, 5, 6, 7, 0]]), truth)
+    assert frame.iloc[0][["AP", "P@1", "P@5", "P@10", "unlisted"]].tolist() == [1 / 3, 1, 1 / 5, 1 / 10, 2]
+    assert summary(frame)["unlisted"] == 2
+    whole = revisited(np.array([[1, 5, 6, 7, 0, 4, 3, 2]]), truth)
+    assert whole["P@5"][0] == 1 / 5 and "unlisted" not in whole and "unlisted" not in summary(whole)
+    # all positives are listed: the last rank is known, and shorter than k
+    assert revisited(np.array([[1, 2, 3, 0]]), truth).iloc[0][["AP", "P@5", "unlisted"]].tolist() == [1, 1, 0]
+
+
+@needs_official
+@pytest.mark.parametrize("listed", [0, 1, 7, 100, 1000])
+def test_truncated_ranks_of_the_official_size_are_lower_bounds(listed: int) -> None:
+    """P@k is that of the full ranks wherever k images are left after the removal."""
+    truth = read_ground_truth(OFFICIAL)
+    scores = torch.rand(70, 4993, generator=torch.Generator().manual_seed(2))
+    for row, query in enumerate(truth.queries):
+        scores[row, list(query.of(("easy", "hard", "junk")))] += 0.2
+    ranks = scores.argsort(dim=1, descending=True)
+    for difficulty in POSITIVES:
+        full, cut = revisited(ranks, truth, difficulty), revisited(ranks[:, :listed], truth, difficulty)
+        columns = ["AP", "P@1", "P@5", "P@10"]
+        assert (cut[columns].fillna(0) <= full[columns].fillna(0) + 1e-12).all(axis=None)
+        removed = [set(query.of(REMOVED[difficulty])) for query in truth.queries]
+        left = [
+            sum(image not in gone for image in row[:listed].tolist()) for row, gone in zip(ranks, removed, strict=True)
+        ]
+        for k in (1, 5, 10):
+            enough = [count >= k for count in left]
+            assert cut.loc[enough, f"P@{k}"].equals(full.loc[enough, f"P@{k}"])
+
+
+RANKS = np.array([[2, 0, 1, 3, 7, 6, 5, 4]])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_ranks_saved_as_floating_point_numbers_are_not_taken_for_scores(dtype: Any) -> None:
+    truth = truth_of(([1], [3], []))
+    with pytest.raises(HgldError, match=r"may be ranks, as all are whole .* kind ranks .* or kind scores"):
+        revisited(RANKS.astype(dtype), truth)
+    expected = revisited(RANKS, truth)
+    assert revisited(RANKS.astype(dtype), truth, kind="ranks").equals(expected)
+    assert revisited(RANKS[:, :4].astype(dtype), truth, kind="ranks")["AP"][0] == expected["AP"][0]
+    as_scores = revisited(RANKS.astype(dtype), truth, kind="scores")
+    assert as_scores["AP"][0] == revisited((-RANKS).argsort(axis=1, kind="stable"), truth)["AP"][0]
+    assert revisited(RANKS * 3, truth, kind="scores")["AP"][0] == as_scores["AP"][0]
+    counts = np.array([[0, 3, 0, 2, 0, 0, 0, 1]])  # of inliers: whole, and scores
+    assert revisited(counts.astype(dtype), truth)["AP"][0] == 1
+
+
+@needs_official
+def test_ranks_in_half_precision_are_recognised_though_rounded() -> None:
+    truth = read_ground_truth(OFFICIAL)
+    ranks = torch.rand(70, 4993, generator=torch.Generator().manual_seed(2)).argsort(dim=1)
+    with pytest.raises(HgldError, match="may be ranks"):
+        revisited(ranks.half(), truth)
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_measures_equal_a_slow_loop(data: st.DataObject) -> None:
@@ -179,11 +240,26 @@ def test_measures_on_the_official_ground_truth_equal_a_slow_loop(difficulty: str
         (np.array([[-1, 2]]), "hard", "from 0 to 7"),
         (np.array([[1, 1]]), "hard", "ranked twice"),
         (torch.zeros(1, 8, dtype=torch.bool), "hard", "bool"),
+        (np.array([[0.0, 1.0, 2.0]]), "hard", "may be ranks"),
     ],
 )
 def test_bad_rankings_are_errors(ranking: Any, difficulty: str, message: str) -> None:
     with pytest.raises(HgldError, match=message):
         revisited(ranking, truth_of(([1], [2], [])), difficulty)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("rank", "unknown kind 'rank'; did you mean 'ranks'"), ("ranks", "must be whole numbers, the indices of images")],
+)
+def test_a_kind_that_does_not_fit_is_an_error(kind: str, message: str) -> None:
+    with pytest.raises(HgldError, match=message):
+        revisited(torch.linspace(1, 0, 8)[None], truth_of(([1], [2], [])), kind=kind)
+
+
+def test_the_number_of_distractors_costs_nothing() -> None:
+    frame = revisited(np.array([[2, 1, 10**11]]), truth_of(([1], [], [])), distractors=10**12)
+    assert frame["AP"][0] == pytest.approx((0 + 1 / 2) / 2)
 
 
 def content(**change: Any) -> dict[str, Any]:

@@ -9,9 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hgld.benchmarks.losses import LOSSES
 from hgld.benchmarks.metrics import evaluate
-from hgld.benchmarks.ranking.levels import UNKNOWN, agreement
+from hgld.benchmarks.ranking.levels import UNKNOWN, agreement, check_finest_first
+from hgld.benchmarks.training.setup import contiguous_labels
+from hgld.foundation.errors import HgldError
 from tests.benchmarks import oracles
+from tests.benchmarks.losses.examples import DIM, PROXIES, batch, example
 
 
 def test_agreement_counts_from_the_coarsest() -> None:
@@ -38,6 +42,48 @@ ragged = st.integers(1, 5).flatmap(
         st.lists(st.integers(UNKNOWN, 1), min_size=levels, max_size=levels), min_size=2, max_size=20
     )
 )
+
+
+def finer_columns(rows: Sequence[Sequence[int]]) -> list[int]:
+    """The columns that determine column 0 and are not determined by it, among those with four labels or more."""
+
+    def determines(a: int, b: int) -> bool:
+        known = [row for row in rows if UNKNOWN not in (row[a], row[b])]
+        return all(one[b] == other[b] for one in known for other in known if one[a] == other[a])
+
+    several = [column for column in range(1, len(rows[0])) if len({row[column] for row in rows}) >= 4]
+    return [column for column in several if determines(column, 0) and not determines(0, column)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(UNKNOWN, 1), st.integers(UNKNOWN, 5)), min_size=4, max_size=12))
+def test_labels_with_a_column_finer_than_the_first_are_refused(rows: list[tuple[int, ...]]) -> None:
+    finer = finer_columns(rows)
+    if finer:
+        with pytest.raises(HgldError, match=f"column {finer[0]} is finer than column 0"):
+            check_finest_first(torch.tensor(rows), "labels")
+    else:
+        check_finest_first(torch.tensor(rows), "labels")
+
+
+@pytest.mark.parametrize("side", ["query", "gallery"])
+def test_coarsest_first_is_an_error_in_metrics_and_losses(side: str) -> None:
+    """H-AP would be .194 for .232, and SupHAP train as SupAP."""
+    embeddings, labels = batch(30)
+    check_finest_first(labels[:1].flip(1), "one row says nothing")
+    assert evaluate(embeddings, labels[:, :1].flip(1), metrics="AP_l0").notna().any(axis=None)
+    sides = (labels.flip(1), labels) if side == "query" else (labels, labels.flip(1))
+    inputs = embeddings, sides[0], embeddings, sides[1]
+    with pytest.raises(HgldError, match=f"{side} labels: column 1 is finer than column 0"):
+        evaluate(*inputs)
+    for name in LOSSES:
+        if side == "query" or name not in PROXIES:
+            with pytest.raises(HgldError, match="labels: column 1 is finer than column 0"):
+                example(name)(*inputs)
+    with pytest.raises(HgldError, match=r"labels of the train images: column 1 is finer"):
+        contiguous_labels(labels.flip(1))
+    with pytest.raises(HgldError, match="table of the classes' labels: column 1 is finer"):
+        LOSSES["csl"](num_classes=labels.flip(1), dim=DIM)
 
 
 @settings(max_examples=100, deadline=None)

@@ -19,7 +19,7 @@ from hgld.benchmarks.ranking.near_linear import applies
 from hgld.benchmarks.ranking.rank_score import force
 from hgld.benchmarks.ranking.surrogates import SUPRANK_SETTINGS, Smooth, SupHRankSettings, SupRank
 from tests.benchmarks.exact_ranks import Exact
-from tests.benchmarks.losses.examples import RANKED, batch
+from tests.benchmarks.losses.examples import RANKED, batch, with_scores
 
 SETTINGS: list[dict[str, Any]] = [
     *map(asdict, SUPRANK_SETTINGS.values()),
@@ -64,9 +64,8 @@ def run(name: str, method: str, scores: Tensor, labels: Tensor, others: Tensor, 
     """Values (Q,) and the gradient of their sum in the scores, both float64."""
     leaf = scores.clone().requires_grad_()
     with force(method):
-        value = LOSSES[name](reduction="none", **given_)(
-            leaf, labels, torch.eye(scores.shape[1], dtype=scores.dtype), others
-        )
+        queries, items = with_scores(leaf)
+        value = LOSSES[name](reduction="none", **given_)(queries, labels, items, others)
         (gradient,) = torch.autograd.grad(value.nansum(), leaf)
     return value.detach().double(), gradient.double()
 
@@ -193,7 +192,8 @@ def test_without_a_gradient_none_is_computed(monkeypatch: pytest.MonkeyPatch) ->
     scores, labels, others = case("bell")
     monkeypatch.setattr(rank_score, "_pull_back", lambda *_: pytest.fail("a gradient was computed"))
     with torch.no_grad():
-        assert LOSSES["sup_hap"]()(scores, labels, torch.eye(N, dtype=torch.float64), others).isfinite()
+        queries, items = with_scores(scores)
+        assert LOSSES["sup_hap"]()(queries, labels, items, others).isfinite()
 
 
 @pytest.mark.parametrize("precision", [SINGLE, DOUBLE])

@@ -12,7 +12,7 @@ from hgld.benchmarks.metrics import evaluate
 from hgld.benchmarks.speed import losses as speed_losses
 from hgld.benchmarks.speed import metrics as speed_metrics
 from hgld.benchmarks.speed.measure import Comparison, Measured, comparison_table, measure_in_process
-from hgld.foundation.text_table import plain
+from hgld.foundation.display.text_table import plain
 
 
 def test_the_transcription_of_the_metrics_equals_evaluate() -> None:

@@ -6,7 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +19,15 @@ from ruamel.yaml import YAML
 
 from hgld.benchmarks.models.network import Architecture, build_network
 from hgld.benchmarks.training import train
-from hgld.benchmarks.training.checkpoint import TrainingState
+from hgld.benchmarks.training.checkpoint import FORMAT, TrainingState, code_and_libraries
 from hgld.benchmarks.training.memory import CrossBatchMemory
 from hgld.benchmarks.training.setup import loss_terms, make_schedules
+from hgld.foundation.errors import HgldError
 from hgld.foundation.files import sha256
+from hgld.foundation.lock import exclusive
 from hgld.foundation.settings import Params
 from tests.benchmarks.conftest import tiny
+from tests.fault_table import FaultTable
 
 OUTPUTS = ("model.pt", "curves.csv", "metrics.json")
 TIMEOUT = 120  # seconds, for a process started by a test
@@ -71,21 +77,11 @@ def test_killed_training_resumes_and_ends_with_the_same_bytes(
     assert not state.exists()
 
 
-def test_state_of_other_settings_is_not_used(
-    world: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_state_of_other_settings_is_not_used(world: Params, capsys: pytest.CaptureFixture[str]) -> None:
     params = tiny(world, epochs=2)
     train.run(params)
     expected = hashes(params.data / "train")
-    save_epoch = TrainingState.save_epoch
-
-    def save_and_stop(self: TrainingState, path: Path, inputs: dict[str, Any]) -> None:
-        save_epoch(self, path, inputs)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(TrainingState, "save_epoch", save_and_stop)
-        train.run(tiny(world, epochs=2, seed=9))
+    interrupted(tiny(world, epochs=2, seed=9))
     assert (params.data / "training" / "state.pt").exists()
     train.run(params)
     assert "saved with other settings" in capsys.readouterr().out
@@ -128,10 +124,12 @@ def test_state_comes_back_whole(settings: Params, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "cannot be read"),
-        (b"not an archive", "cannot be read"),
+        (b"", "cannot be read: it is empty"),
+        (b"not an archive", "cannot be read: it is a text"),
         ({"format": "hgld-training/0"}, "saved with other settings or data"),
-        (["a list"], ""),
+        ({"format": FORMAT}, "saved with other settings or data"),
+        ({"format": FORMAT, "made_for": [1]}, "saved with other settings or data"),
+        (["a list"], "is not the state of a training"),
         (None, ""),
     ],
 )
@@ -149,3 +147,106 @@ def test_unsuitable_state_is_reported_and_changes_nothing(
     printed = capsys.readouterr().out
     assert message in printed and bool(message) == bool(printed)
     assert saved(state, tmp_path / "after.pt") == before
+
+
+def test_state_of_other_inputs_says_which(settings: Params, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "state.pt"
+    state = training_state(settings, seed=1)
+    inputs = {"settings": 1, "images": ["a", 5], "labels": [0], "code": "x", "libraries": {"torch": "2"}}
+    state.save_epoch(path, inputs)
+    for name in inputs:
+        state.resume(path, {**inputs, name: "other"}, "cpu")
+        assert f"was saved with other {name}; starting from the first epoch" in capsys.readouterr().out
+    state.resume(path, {**inputs, "images": 0, "code": 0}, "cpu")
+    assert "was saved with other images and code;" in capsys.readouterr().out
+
+
+def test_code_and_libraries_are_part_of_what_a_state_is_valid_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = code_and_libraries("cpu")
+    assert before == code_and_libraries("cpu")
+    assert before["libraries"]["torch"] == version("torch")
+    assert before["libraries"] != code_and_libraries("cuda")["libraries"]
+    read_bytes = Path.read_bytes
+    changed = "benchmarks/losses/rank_losses.py"
+    monkeypatch.setattr(Path, "read_bytes", lambda self: read_bytes(self) + b"#" * self.as_posix().endswith(changed))
+    assert before["code"] != code_and_libraries("cpu")["code"]
+
+
+DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "a missing part": (lambda saved: saved.pop("network"), "is damaged ('network')"),
+    "weights of another shape": (
+        lambda saved: saved["network"].update({"head.bias": torch.zeros(3)}),
+        "is damaged (Error(s) in loading state_dict for Network: size mismatch for head.bias",
+    ),
+    "a missing optimiser": (lambda saved: saved["optimisers"].pop(), "is damaged (zip()"),
+    "averages of another shape": (
+        lambda saved: saved["optimisers"][0]["state"].update({0: {"step": torch.ones(()), "exp_avg": torch.ones(7)}}),
+        "is damaged (exp_avg of the optimiser is (7,), expected ",
+    ),
+    "memory of another width": (
+        lambda saved: saved["memory"].update(embeddings=torch.zeros(2, 3)),
+        "is damaged (the saved memory has embeddings (2, 3)",
+    ),
+    "no memory": (lambda saved: saved.update(memory=None), "is damaged ("),
+    "curves that skip an epoch": (
+        lambda saved: saved["curves"].append({"epoch": 7, "loss": 1.0}),
+        "is damaged (its curves do not count the epochs)",
+    ),
+    "curves that are no list": (lambda saved: saved.update(curves=3), "is damaged ("),
+    "proxies of another shape": (lambda saved: saved["losses"][0].update(weight=torch.zeros(1)), "is damaged ("),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damaged_state_is_reported_and_changes_nothing(
+    settings: Params, tmp_path: Path, capsys: pytest.CaptureFixture[str], fault_table: FaultTable, name: str
+) -> None:
+    damage, message = DAMAGES[name]
+    path = tmp_path / "state.pt"
+    saved(training_state(settings, seed=2), path)
+    document = torch.load(path, weights_only=True)
+    damage(document)
+    torch.save(document, path)
+    state = training_state(settings, seed=1)
+    before = saved(state, tmp_path / "before.pt")
+    state.resume(path, {"ids": ["a"]}, "cpu")
+    printed = capsys.readouterr().out
+    assert message in printed and printed.count("\n") == 1 and "starting from the first epoch" in printed
+    assert saved(state, tmp_path / "after.pt") == before
+    fault_table.add("train", f"state.pt: {name}", printed.replace(str(tmp_path), "…"))
+
+
+def interrupted(params: Params) -> None:
+    """A training that ends after its first epoch, and leaves its state."""
+    save_epoch = TrainingState.save_epoch
+
+    def save_and_stop(self: TrainingState, path: Path, inputs: dict[str, Any]) -> None:
+        save_epoch(self, path, inputs)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(TrainingState, "save_epoch", save_and_stop)
+        train.run(params)
+
+
+def test_state_of_other_images_is_not_used(world: Params, capsys: pytest.CaptureFixture[str]) -> None:
+    """Other pixels under the same ids, as after a new download; the settings and labels are the same."""
+    params = tiny(world, epochs=2)
+    interrupted(params)
+    tar = params.data / "images" / "train" / "images_000.tar"
+    with tarfile.open(tar) as archive:
+        first, second = archive.getmembers()[:2]
+    content = bytearray(tar.read_bytes())
+    size = min(first.size, second.size)
+    content[first.offset_data : first.offset_data + size] = content[second.offset_data : second.offset_data + size]
+    tar.write_bytes(bytes(content))
+    capsys.readouterr()
+    train.run(params)
+    assert "was saved with other images; starting from the first epoch" in capsys.readouterr().out
+
+
+def test_two_trainings_in_one_folder_run_one_at_a_time(world: Params) -> None:
+    params = tiny(world, epochs=1)
+    with exclusive(params.data / "train"), pytest.raises(HgldError, match="train: another run is writing there"):
+        train.run(params)
+    assert not (params.data / "train").exists() and not (params.data / "training").exists()

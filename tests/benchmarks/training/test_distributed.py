@@ -21,6 +21,7 @@ from hgld.benchmarks.training.distributed import gather, world_size
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params
 from tests.benchmarks.conftest import make_world, tiny
+from tests.benchmarks.training import failing_process
 from tests.benchmarks.training import two_processes as case
 from tests.benchmarks.training.test_checkpoint import write_params
 
@@ -40,22 +41,22 @@ class Training(NamedTuple):
 
 
 class Results(NamedTuple):
-    """The outcomes of each process, what they printed, and by chunk size the training of one and of two processes."""
+    """The outcomes of each process, what they printed, and by name the training of one and of two processes."""
 
     processes: list[dict[str, Any]]
     printed: str
-    one: dict[int, Training]
-    two: dict[int, Training]
+    one: dict[str, Training]
+    two: dict[str, Training]
 
 
-def run_torchrun(folder: Path) -> str:
-    """Run two_processes.py in two processes; -> what they printed. All of them have ended afterwards."""
+def run_torchrun(script: str | None, *arguments: str) -> tuple[int, str, str]:
+    """Run a script in two processes; -> exit code and output. All of them have ended afterwards."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     if loopback := {"linux": "lo", "darwin": "lo0"}.get(sys.platform):
         environment["GLOO_SOCKET_IFNAME"] = loopback
     launcher = str(Path(sys.executable).with_name("torchrun"))
     process = subprocess.Popen(
-        [launcher, "--standalone", "--nproc-per-node", "2", case.__file__, str(folder)],
+        [launcher, "--standalone", "--nproc-per-node", "2", str(script), *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -66,8 +67,7 @@ def run_torchrun(folder: Path) -> str:
     except subprocess.TimeoutExpired:
         process.terminate()  # torchrun ends its processes
         out, err = process.communicate()
-    assert process.returncode == 0, err[-6000:]
-    return out
+    return process.returncode, out, err
 
 
 @pytest.fixture(scope="module")
@@ -75,19 +75,19 @@ def results(tmp_path_factory: pytest.TempPathFactory, settings: Params) -> Resul
     """One launch for all tests, as starting the processes takes longer than any of them."""
     folder = tmp_path_factory.mktemp("processes")
     one, two = {}, {}
-    for chunk in case.CHUNKS:
-        # test_vit: neither batch statistics nor dropout
-        params = tiny(settings, backbone="test_vit", image_size=160, lr=1e-4, memory=30, chunk=chunk, epochs=1)
+    for name, change in case.TRAININGS.items():
+        params = tiny(settings, lr=1e-4, memory=30, epochs=1, **change)
         with pytest.MonkeyPatch.context() as patch:
-            (folder / f"chunk {chunk}").mkdir()
-            patch.chdir(folder / f"chunk {chunk}")
+            (folder / name).mkdir()
+            patch.chdir(folder / name)
             make_world(params.data)
             write_params(params, Path())
             train.run(params)
-            one[chunk] = Training.read(params.data / "train")
-    printed = run_torchrun(folder)
-    for chunk in case.CHUNKS:
-        two[chunk] = Training.read(folder / f"chunk {chunk}" / settings.data / "train")
+            one[name] = Training.read(params.data / "train")
+    code, printed, errors = run_torchrun(case.__file__, str(folder))
+    assert code == 0, errors[-6000:]
+    for name in case.TRAININGS:
+        two[name] = Training.read(folder / name / settings.data / "train")
     processes = [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
     return Results(processes, printed, one, two)
 
@@ -148,9 +148,9 @@ def test_half_precision_is_gathered_in_float32(results: Results) -> None:
     assert {process["bfloat16"] for process in results.processes} == {torch.float32}
 
 
-@pytest.mark.parametrize("chunk", case.CHUNKS)
-def test_training_by_two_processes_equals_that_by_one(results: Results, chunk: int) -> None:
-    one, two = results.one[chunk], results.two[chunk]
+@pytest.mark.parametrize("training", case.TRAININGS)
+def test_training_by_two_processes_equals_that_by_one(results: Results, training: str) -> None:
+    one, two = results.one[training], results.two[training]
     assert two.losses == pytest.approx(one.losses, abs=1e-4)
     for name, weights in one.weights.items():
         # Adam normalises the gradient: where it is zero up to rounding, a step of lr may go either way.
@@ -158,7 +158,33 @@ def test_training_by_two_processes_equals_that_by_one(results: Results, chunk: i
 
 
 def test_one_process_reports_a_training(results: Results) -> None:
-    assert results.printed.count("images, loss") == len(case.CHUNKS)
+    assert results.printed.count("images, loss") == len(case.TRAININGS)
+
+
+@pytest.mark.parametrize(
+    ("how", "first"),
+    [
+        (
+            "killed",
+            "Error: process 0 of 2: the connection to another process is lost; it has failed or was killed, and",
+        ),
+        ("raises", "process 1 of 2 failed: ValueError: one of two lines"),
+    ],
+)
+def test_failing_process_is_reported_in_one_line_before_all_others(
+    tmp_path: Path, settings: Params, monkeypatch: pytest.MonkeyPatch, how: str, first: str
+) -> None:
+    params = tiny(settings, epochs=4)
+    monkeypatch.chdir(tmp_path)
+    make_world(params.data)
+    write_params(params, tmp_path)
+    code, _, errors = run_torchrun(failing_process.__file__, str(tmp_path), how)
+    lines = [line for line in errors.splitlines() if not line.startswith("train:")]
+    assert code == 1
+    assert lines[0].startswith(first), errors
+    own = errors[: errors.index("torch/distributed/") if "torch/distributed/" in errors else None]
+    assert own.count("Traceback") == (how == "raises")
+    assert (params.data / "training" / "state.pt").exists()
 
 
 def test_one_process_is_the_identity() -> None:

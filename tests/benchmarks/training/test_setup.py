@@ -49,10 +49,7 @@ def test_contiguous_labels_have_no_gaps() -> None:
     ("change", "message"),
     [
         ({"chunk": 20}, r"train.chunk \(20\) must be smaller than train.batch_size \(20\)"),
-        (
-            {"memory": 9, "loss": [LossTerm(name="triplet", weight=1, settings={"itself": False})]},
-            "itself: false cannot be combined with memory",
-        ),
+        ({"memory": 10**8, "dim": 2048}, r"train.memory \(100,000,000\) .* need 763 GiB, at most 64 are allowed"),
         ({"loss": [LossTerm(name="sup_hpa", weight=1)]}, "unknown loss 'sup_hpa'; did you mean 'sup_hap'"),
         (
             {"loss": [LossTerm(name="cluster", weight=1, settings={"level": 9})]},

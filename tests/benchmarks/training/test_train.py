@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 
-from hgld.benchmarks.models.network import Network
+from hgld.benchmarks.models.network import Network, build_network, load_checkpoint
 from hgld.benchmarks.training import train
+from hgld.benchmarks.training.distributed import has_unused_weights
+from hgld.benchmarks.training.setup import WeightedLoss, architecture_of
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import sha256
 from hgld.foundation.settings import LossTerm, Params
@@ -99,14 +104,96 @@ def test_a_loss_that_diverges_is_an_error(settings: Params) -> None:
         train.run(tiny(settings, lr=1e30, epochs=3))
 
 
-def test_a_broken_image_is_named_and_nothing_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Params
+def test_a_broken_image_is_left_out_and_counted_up_to_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     make_world(settings.data, per_split={"train": 4, "index": 2, "test": 2}, broken="0000000000000003")
-    with pytest.raises(HgldError, match="image 0000000000000003: "):
-        train.run(settings)
-    assert not (settings.data / "train").exists()
+    folder = settings.data / "train"
+    with pytest.raises(HgldError, match=r"1 of 20 train images .* more than train.max_broken \(0.04\) allows") as error:
+        train.run(tiny(settings, max_broken=0.04))
+    assert "image 0000000000000003: not a readable picture: not a JPEG file" in str(error.value)
+    assert not folder.exists()
+    train.run(tiny(settings, epochs=1, max_broken=0.05))
+    assert (
+        "1 of 20 train images cannot be read and are left out:\n  image 0000000000000003: " in capsys.readouterr().out
+    )
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert (metrics["images"], metrics["broken_images"]) == (19, 1)
+    assert load_checkpoint(folder / "model.pt").config["train"]["max_broken"] == 0.05
+
+
+def test_limit_of_broken_images_is_not_recorded_where_none_is_broken(data: Path, settings: Params) -> None:
+    train.run(tiny(settings, epochs=1))
+    assert "broken_images" not in json.loads((data / "train" / "metrics.json").read_text(encoding="utf-8"))
+    assert "max_broken" not in load_checkpoint(data / "train" / "model.pt").config["train"]
+
+
+def test_missing_tar_is_an_error_and_no_broken_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Params
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_world(settings.data, per_split={"train": 4, "index": 2, "test": 2})
+    (settings.data / "images" / "train" / "images_000.tar").unlink()
+    with pytest.raises(HgldError, match=r"images_000\.tar: No such file or directory; run the images stage"):
+        train.run(tiny(settings, max_broken=1.0))
+
+
+@dataclass
+class Useless:
+    """A loss with a constant value: its gradient is zero, or there is none."""
+
+    connected: bool
+
+    def __call__(self, embeddings: torch.Tensor, labels: torch.Tensor, *gallery: torch.Tensor) -> torch.Tensor:
+        return embeddings.sum() * 0.0 + 2.0 if self.connected else torch.tensor(2.0)
+
+
+@pytest.mark.parametrize("connected", [True, False])
+@pytest.mark.parametrize("chunk", [0, 7])
+def test_a_loss_without_gradient_in_a_whole_epoch_is_reported(
+    data: Path,
+    settings: Params,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    connected: bool,
+    chunk: int,
+) -> None:
+    terms = train.loss_terms
+
+    def with_a_useless_one(*arguments: Any) -> list[WeightedLoss]:
+        return [*terms(*arguments), WeightedLoss("useless", 0.5, Useless(connected))]
+
+    monkeypatch.setattr(train, "loss_terms", with_a_useless_one)
+    train.run(tiny(settings, epochs=2, chunk=chunk))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "exactly zero" in line]
+    assert [line[:62] for line in lines] == [
+        f"epoch {n}: the gradient of the loss 'useless' was exactly zero i" for n in (1, 2)
+    ]
+
+
+def test_a_training_whose_losses_have_gradients_says_nothing_about_them(
+    data: Path, settings: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train.run(tiny(settings, epochs=1))
+    assert "gradient" not in capsys.readouterr().out
+
+
+def test_the_largest_seed_trains(data: Path, settings: Params) -> None:
+    train.run(tiny(settings, epochs=1, seed=2**63 - 1))
+
+
+def test_weights_that_no_embedding_depends_on_are_found(settings: Params) -> None:
+    """timm's ConvNeXt has a norm in its unused classifier; DistributedDataParallel would wait for its gradient."""
+    for backbone, unused in (("test_convnext", True), ("test_resnet", False)):
+        network = build_network(architecture_of(tiny(settings, backbone=backbone).train), seed=0)
+        before = [value.clone() for value in network.state_dict().values()]
+        random_state = torch.get_rng_state()
+        assert has_unused_weights(network) == unused
+        assert network.training and network.backbone.training
+        assert all(torch.equal(a, b) for a, b in zip(before, network.state_dict().values(), strict=True))
+        assert all(weight.grad is None for weight in network.parameters())
+        assert torch.equal(random_state, torch.get_rng_state())
 
 
 def test_wrong_settings_are_reported_before_data_is_read(

@@ -23,7 +23,12 @@ from hgld.foundation.errors import HgldError
 
 SHARDS = {"equal": (12, 12), "unequal": (17, 7), "one row": (1, 23), "empty": (24, 0)}
 NAMES = ("sup_ap", "sup_hap", "smooth_ndcg", "sup_recall", "calibration")
-CHUNKS = (0, 4)
+# Networks without batch statistics and dropout. ConvNeXt has a weight that gets no gradient.
+TRAININGS: dict[str, dict[str, object]] = {
+    "whole": {"backbone": "test_vit", "image_size": 160, "chunk": 0},
+    "chunks": {"backbone": "test_vit", "image_size": 160, "chunk": 4},
+    "convnext": {"backbone": "test_convnext", "image_size": 32, "chunk": 0, "pooling": "avg"},
+}
 
 
 def network(dtype: torch.dtype = torch.float64) -> nn.Module:
@@ -88,7 +93,7 @@ def error_of_different_widths() -> str:
 
 
 def main(folder: Path) -> None:
-    """Run every case on this process's shard; then `hgld train` in the folders of CHUNKS."""
+    """Run every case on this process's shard; then `hgld train` in the folders of TRAININGS."""
     torch.set_num_threads(1)
     with process_group():
         outcomes: dict[str, Any] = {"world": world_size(), "different widths": error_of_different_widths()}
@@ -104,8 +109,8 @@ def main(folder: Path) -> None:
         outcomes["float32"] = losses(inputs, labels, narrow)
         outcomes["bfloat16"] = gather(embed(narrow, inputs).bfloat16(), labels)[0].dtype
         torch.save(outcomes, folder / f"{rank()}.pt")
-        for chunk in CHUNKS:
-            os.chdir(folder / f"chunk {chunk}")
+        for name in TRAININGS:
+            os.chdir(folder / name)
             hgld(["train"], standalone_mode=False)
 
 

@@ -1,7 +1,9 @@
 """Verdict files: no row is lost by concurrent or killed writers, and invalid rows are refused."""
 
 import csv
+import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,15 +18,20 @@ from hgld.foundation.errors import HgldError
 from hgld.hierarchy.curation.verdicts import (
     COLUMNS,
     Verdict,
+    VerdictError,
     append_verdict,
     load_verdicts,
+    read_verdicts,
     remove_verdict,
+    rewrite_file,
     settled,
 )
 from hgld.hierarchy.taxonomy.commons_category import normalise
+from tests.paths import ROOT
 
 LABELS = ["church", "lake", "ocean area ", "castle / fort"]
 HEADER = ",".join(COLUMNS)
+OLD_HEADER = ",".join(COLUMNS[:-1])
 
 
 def _verdict(category: str = "Abbey", label: str = "church", annotator: str = "ana", **more: str) -> Verdict:
@@ -37,6 +44,7 @@ def _verdict(category: str = "Abbey", label: str = "church", annotator: str = "a
         annotator,
         more.get("on", "2026-01-03"),
         more.get("comment", ""),
+        more.get("profile", "sample"),
     )
 
 
@@ -44,7 +52,8 @@ def test_new_file_has_a_header_and_one_line_per_verdict(tmp_path: Path) -> None:
     append_verdict(tmp_path / "review", _verdict())
     append_verdict(tmp_path / "review", _verdict("Lake, the", "lake"))
     assert (tmp_path / "review" / "ana.csv").read_text() == (
-        f'{HEADER}\nAbbey,church,lake,clip,0.5000,ana,2026-01-03,\n"Lake, the",lake,lake,clip,0.5000,ana,2026-01-03,\n'
+        f"{HEADER}\nAbbey,church,lake,clip,0.5000,ana,2026-01-03,,sample\n"
+        '"Lake, the",lake,lake,clip,0.5000,ana,2026-01-03,,sample\n'
     )
     assert [path.name for path in (tmp_path / "review").iterdir()] == ["ana.csv"]
 
@@ -107,15 +116,17 @@ def test_annotator_names_are_restricted(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(("row", "message"), [
     ("Abbey,chruch,,,,ana,2026-01-03,", "unknown label 'chruch'; did you mean 'church'?"),
     ("Abbey,ocean area,,,,ana,2026-01-03,", "unknown label 'ocean area'; did you mean 'ocean area '?"),
-    ("Abbey,church,see,,,ana,2026-01-03,", "unknown suggested label 'see'"),
     ("Abbey,church,,,,bob,2026-01-03,", "annotator 'bob' in the file of 'ana'"),
     ("Abbey,church,,,,ana,2026-02-30,", "decided_on '2026-02-30' is not a date YYYY-MM-DD"),
     ("Abbey,church,,,,ana,20260203,", "decided_on '20260203' is not a date YYYY-MM-DD"),
     ("my_abbey,church,,,,ana,2026-01-03,", "category 'my_abbey' is not in its normal form, 'My abbey'"),
     (",church,,,,ana,2026-01-03,", "no category name in ''"),
-    ("Abbey,church,,clop,,ana,2026-01-03,", "unknown suggested_by 'clop'; did you mean 'clip'?"),
+    ("Abbey,church,,,,ana,2026-01-03T25:00:00Z,", "decided_on '2026-01-03T25:00:00Z' is not a date"),
+    ("Abbey,church,,,,ana,03/01/2026,", "decided_on '03/01/2026' is not a date"),
+    ("Abbey,church,,,1.5,ana,2026-01-03,", "suggested_score '1.5' is not a number between 0 and 1"),
     ("Abbey,church,,,\"0,5\",ana,2026-01-03,", "suggested_score '0,5' is not a number between 0 and 1"),
-    ("Abbey,church", "2 values for 8 columns: Abbey,church"),
+    ("Abbey,church", "2 values for 9 columns: Abbey,church"),
+    ("Abbey,church,,,,ana,2026-01-03,,sample,x", "10 values for 9 columns"),
     ('"Abbey,church,,,,ana,2026-01-03,', "not a CSV row"),
     ("<<<<<<< HEAD", "an unresolved git merge conflict"),
 ])  # fmt: skip
@@ -132,7 +143,7 @@ def test_crlf_file_without_final_newline_is_read_and_appended_to(tmp_path: Path)
     assert list(load_verdicts(tmp_path, LABELS)["category"]) == ["Abbey", "Lake"]
 
 
-def test_last_row_of_an_annotator_counts(tmp_path: Path) -> None:
+def test_last_row_of_an_annotator_at_the_same_time_counts(tmp_path: Path) -> None:
     for label in ("church", "lake", ""):
         append_verdict(tmp_path, _verdict(label=label))
     accepted, conflicts = settled(load_verdicts(tmp_path, LABELS))
@@ -220,7 +231,7 @@ def _git(folder: Path, *words: str) -> None:
 
 def test_git_merges_verdicts_of_two_branches(tmp_path: Path) -> None:
     _git(tmp_path, "init", "-b", "main")
-    (tmp_path / ".gitattributes").write_text("review/*.csv merge=union\n")
+    shutil.copy(ROOT / ".gitattributes", tmp_path)
     append_verdict(tmp_path / "review", _verdict())
     _git(tmp_path, "add", ".")
     _git(tmp_path, "commit", "-m", "one")
@@ -235,6 +246,191 @@ def test_git_merges_verdicts_of_two_branches(tmp_path: Path) -> None:
     _git(tmp_path, "merge", "main", "-m", "both")
     merged = load_verdicts(tmp_path / "review", LABELS)
     assert sorted(merged["category"]) == ["Abbey", "Here", "There", "There"]
+
+
+def _labels(folder: Path, profiles: list[str] | None = None) -> dict[str, str]:
+    """Category → the label that counts."""
+    accepted, _ = settled(load_verdicts(folder, LABELS, profiles))
+    return dict(zip(accepted["category"], accepted["hierarchical_label"], strict=True))
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize(("older", "newer"), [
+    ("2026-01-03", "2026-01-04"), ("2026-01-03T09:59:59Z", "2026-01-03T10:00:00Z"),
+    ("2026-01-03", "2026-01-03T00:00:01Z"), ("2026-01-03T23:59:59Z", "2026-01-04"),
+    ("2026-01-03 09:00", "2026-01-03T10:00:00"),
+])  # fmt: skip
+def test_newest_verdict_counts_whatever_the_order_of_lines(
+    tmp_path: Path, older: str, newer: str, newest_first: bool
+) -> None:
+    rows = [f"Abbey,church,,,,ana,{older},,", f"Abbey,lake,,,,ana,{newer},,"]
+    (tmp_path / "ana.csv").write_text("\n".join([HEADER, *(rows[::-1] if newest_first else rows), ""]))
+    assert _labels(tmp_path) == {"Abbey": "lake"}
+
+
+def test_newest_verdict_counts_after_a_union_merge(tmp_path: Path) -> None:
+    """On main the newer verdict; on a branch that is merged into it the older one, which git puts last."""
+    _git(tmp_path, "init", "-b", "main")
+    shutil.copy(ROOT / ".gitattributes", tmp_path)
+    append_verdict(tmp_path / "review", _verdict("Lake", "lake"))
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-m", "one")
+    _git(tmp_path, "branch", "other")
+    append_verdict(tmp_path / "review", _verdict(label="church", on="2026-01-05T10:00:00Z"))
+    _git(tmp_path, "commit", "-am", "newer")
+    _git(tmp_path, "checkout", "other")
+    append_verdict(tmp_path / "review", _verdict(label="lake", on="2026-01-04T10:00:00Z"))
+    _git(tmp_path, "commit", "-am", "older")
+    _git(tmp_path, "checkout", "main")
+    _git(tmp_path, "merge", "other", "-m", "both")
+    lines = (tmp_path / "review/ana.csv").read_text().splitlines()
+    assert "2026-01-04" in lines[-1]
+    assert _labels(tmp_path / "review") == {"Abbey": "church", "Lake": "lake"}
+
+
+def test_verdict_counts_for_its_profile_only(tmp_path: Path) -> None:
+    append_verdict(tmp_path, _verdict("Drawn", profile="sample"))
+    append_verdict(tmp_path, _verdict("Photographed", profile="gldv2"))
+    append_verdict(tmp_path, _verdict("Unknown", profile=""))
+    assert _labels(tmp_path, ["gldv2"]).keys() == {"Photographed", "Unknown"}
+    assert _labels(tmp_path, ["gldv2", "sample"]).keys() == {"Drawn", "Photographed", "Unknown"}
+
+
+def test_file_without_the_column_profile_is_read_and_appended_to(tmp_path: Path) -> None:
+    path = tmp_path / "ana.csv"
+    path.write_text(f"{OLD_HEADER}\nAbbey,church,,,,ana,2026-01-03,\n")
+    append_verdict(tmp_path, _verdict("Lake", "lake"))
+    assert path.read_text().splitlines()[:2] == [HEADER, "Abbey,church,,,,ana,2026-01-03,"]
+    assert load_verdicts(tmp_path, LABELS)["profile"].tolist() == ["", "sample"]
+
+
+def test_headers_of_two_merged_files_are_both_read(tmp_path: Path) -> None:
+    rows = ["Abbey,church,,,,ana,2026-01-03,", "Lake,lake,,,,ana,2026-01-03,,sample"]
+    for lines in ([OLD_HEADER, rows[0], HEADER, rows[1]], [HEADER, OLD_HEADER, *rows]):
+        (tmp_path / "ana.csv").write_text("\n".join([*lines, ""]))
+        assert load_verdicts(tmp_path, LABELS)["profile"].tolist() == ["", "sample"]
+
+
+ROWS = [
+    ["Abbey", "church", "lake", "clip", "0.5", "ana", "2026-01-03T10:11:12Z", "so, so", "sample"],
+    ['The "Lake"', "ocean area ", "", "", "", "ana", "2026-01-04", "é; ü", ""],
+]
+
+
+def _saved(delimiter: str = ",", quoting: int = csv.QUOTE_MINIMAL, order: list[int] | None = None, end: str = "\n",
+           bom: bool = False, surplus: int = 0) -> bytes:  # fmt: skip
+    """ROWS as a spreadsheet saves them."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=end)
+    for row in [COLUMNS, *ROWS]:
+        writer.writerow([row[place] for place in order or range(len(row))] + [""] * surplus)
+    return text.getvalue().encode("utf-8-sig" if bom else "utf-8")
+
+
+@pytest.mark.parametrize("content", [
+    _saved(quoting=csv.QUOTE_ALL), _saved(end="\r\n"), _saved(bom=True), _saved(";"), _saved("\t"), _saved(end="\r"),
+    _saved(order=[8, 1, 2, 3, 4, 5, 6, 7, 0]), _saved(surplus=2), _saved(";", csv.QUOTE_ALL, end="\r\n", bom=True),
+    b"sep=;\r\n" + _saved(";", end="\r\n"), _saved(";").replace(b"0.5", b"0,5"), _saved() + b",,,,,,,,\n\n",
+    _saved(";").replace(b"T10:11:12Z", b" 10:11:12"),
+])  # fmt: skip
+def test_file_that_a_spreadsheet_has_saved_says_the_same(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "ana.csv"
+    path.write_bytes(content)
+    assert load_verdicts(tmp_path, LABELS).to_numpy().tolist() == ROWS
+    assert remove_verdict(tmp_path, Verdict(*ROWS[0]))
+    path.write_bytes(content)
+    append_verdict(tmp_path, _verdict("Lake", "lake", on="2026-02-01"))
+    assert load_verdicts(tmp_path, LABELS).to_numpy().tolist()[:2] == ROWS
+    rewrite_file(path)
+    assert path.read_bytes().startswith(_saved())
+    assert not rewrite_file(path)
+
+
+@pytest.mark.parametrize(("header", "message"), [
+    (OLD_HEADER.replace("suggested_score", "sugested_score"),
+     "no column 'suggested_score'; unknown column 'sugested_score'; did you mean 'suggested_score'?"),
+    (OLD_HEADER.replace(",comment", ""), "no column 'comment'"),
+    (HEADER + ",notes", "unknown column 'notes'"),
+    (HEADER + ",category", "two columns 'category'"),
+    (OLD_HEADER.replace("category", "\u200bcategory"), r"unknown column '\u200bcategory'"),
+    ("one,two", "found 'one,two'"),
+    ("", "found nothing"),
+])  # fmt: skip
+def test_other_header_is_refused_with_the_difference(tmp_path: Path, header: str, message: str) -> None:
+    (tmp_path / "ana.csv").write_text(f"{header}\n")
+    (problem,) = read_verdicts(tmp_path, LABELS).problems
+    assert problem.startswith(f"{tmp_path}/ana.csv:1: expected the header {HEADER}; found")
+    assert message in problem
+
+
+@pytest.mark.parametrize(("name", "message"), [
+    ("ana.CSV", "rename it to ana.csv"), ("Ana.csv", "rename it to ana.csv"), ("ana (1).csv", "rename it to ana-1.csv"),
+    ("Bob.csv", "add its rows to bob.csv"), ("añа.csv", "rename it to a.csv"), (".csv.csv", "rename it to csv.csv"),
+])  # fmt: skip
+def test_file_that_is_not_named_after_an_annotator_is_a_problem(tmp_path: Path, name: str, message: str) -> None:
+    append_verdict(tmp_path, _verdict(annotator="bob"))
+    shutil.copy(tmp_path / "bob.csv", tmp_path / name)
+    (problem,) = read_verdicts(tmp_path, LABELS).problems
+    assert problem.startswith(f"{tmp_path / name}: not read, as the name of the file")
+    assert problem.endswith(message)
+
+
+def test_every_other_file_is_listed_as_not_read(tmp_path: Path) -> None:
+    append_verdict(tmp_path, _verdict())
+    others = [".~lock.ana.csv#", "ana.csv.bak", "ana.xlsx", "bob.csv.gz", "notes.md", "old"]
+    for name in [*others, "README.md"]:
+        (tmp_path / name).mkdir() if name == "old" else (tmp_path / name).touch()
+    files = read_verdicts(tmp_path, LABELS)
+    assert sorted(path.name for path in files.not_read) == others
+    assert (len(files.rows), files.problems) == (1, [])
+
+
+def test_what_was_suggested_then_may_be_gone_today(tmp_path: Path) -> None:
+    (tmp_path / "ana.csv").write_text(f"{HEADER}\nAbbey,church,kirk,oracle,1e-05,ana,2026-01-03,,sample\n")
+    assert _labels(tmp_path) == {"Abbey": "church"}
+
+
+@pytest.mark.parametrize("category", ["Caf\x80", "A\x9fB", "A\x85B", "=======", "Sep=;", 'A "B" C', "A;B\u2063C"])
+def test_every_category_can_be_judged(tmp_path: Path, category: str) -> None:
+    assert normalise(category) == category
+    append_verdict(tmp_path, _verdict("Lake"))
+    append_verdict(tmp_path, _verdict(category))
+    assert load_verdicts(tmp_path, LABELS)["category"].tolist() == ["Lake", category]
+    assert remove_verdict(tmp_path, _verdict(category))
+
+
+def test_long_comment_is_read_back(tmp_path: Path) -> None:
+    append_verdict(tmp_path, _verdict(comment="x" * 140_000))
+    assert len(load_verdicts(tmp_path, LABELS)["comment"][0]) == 140_000
+
+
+@pytest.mark.parametrize("wrong", [
+    {"label": "abbey"}, {"category": "my_abbey"}, {"on": "tomorrow"}, {"comment": "\ud800"}, {"profile": "a\nb"},
+])  # fmt: skip
+def test_verdict_that_cannot_be_read_back_is_not_written(tmp_path: Path, wrong: dict[str, str]) -> None:
+    with pytest.raises(VerdictError):
+        append_verdict(tmp_path, _verdict(**wrong), LABELS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_verdict_that_an_older_row_would_outlive_is_refused(tmp_path: Path) -> None:
+    append_verdict(tmp_path, _verdict("Lake", on="2031-01-01"))
+    append_verdict(tmp_path, _verdict(on="2031-01-01"))
+    with pytest.raises(VerdictError, match=r"ana\.csv:3: this row on 'Abbey' is dated 2031-01-01, later than now"):
+        append_verdict(tmp_path, _verdict(label="lake"))
+    append_verdict(tmp_path, _verdict(label="lake", profile="gldv2"))
+    assert load_verdicts(tmp_path, LABELS)["hierarchical_label"].tolist() == ["church", "church", "lake"]
+
+
+def test_what_a_killed_writer_left_is_no_verdict_and_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / ".ana.csv.x1y2.part"
+    left.mkdir()
+    (left / "ana.csv").write_text("half a")
+    assert read_verdicts(tmp_path, LABELS).not_read == []
+    subprocess.run([sys.executable, "-c", WRITER, str(tmp_path), "Abbey", "1", ""], check=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["ana.csv"]
+    done = subprocess.run(["git", "check-ignore", "review/.ana.csv.x1y2.part/ana.csv"], cwd=ROOT, check=False)
+    assert done.returncode == 0
 
 
 def test_files_are_plain_csv(tmp_path: Path) -> None:

@@ -23,5 +23,5 @@ def test_invalid_rows_are_reported_with_file_and_line(tmp_path):
     path.write_text("hierarchical_label,place,word\nlake,word,see\nlake,nowhere,loch\nchurch,end,kirche\nzzz,word,x\n")
     problems = name_word_problems(tmp_path, ["church", "lake"])
     assert problems[0].startswith(f"{path}:3: place 'nowhere'")
-    assert problems[1].startswith(f"{path}:4: duplicate or out of order")
+    assert problems[1].startswith(f"{path}:4: out of order: it belongs before line 2")
     assert problems[2] == f"{path}: 'zzz' is not a label of the taxonomy"

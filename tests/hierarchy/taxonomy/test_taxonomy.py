@@ -47,11 +47,16 @@ def test_the_curated_files_are_valid_and_have_the_published_labels() -> None:
     assert taxonomy_problems(CURATED) == []
 
 
+def test_settlements_and_natural_labels_can_be_areas() -> None:
+    natural = {label for label, is_natural in PUBLISHED.items() if is_natural}
+    assert load_taxonomy().labels_of_areas == natural | {"city", "village", "settlement"}
+
+
 def test_rows_become_anchors_ignored_classes_and_cuts(tmp_path: Path) -> None:
     folder = write_curated(
         tmp_path,
         taxonomy=["lake,natural,Q23397,lake,33,why,ana"],
-        ignored_classes=["Q5,human,below,why,ana", "Q43229,organization,class,why,ana"],
+        ignored_classes=["Q5,human,below,why,ana", "Q34876,province,area,why,ana", "Q43229,organization,class,why,ana"],
         cut_edges=["Q1,a,Q2,b,why,ana"],
     )
     taxonomy = load_taxonomy(folder)
@@ -59,6 +64,9 @@ def test_rows_become_anchors_ignored_classes_and_cuts(tmp_path: Path) -> None:
     assert taxonomy.blocks("Q5")
     assert not taxonomy.excludes("Q5")
     assert taxonomy.excludes("Q43229")
+    assert not taxonomy.blocks("Q43229")
+    assert taxonomy.blocks("Q34876")
+    assert [taxonomy.is_area(qid) for qid in ("Q34876", "Q5", "Q43229", "Q23397")] == [True, False, False, False]
     assert ("Q1", "Q2") in taxonomy.cuts
 
 
@@ -66,10 +74,14 @@ def test_rows_become_anchors_ignored_classes_and_cuts(tmp_path: Path) -> None:
     ("rows", "where", "text"),
     [
         ({"taxonomy": ["lake,wet,Q1,lake,33,why,ana"]}, "taxonomy.csv:2", "'wet' is neither natural nor human-made"),
-        ({"taxonomy": ["lake,natural,1,lake,33,why,ana"]}, "taxonomy.csv:2", "no valid anchor_qid"),
+        ({"taxonomy": ["lake,natural,1,lake,33,why,ana"]}, "taxonomy.csv:2", "anchor_qid '1': expected a QID"),
+        ({"taxonomy": [f"lake,natural,Q1,lake,{'9' * 5000},why,ana"]}, "taxonomy.csv:2", "is not a whole number"),
+        ({"taxonomy": ["lake,natural,Q1,lake,\u0663,why,ana"]}, "taxonomy.csv:2", "is not a whole number"),
+        ({"taxonomy": [f"lake,natural,Q{'9' * 5000},lake,3,why,ana"]}, "taxonomy.csv:2", "expected a QID"),
         ({"taxonomy": ["lake,natural,Q1,lake,high,why,ana"]}, "taxonomy.csv:2", "precedence 'high'"),
-        ({"taxonomy": ["lake,natural,Q1,lake,33,,ana"]}, "taxonomy.csv:2", "no valid comment"),
-        ({"taxonomy": ["lake,natural,Q1,lake,33,why,"]}, "taxonomy.csv:2", "no valid decided_by"),
+        ({"taxonomy": ["lake,natural,Q1,lake,,why,ana"]}, "taxonomy.csv:2", "precedence '': expected a whole number"),
+        ({"taxonomy": ["lake,natural,Q1,lake,33,,ana"]}, "taxonomy.csv:2", "comment '': expected why the row is there"),
+        ({"taxonomy": ["lake,natural,Q1,lake,33,why,"]}, "taxonomy.csv:2", "decided_by '': expected published, hgld"),
         (
             {"taxonomy": ["lake,natural,Q1,lake,33,why,ana", "river,natural,Q1,river,33,why,ana"]},
             "taxonomy.csv:3", "already an anchor of 'lake'",
@@ -80,14 +92,14 @@ def test_rows_become_anchors_ignored_classes_and_cuts(tmp_path: Path) -> None:
         ),
         (
             {"taxonomy": ["lake,natural,Q10,lake,33,why,ana", "lake,natural,Q9,pond,33,why,ana"]},
-            "taxonomy.csv:3", "duplicate or out of order",
+            "taxonomy.csv:3", "out of order: it belongs before line 2; sort the rows: hgld check --fix",
         ),
         ({"ignored_classes": ["Q5,human,all,why,ana"]}, "ignored_classes.csv:2", "reach 'all'"),
         (
             {"taxonomy": ["lake,natural,Q5,lake,33,why,ana"], "ignored_classes": ["Q5,lake,class,why,ana"]},
             "ignored_classes.csv:2", "is an anchor of 'lake'",
         ),
-        ({"cut_edges": ["Q1,a,Q2,b,why,ana", "Q1,a,Q2,b,why,ana"]}, "cut_edges.csv:3", "duplicate or out of order"),
+        ({"cut_edges": ["Q1,a,Q2,b,why,ana", "Q1,a,Q2,b,why,ana"]}, "cut_edges.csv:3", "duplicate of line 2"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_reported_with_file_and_line(

@@ -4,12 +4,13 @@ import csv
 import gzip
 import io
 import random
+import re
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hgld.foundation.errors import HgldError
@@ -23,6 +24,7 @@ from tests.paths import SHARED
 
 GLDV2 = SHARED / "gldv2"
 A, B = "00001e1234567890", "ffffffffffffffff"
+ATTRIBUTION = list(TABLES["train_attribution"].columns)
 IDS = st.text("0123456789abcdef", min_size=16, max_size=16)
 # csv may write a line end in a quoted value differently; csv and Arrow do not support NUL
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"), max_size=20)
@@ -30,9 +32,10 @@ VALUES = {
     "id": IDS,
     "ids": st.lists(IDS, min_size=1, max_size=4, unique=True).map(" ".join),
     "landmark": st.from_regex(r"[0-9]{1,18}", fullmatch=True),
-    "text": st.one_of(st.just("None"), st.just("NULL"), TEXT.filter(len), TEXT.map(lambda text: f'a,"{text}",\nb')),
+    "text": st.one_of(st.just("None"), st.just("NULL"), TEXT.filter(len), TEXT.map(lambda text: f'a,"{text}",b')),
     "usage": st.sampled_from(["Public", "Private", "Ignored"]),
     "any": st.one_of(st.just("None"), st.just("nan"), st.just(""), TEXT),
+    "prose": st.one_of(st.just("None"), st.just(""), TEXT, TEXT.map(lambda text: f'a,"{text}",\nb')),
 }  # fmt: skip
 
 
@@ -90,9 +93,51 @@ def test_neither_row_order_nor_spilling_to_disk_changes_a_byte(tmp_path: Path) -
 def test_multi_line_value_may_span_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_to_parquet, "_BLOCK_BYTES", 300)
     value = "line\n" * 20
-    rows = [f'{number:016x},"{number} {value}",1' for number in range(50)]
-    columns = _convert("train", tmp_path / "t.csv", "\n".join(["id,url,landmark_id", *rows, ""]))
-    assert columns["url"] == [f"{number} {value}" for number in range(50)]
+    rows = [f'{number:016x},u,"{number} {value}",l,t' for number in range(50)]
+    columns = _convert("train_attribution", tmp_path / "t.csv", "\n".join([",".join(ATTRIBUTION), *rows, ""]))
+    assert columns["author"] == [f"{number} {value}" for number in range(50)]
+
+
+PIECES = ['"', '""', ',"', '",', "x", " ", ",", "\n", "\r\n", "\r", "é", "\0", ",1\n", f'{A},"u",1\n', f",u,2\n{B},"]
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(PIECES), max_size=9).map("".join))
+@example(f'"http://x,1\n{B},"http://y,2')
+@example('"http://x"yz,1')
+@example(f'"http://x,1\n{B},http://y",2')
+@example(f"x,1\r{B},y,2")
+def test_no_row_is_read_otherwise_than_by_the_strict_reader(tmp_path: Path, text: str) -> None:
+    """Whatever is converted has exactly the rows that Python's strict reader finds, one per line of the file."""
+    text = f"{A},{text}\n"
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text, newline="\n"), strict=True) if row]
+        valid = all(len(row) == 3 and re.fullmatch("[0-9a-f]{16}", row[0]) for row in rows)
+        valid = valid and all(re.fullmatch(r"[^\r\n]+", row[1]) and re.fullmatch("[0-9]+", row[2]) for row in rows)
+        valid = valid and len({row[0] for row in rows}) == len(rows)
+    except csv.Error:
+        valid = False
+    if valid:
+        columns = _convert("train", tmp_path / "t.csv", f"id,url,landmark_id\n{text}")
+        assert [list(row) for row in zip(*columns.values(), strict=True)] == sorted(rows)
+    else:
+        with pytest.raises(HgldError, match=r"(?s)t\.csv:.*malformed row|is already in line"):
+            _convert("train", tmp_path / "t.csv", f"id,url,landmark_id\n{text}")
+
+
+def test_quotation_mark_that_swallows_rows_is_an_error(tmp_path: Path) -> None:
+    """The rows between two stray marks are one valid value; none of them may disappear in it."""
+    rows = [f"{number:016x},u,author {number},l,t" for number in range(300)]
+    rows[7] = rows[7].replace("author 7", '"author 7')
+    rows[200] = rows[200].replace("author 200", 'author 200"')
+    with pytest.raises(HgldError, match=r"1 malformed row\(s\):\n.*t\.csv:9: author is .* a text without rows"):
+        _convert("train_attribution", tmp_path / "t.csv", "\n".join([",".join(ATTRIBUTION), *rows, ""]))
+
+
+def test_value_larger_than_a_block_is_read(tmp_path: Path) -> None:
+    images = [f"{number:016x}" for number in range(1_100_000)]
+    columns = _convert("train_clean", tmp_path / "t.csv", f"landmark_id,images\n1,{' '.join(images)}\n")
+    assert columns["id"] == images and set(columns["landmark_id"]) == {"1"}
 
 
 def test_every_malformed_row_is_listed_with_its_line_and_text(tmp_path: Path) -> None:
@@ -102,7 +147,7 @@ def test_every_malformed_row_is_listed_with_its_line_and_text(tmp_path: Path) ->
         f"{A},u,1".encode(),
         f"{B},u".encode(),  # 3: too few
         b"x,y,z,w",  # 4: too many
-        f'{A[:-1]}1,"a\nb",1'.encode(),  # 5 and 6: a valid one over two lines
+        f'{A[:-1]}1,"a\nb",1'.encode(),  # 5 and 6: one over two lines
         b"xyz,u,1",  # 7: not an id
         f'{B},"never closed,1'.encode(),  # 8
         f"{A[:-1]}2,\xff,1".encode("latin-1"),  # 9: not UTF-8
@@ -113,10 +158,11 @@ def test_every_malformed_row_is_listed_with_its_line_and_text(tmp_path: Path) ->
     with pytest.raises(HgldError) as error:
         _convert("train", path, b"\n".join(lines) + b"\n")
     lines = str(error.value).split("\n")
-    assert lines[0] == f"{path}: 7 malformed row(s):"
+    assert lines[0] == f"{path}: 8 malformed row(s):"
     assert lines[1:] == [
         f"{path}:3: 2 values for 3 columns: '{B},u'",
         f"{path}:4: 4 values for 3 columns: 'x,y,z,w'",
+        f"{path}:5: url is 'a\\nb', expected a non-empty text on one line: '{A[:-1]}1,\"a\\nb\",1'",
         f"{path}:7: id is 'xyz', expected 16 hex digits: 'xyz,u,1'",
         f"{path}:8: not a CSV row (unexpected end of data): '{B},\"never closed,1'",
         f"{path}:9: not UTF-8 (character 18 of the row): '{A[:-1]}2,\\udcff,1'",

@@ -84,6 +84,16 @@ def test_free_disk_space_is_checked_first(server: HostileServer, tmp_path: Path)
     assert server.asked(URL) == []
 
 
+def test_small_amounts_of_disk_space_are_not_zero(
+    server: HostileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=4_096))
+    server.heads = lambda request, _: Answer(200, length=2_500_000)
+    with pytest.raises(HgldError, match=r"needs 2\.5 MB and the disk has 4\.1 kB free"):
+        fetch(source_of(server), tmp_path)
+
+
 def test_file_with_the_published_md5_is_not_downloaded_again(server: HostileServer, tmp_path: Path) -> None:
     first = fetch(source_of(server), tmp_path)
     assert fetch(source_of(server), tmp_path) == first

@@ -134,6 +134,16 @@ def test_missing_files_are_named(released) -> None:
         write_card(released.params, CARD)
 
 
+def test_a_card_that_is_no_text_is_an_error(released) -> None:
+    CARD.write_bytes(b"\x89PNG\r\n\x1a\n\xff")
+    with pytest.raises(HgldError, match=f"{CARD}: not UTF-8 text; restore it from git"):
+        write_card(released.params, CARD)
+    CARD.unlink()
+    CARD.mkdir()
+    with pytest.raises(HgldError, match=f"{CARD}: cannot be read: Is a directory"):
+        check_card(released.params, CARD)
+
+
 def test_the_card_of_the_project_has_every_block() -> None:
     text = (ROOT / "DATA_CARD.md").read_text(encoding="utf-8")
     for name in BLOCKS:

@@ -11,6 +11,7 @@ from hgld.cli import main
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params, load_params
 from hgld.foundation.tables import write_parquet
+from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
 from hgld.pipeline.commands.check import CheckResult, check, class_snapshot
 from tests.paths import ROOT
 
@@ -63,6 +64,49 @@ def test_an_unreadable_file_of_facts_is_named(params: Params) -> None:
     Path("sources/sample/wikidata/facts.ttl").write_text("<a> <b> .\n", encoding="utf-8")
     with pytest.raises(HgldError, match=r"facts\.ttl: not RDF"):
         check(params, REVIEW)
+
+
+def _metadata(params: Params, category: str) -> None:
+    for split in ("train", "index"):
+        table = pd.DataFrame({"landmark_id": ["7"], "category": [category]})
+        write_parquet(table, params.data / "metadata" / f"{split}_label_to_category.parquet")
+
+
+def test_verdict_on_a_category_that_does_not_exist_is_a_problem(params: Params) -> None:
+    verdict = Verdict("Red Chapell", "church", "", "", "", "ana", "2026-01-03", "", "sample")
+    append_verdict(REVIEW, verdict)
+    note = "review/ana.csv: 1 row of profile sample, whose metadata is not here: the categories are not checked"
+    assert check(params, REVIEW).report.startswith(note)
+    _metadata(params, "http://commons.wikimedia.org/wiki/Category:Red_Chapel")
+    assert check(params, REVIEW).problems == [
+        "review/ana.csv:2: the verdict has no effect: no category 'Red Chapell' in the metadata of sample; "
+        "did you mean 'Red Chapel'?"
+    ]
+
+
+def test_profiles_of_verdicts_exist(params: Params) -> None:
+    append_verdict(REVIEW, Verdict("Red Chapel", "church", "", "", "", "ana", "2026-01-03", "", "smaple"))
+    release = params.release.model_copy(update={"verdicts_from": ["gdlv2"]})
+    assert check(params.model_copy(update={"release": release}), REVIEW).problems == [
+        "params.yaml: sample.release.verdicts_from: no profile 'gdlv2'; did you mean 'gldv2'?",
+        "review/ana.csv:2: the verdict does not count: no profile 'smaple' in params.yaml; did you mean 'sample'?",
+    ]
+
+
+@pytest.mark.usefixtures("params")
+def test_fix_puts_rows_in_order_and_names_what_it_changed() -> None:
+    path = Path("hierarchy/curated/taxonomy.csv")
+    before = path.read_text(encoding="utf-8")
+    lines = before.splitlines(keepends=True)
+    lines.insert(400, lines.pop(3))
+    path.write_text("".join(lines), encoding="utf-8")
+    done = CliRunner().invoke(main, ["check"])
+    assert done.exit_code == 1
+    assert "taxonomy.csv:401: out of order: it belongs after line 3; sort the rows: hgld check --fix" in done.output
+    done = CliRunner().invoke(main, ["check", "--fix"])
+    assert (done.exit_code, done.output.splitlines()[0]) == (0, f"{path}: sorted")
+    assert path.read_text(encoding="utf-8") == before
+    assert CliRunner().invoke(main, ["check", "--fix"]).output.startswith("All files are in order.")
 
 
 @pytest.mark.usefixtures("params")

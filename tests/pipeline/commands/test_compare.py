@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,6 +18,7 @@ from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.commands import heatmap
 from hgld.pipeline.stages import release
+from tests.browser import browser, unreadable
 
 NATURES = {label.strip(): nature for label, nature in load_taxonomy().natures.items()}
 
@@ -198,3 +200,67 @@ def test_file_and_folder_cannot_be_compared(files: tuple[Path, Path], tmp_path: 
     assert (code, "give two CSV files of labels, or the folders of two releases" in output) == (1, True)
     code, output = hgld("compare", tmp_path, tmp_path, "--by", "source")
     assert (code, "--score and --by name columns of a CSV file" in output) == (1, True)
+
+
+HEADER = "landmark_id,category,supercategory,hierarchical_label,natural_or_human_made"
+
+
+def write_release(folder: Path, *rows: str) -> Path:
+    folder.mkdir()
+    (folder / "train_label_to_hierarchical.csv").write_text("\n".join([HEADER, *rows]) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def two_releases(tmp_path: Path) -> tuple[Path, Path]:
+    """One landmark of each kind of change, one that is unchanged, and a label with a bidirectional override."""
+    old = write_release(
+        tmp_path / "old",
+        "1,Etna,volcano,volcano,natural",
+        "2,Como,lake,lake,natural",
+        "3,Gone,dam,dam,human-made",
+        "4,Same,river,river,natural",
+    )
+    new = write_release(
+        tmp_path / "new",
+        "1,Etna,stratovolcano,volcano,natural",
+        "2,Como,x,lake\u202egnp.exe\x1b[2J,natural",
+        "4,Same,river,river,natural",
+        "5,New,tower,tower,human-made",
+    )
+    return old, new
+
+
+def test_every_row_of_the_changes_shows_what_changed(two_releases: tuple[Path, Path], tmp_path: Path) -> None:
+    assert hgld("compare", *two_releases, "--out", tmp_path / "out")[0] == 0
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    rows = [re.findall("<td[^>]*>(.*?)</td>", row) for row in re.findall("<tr>(.*?)</tr>", text)]
+    changes = [row for row in rows if len(row) == 5]
+    shown = r"lake\u202egnp.exe\x1b[2J"
+    assert changes == [
+        ["added", "train 5", "–", "tower", "New"],
+        ["removed", "train 3", "dam", "–", "Gone"],
+        ["moved", "train 2", "lake", shown, "Como"],
+        ["supercategory", "train 1", "volcano, volcano", "volcano, stratovolcano", "Etna"],
+    ]
+    assert all(old != new for _, _, old, new, _ in changes)
+    labels = [row for row in rows if len(row) == 6]
+    assert {row[0] for row in labels} == {"dam", "tower", "lake", shown}  # not volcano and river
+    assert "the other 2 labels" in text
+
+
+def test_pages_show_control_and_bidirectional_characters(two_releases: tuple[Path, Path], tmp_path: Path) -> None:
+    hgld("compare", *two_releases, "--out", tmp_path / "releases")
+    ours, theirs = (path / "train_label_to_hierarchical.csv" for path in two_releases[::-1])
+    hgld("compare", ours, theirs, "--out", tmp_path / "files")
+    for folder in ("releases", "files"):
+        text = (tmp_path / folder / "report.html").read_text(encoding="utf-8")
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
+        assert text.count(r"lake\u202egnp.exe\x1b[2J") >= 3  # tables, the heat map and its tooltip
+
+
+@browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_pages_are_legible_on_a_screen_and_on_a_phone(files: tuple[Path, Path], tmp_path: Path, dark: bool) -> None:
+    hgld("compare", *files, "--out", tmp_path / "out")
+    assert unreadable(tmp_path / "out" / "report.html", tmp_path, dark=dark) == []

@@ -1,7 +1,11 @@
 """The review session: keys, labels, undo; each verdict is on disk at once; answers may come from a pipe."""
 
+import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -11,9 +15,11 @@ from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, load_verdi
 from hgld.pipeline.review.session import Item, ReviewSession, match_label
 from hgld.pipeline.review.terminal import default_annotator, open_items, review, with_class_names
 from hgld.pipeline.stages import queue
+from tests.paths import ROOT
 
 LABELS = ["castle / fort", "cave", "church", "house", "lake", "lighthouse", "ocean area "]
 REVIEW = Path("review")
+NOW = "2026-01-03T10:11:12Z"
 
 
 def _item(name: str, label: str = "church") -> Item:
@@ -24,7 +30,7 @@ def _item(name: str, label: str = "church") -> Item:
 @pytest.fixture
 def session(tmp_path: Path) -> ReviewSession:
     items = [_item("One"), _item("Two"), _item("Three", "")]
-    return ReviewSession(items, LABELS, "ana", tmp_path / "review", "2026-01-03")
+    return ReviewSession(items, LABELS, "ana", tmp_path / "review", "sample", lambda: NOW)
 
 
 def _verdicts(session: ReviewSession) -> list[tuple[str, str]]:
@@ -44,7 +50,7 @@ def test_each_verdict_is_on_disk_before_the_next_question(session: ReviewSession
 def test_a_verdict_records_the_suggestion_annotator_and_date(session: ReviewSession) -> None:
     session.answer("e # not a place")
     row = load_verdicts(session.folder, LABELS).iloc[0]
-    assert row.to_list() == ["One", "", "church", "clip", "0.5000", "ana", "2026-01-03", "not a place"]
+    assert row.to_list() == ["One", "", "church", "clip", "0.5000", "ana", NOW, "not a place", "sample"]
 
 
 def test_skipping_writes_nothing(session: ReviewSession) -> None:
@@ -115,6 +121,31 @@ def test_an_item_shows_its_reason_and_suggestion() -> None:
     assert "  reason      doubtful" in text
 
 
+def test_suggestion_that_is_no_label_any_more_cannot_be_accepted_but_another_label_can(session: ReviewSession) -> None:
+    """After a label was renamed in the taxonomy, an old queue suggests its old name."""
+    session.items = [_item("One", "kirk"), _item("Two")]
+    assert session.answer("y") == (
+        "'kirk' is no label any more: type another one, or update the queue with: dvc repro queue"
+    )
+    assert session.position == 0 and not session.folder.exists()
+    assert session.answer("church") == "One: church."
+    assert _verdicts(session) == [("One", "church")]
+
+
+@pytest.mark.parametrize("comment", ["a\tb", "a\x85b", "\ud800"])
+def test_comment_that_cannot_be_stored_is_refused_and_the_item_stays(session: ReviewSession, comment: str) -> None:
+    assert "comment has a line break or another control character" in session.answer(f"y # {comment}x")
+    assert session.position == 0 and not session.folder.exists()
+
+
+@pytest.mark.parametrize("category", ["Caf\x80", "A\x9fB", "A\x85B"])
+def test_every_category_of_the_queue_can_be_judged(session: ReviewSession, category: str) -> None:
+    session.items = [_item(category)]
+    session.answer("y # " + "x" * 140_000)
+    assert _verdicts(session) == [(category, "church")]
+    assert session.answer("u").startswith("Removed the verdict on")
+
+
 @pytest.fixture
 def queued(proposed):
     queue.run(proposed.params)
@@ -147,7 +178,7 @@ def test_the_last_verdict_can_be_undone(queued) -> None:
     output, number = _review(queued, "e\nu\nlake # back\tagain\nlake\n\n", limit=1)
     assert "Removed the verdict" in output
     assert number == 1
-    assert [row.split(",")[-7] for row in (REVIEW / "ana.csv").read_text().splitlines()[1:]] == ["lake"]
+    assert [row.split(",")[-8] for row in (REVIEW / "ana.csv").read_text().splitlines()[1:]] == ["lake"]
 
 
 def test_answers_from_a_pipe(queued) -> None:
@@ -177,6 +208,53 @@ def test_limit_and_empty_queue(queued) -> None:
     output, number = _review(queued, "e\n" * 5)
     assert (number, "[5/5]" in output) == (5, True)
     assert _review(queued, "")[0] == "Nothing to review.\n"
+
+
+def _command(folder: Path, answers: str, setup: str = "", **more: Any) -> "subprocess.CompletedProcess[str]":
+    """`hgld review --annotator ana` in a process of its own."""
+    code = f"{setup}\nfrom hgld.cli import main\nmain(['review', '--annotator', 'ana'])"
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, text=True, capture_output=True, check=False,
+                          **({"input": answers} | more))  # fmt: skip
+
+
+FULL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (230, 230))"
+
+
+@pytest.fixture
+def in_a_checkout(queued, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of `queued` with a params.yaml that selects it."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(text.replace("\nsample:", f"\n{queued.params.profile}:").replace(
+        "profile: sample", f"profile: {queued.params.profile}"), encoding="utf-8")  # fmt: skip
+    shutil.copytree(ROOT / "hierarchy/curated", "hierarchy/curated", dirs_exist_ok=True)
+    return Path.cwd()
+
+
+def test_verdict_that_is_not_saved_ends_the_session_with_an_error(in_a_checkout: Path) -> None:
+    """A full disk: the first row fits in 230 bytes, the second does not."""
+    done = _command(in_a_checkout, "y\nlake\nlake\nq\n", FULL_DISK)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: cannot write ") and "File too large" in done.stderr
+    assert done.stdout.count("church.\n") == 1
+    assert done.stdout.endswith("1 verdict in review/ana.csv; commit it and run: dvc repro\n")
+    assert len(load_verdicts(REVIEW, ["church"])) == 1
+    assert [path.name for path in REVIEW.iterdir()] == ["ana.csv"]
+
+
+def test_closed_standard_input_is_an_error(in_a_checkout: Path) -> None:
+    done = _command(in_a_checkout, "", "import sys; sys.stdin = None")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "Error: standard input is closed, so no verdict can be given; run hgld review in a terminal\n"
+    )
+
+
+def test_answer_that_is_not_utf_8_is_an_error(in_a_checkout: Path) -> None:
+    done = _command(in_a_checkout, "", input="y # caf\udce9\n", errors="surrogateescape",
+                    env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"})  # fmt: skip
+    assert done.returncode == 1
+    assert "Error: the answers cannot be read: " in done.stderr
+    assert not REVIEW.exists()
 
 
 def test_an_invalid_annotator_or_a_missing_queue_is_an_error(queued) -> None:

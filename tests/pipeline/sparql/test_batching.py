@@ -123,6 +123,12 @@ def test_queries_stay_below_the_size_limit_of_jetty() -> None:
     assert [len(batch) for batch in _batches(ITEMS, KEYS * 100, 500)] == [500, 500]
 
 
+def test_key_that_looks_like_a_placeholder_stays_text() -> None:
+    text = CATEGORIES.text(["%TITLES%", "A %NAMES% \\1 B"])
+    assert text.count('VALUES ?key { "%TITLES%" "A %NAMES% \\\\1 B" }') == 2
+    assert text.count('VALUES ?title { "Category:%TITLES%"@en "Category:A %NAMES% \\\\1 B"@en }') == 1
+
+
 def test_real_category_names_fill_the_batches() -> None:
     """203,094 categories take 407 queries of this kind; tests/scale counts the queries of all kinds."""
     if not PUBLISHED_LABELS.is_file():

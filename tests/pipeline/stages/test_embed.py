@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -107,13 +108,13 @@ def test_an_interrupted_run_resumes_from_complete_shards(tiny, monkeypatch: pyte
     assert len(whole) == len(_images(tiny))
 
 
-def _break(world, image: str) -> None:
-    """Overwrite an image with zeros."""
+def _break(world, image: str, data: bytes = b"") -> None:
+    """Overwrite an image with other bytes, and zeros to its end."""
     images = world.data / "images"
     row = read_parquet(images / "images.parquet").set_index("id").loc[image]
     with (images / row["tar"]).open("r+b") as handle:
         handle.seek(int(row["offset"]))
-        handle.write(b"\0" * int(row["size"]))
+        handle.write(data.ljust(int(row["size"]), b"\0"))
 
 
 def test_a_broken_image_is_reported_and_left_out(tiny, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,6 +128,33 @@ def test_a_broken_image_is_reported_and_left_out(tiny, capsys: pytest.CaptureFix
     assert f"image {image}: not a readable picture" in output
     run(tiny.params)  # the same from the cache
     assert json.loads((tiny.data / "embed" / "summary.json").read_text())["broken_images"] == 1
+
+
+def test_no_output_holds_an_address_or_a_path_of_the_machine(tiny, tmp_path: Path) -> None:
+    images = [f"a{number:08d}{'0' * 7}" for number in (10, 11, 12)]
+    for image, data in zip(images, (b"<html>", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\xff\xd8\xff\xe0"), strict=True):
+        _break(tiny, image, data)
+    run(tiny.params)
+    assert read_csv(tiny.data / "embed" / "broken.csv", ["id", "reason"])["id"].tolist() == images
+    for path in tiny.data.rglob("*"):
+        data = path.read_bytes() if path.is_file() else b""
+        assert not re.search(rb" at 0x[0-9a-f]{4}|<[\w.]+ object", data), path
+        assert str(tmp_path).encode() not in data, path
+
+
+def test_more_broken_images_than_the_limit_are_an_error(tiny) -> None:
+    _break(tiny, "a00000013" + "0" * 7)
+    with pytest.raises(HgldError, match=r"1 of 19 images cannot be read, more than embed.max_broken \(0.05\) allows"):
+        run(tiny.with_settings("embed", max_broken=0.05))
+
+
+def test_cache_of_images_decoded_otherwise_is_not_used(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as sideways, by an earlier version."""
+    run(tiny.params)
+    monkeypatch.setattr(shards, "DECODING", "something else")
+    monkeypatch.setattr("hgld.pipeline.embedding.clip.Clip.embed_images", lambda *_: pytest.fail("computed again"))
+    with pytest.raises(pytest.fail.Exception, match="computed again"):
+        run(tiny.params)
 
 
 def test_categories_without_a_readable_image_are_counted(tiny) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from hgld.foundation.errors import HgldError
 from hgld.foundation.files import sha256
 from hgld.foundation.tables import read_csv, read_parquet, write_parquet
 from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
+from hgld.pipeline.stages import queue
 from hgld.pipeline.stages.release import run
 
 FIVE = ["landmark_id", "category", "supercategory", "hierarchical_label", "natural_or_human_made"]
@@ -82,6 +84,26 @@ def test_conflicting_verdicts_are_counted_and_not_applied(proposed) -> None:
     run(proposed.params)
     pd.testing.assert_frame_equal(_labels(proposed), before)
     assert _metadata(proposed)["settled_by_rule"]["conflicting_verdicts"] == 1
+
+
+def test_verdict_of_another_profile_does_not_count_unless_the_settings_say_so(proposed) -> None:
+    """A verdict on a drawing must not label a photograph."""
+    run(proposed.params)
+    before = _labels(proposed)
+    append_verdict(Path("review"), replace(_verdict("Blue Lake", "river"), profile="drawings"))
+    run(proposed.params)
+    pd.testing.assert_frame_equal(_labels(proposed), before)
+    release = proposed.params.release.model_copy(update={"verdicts_from": ["drawings"]})
+    run(proposed.params.model_copy(update={"release": release}))
+    assert _labels(proposed).loc["Blue Lake", "source"] == "review"
+
+
+def test_verdict_on_an_unknown_category_is_named(proposed, capsys: pytest.CaptureFixture[str]) -> None:
+    append_verdict(Path("review"), _verdict("Blue Lakke", "river"))
+    run(proposed.params)
+    assert "review/ana.csv:2: the verdict has no effect: no category 'Blue Lakke'" in capsys.readouterr().out
+    queue.run(proposed.params)
+    assert "did you mean 'Blue Lake'?" in capsys.readouterr().out
 
 
 def _metadata(world) -> dict:

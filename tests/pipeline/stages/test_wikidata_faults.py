@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from hgld.foundation.errors import HgldError
+from hgld.foundation.lock import exclusive
 from hgld.foundation.settings import Params
 from hgld.pipeline.acquisition import retry
-from hgld.pipeline.acquisition.lock import exclusive
 from hgld.pipeline.sparql.oxigraph import serving
 from hgld.pipeline.stages import wikidata
 from tests.fault_table import FaultTable

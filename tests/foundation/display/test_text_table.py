@@ -2,7 +2,7 @@
 
 import pytest
 
-from hgld.foundation.text_table import WIDTH, TextTable
+from hgld.foundation.display.text_table import WIDTH, TextTable
 
 
 def test_cells_are_printed_as_they_are() -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from hgld.foundation.display.visible import visible
+
 WIDTH = 100
 _TEXT_WIDTH = 36  # two columns of text and a few of numbers fit into WIDTH
 
@@ -14,6 +16,8 @@ _TEXT_WIDTH = 36  # two columns of text and a few of numbers fit into WIDTH
 @dataclass(frozen=True)
 class TextTable:
     """A table without borders. The columns named in `text` are left-aligned and cut at 36 characters.
+
+    Control characters of the cells are shown, so that no value can forge a row.
 
     >>> print(TextTable(["label", "count"], [["lake", 7], ["castle / fort", 120]], text=["label"]))
     label          count
@@ -29,11 +33,11 @@ class TextTable:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for name in self.header:
             if name in self.text:
-                table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=_TEXT_WIDTH)
+                table.add_column(visible(name), no_wrap=True, overflow="ellipsis", max_width=_TEXT_WIDTH)
             else:
-                table.add_column(name, justify="right", no_wrap=True)
+                table.add_column(visible(name), justify="right", no_wrap=True)
         for row in self.rows:
-            table.add_row(*(str(value) for value in row))
+            table.add_row(*(visible(str(value)) for value in row))
         return plain(table)
 
 

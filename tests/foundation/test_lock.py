@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hgld.foundation.errors import HgldError
-from hgld.pipeline.acquisition.lock import exclusive
+from hgld.foundation.lock import exclusive
 
 
 def test_second_run_is_refused_and_leftovers_are_deleted(tmp_path: Path) -> None:

@@ -1,0 +1,121 @@
+"""Read what `torch.save` wrote without running code in it, in time and memory that the size of the file bounds.
+
+`torch.load(weights_only=True)` alone checks no checksum (a flipped bit gives other weights), inflates compressed
+records, and calls what pickle_scan.py describes.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+import zipfile
+from pathlib import Path
+from typing import IO
+
+import torch
+
+from hgld.benchmarks.models.file_kind import file_kind, zip_kind
+from hgld.benchmarks.models.pickle_scan import ForeignObjectError, scan_pickle
+from hgld.foundation.errors import HgldError, reason
+
+MAX_PICKLE_BYTES = 64 << 20
+_ZIP = b"PK\x03\x04"
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a file of torch < 1.6
+_DAMAGED = "download or copy it again"
+
+
+def read_torch_file(path: Path, device: str = "cpu") -> object:
+    """The contents of a file written by torch.save: tensors (on `device`), numbers, strings, lists, dictionaries.
+
+    Raises HgldError that says what any other file is, and what to do; the message begins with a verb and is to be
+    preceded by the path.
+    """
+    try:
+        _check(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise HgldError("no such file") from None
+    except IsADirectoryError:
+        raise HgldError("is a folder") from None
+    except ForeignObjectError as error:
+        raise HgldError(_foreign(error.name)) from None
+    except HgldError:
+        raise
+    except OSError as error:
+        raise HgldError(f"cannot be read: {error.strerror or reason(error)}") from None
+    except Exception as error:  # a damaged file can raise anything
+        if match := re.search(r"Unsupported (?:global: GLOBAL|class) ([\w.]+)", str(error)):
+            raise HgldError(_foreign(match[1])) from None
+        raise HgldError(f"is damaged, or not written by torch.save ({type(error).__name__}); {_DAMAGED}") from None
+
+
+def _check(path: Path) -> None:
+    """Raise an error for everything but an intact file of torch.save with plain contents."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise HgldError("is a pipe or a device, not a file")
+    with path.open("rb") as handle:
+        if handle.read(len(_ZIP)) == _ZIP:
+            _check_zip(path)
+            return
+        if kind := file_kind(path):
+            raise HgldError(kind)
+        handle.seek(0)
+        _check_legacy(handle)
+
+
+def _check_zip(path: Path) -> None:
+    """Raise an error unless the archive is whole, not compressed, and its pickle plain."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError):
+        size = path.stat().st_size
+        raise HgldError(f"is truncated: its last part is missing, it has {size:,} bytes; {_DAMAGED}") from None
+    with archive:
+        members = archive.infolist()
+        names = [member.filename for member in members]
+        pickles = [member for member in members if member.filename.count("/") == 1 and _is_pickle(member)]
+        if len(pickles) != 1 or any(name.endswith("/constants.pkl") for name in names):
+            raise HgldError(zip_kind(names))
+        stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+        if not stored or sum(member.file_size for member in members) > path.stat().st_size:
+            raise HgldError("is a compressed archive, which torch.save does not write; unpack it and save it again")
+        if pickles[0].file_size > MAX_PICKLE_BYTES:
+            raise HgldError(f"has {pickles[0].file_size:,} bytes besides its tensors; at most {MAX_PICKLE_BYTES:,}")
+        if broken := archive.testzip():
+            raise HgldError(f"is damaged: the checksum of {broken[:60]!r} does not match; {_DAMAGED}")
+        with archive.open(pickles[0]) as stream:
+            _scan(stream)
+
+
+def _is_pickle(member: zipfile.ZipInfo) -> bool:
+    return member.filename.endswith("/data.pkl")
+
+
+def _check_legacy(handle: IO[bytes]) -> None:
+    """Raise an error unless the file is one of torch < 1.6: five pickles, of which the fourth holds the contents."""
+    first = _scan(handle)
+    if _LEGACY_MAGIC not in first:
+        raise HgldError("is a pickle, not written by torch.save; load it where it was made and save its state_dict")
+    for _ in range(4):
+        _scan(handle)
+
+
+def _scan(stream: IO[bytes]) -> list[object]:
+    try:
+        return scan_pickle(stream)
+    except (ForeignObjectError, HgldError) as error:
+        if isinstance(error, ForeignObjectError):
+            raise
+        raise HgldError(f"is refused: {error}") from None
+
+
+def _foreign(name: str) -> str:
+    """The message for a pickle that refers to an object that is not plain, by the name of the object."""
+    shown = repr(name[:80])
+    if name.split(".")[0] in ("numpy", "pandas"):
+        return f"holds NumPy values ({shown}); convert them before saving: float(x), int(x), torch.from_numpy(x)"
+    if name.split(".")[0] in ("torch", "timm", "torchvision", "transformers"):
+        return f"holds an object of {shown}, which would run code when loaded; save network.state_dict() instead"
+    return f"holds an object of {shown}, which would run code when loaded; save tensors, numbers and text only"

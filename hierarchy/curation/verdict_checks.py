@@ -1,0 +1,115 @@
+"""Verdicts against what exists: categories of the metadata, profiles, and today's labels and kinds of evidence."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from hgld.foundation.display.visible import visible
+from hgld.foundation.errors import shortened, suggest
+from hgld.hierarchy.curation.verdicts import Verdict, VerdictFiles, read_verdicts
+from hgld.hierarchy.fusion.evidence_kinds import proposal_sources
+
+# difflib is slow on 200,000 names: of more than this many, only those with the same first letter are compared; and
+# near names are looked for in the first messages only.
+_FEW = 1000
+_WITH_NAMES = 5
+
+
+def near_categories(name: str, known: Collection[str], limit: int = 3) -> list[str]:
+    """The known categories that are spelled most like `name`, ignoring case, the nearest first.
+
+    >>> near_categories("Red chapell", ["Blue Lake", "Red Chapel"])
+    ['Red Chapel']
+    """
+    near = {
+        category.casefold(): category
+        for category in sorted(known)
+        if abs(len(category) - len(name)) <= 4 and (len(known) <= _FEW or category[:1] == name[:1])
+    }
+    return [near[match] for match in get_close_matches(name.casefold(), near, n=limit)]
+
+
+def category_problems(files: VerdictFiles, known: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """One message (file:line) per verdict on a category that does not exist, with the nearest names.
+
+    known: the categories of each profile whose metadata is here; verdicts given on another profile are not checked.
+    One whose profile is not recorded may be on a category of any profile.
+    """
+    sets = {profile: set(categories) for profile, categories in known.items()}
+    count = 0
+    for where, verdict in files.rows:
+        profiles = [verdict.profile] if verdict.profile else sorted(sets)
+        if not profiles or not set(profiles) <= sets.keys():
+            continue
+        if any(verdict.category in sets[profile] for profile in profiles):
+            continue
+        count += 1
+        looked_up = profiles if count <= _WITH_NAMES else []
+        names = [name for profile in looked_up for name in near_categories(verdict.category, sets[profile])]
+        near = "; did you mean " + " or ".join(f"'{name}'" for name in dict.fromkeys(names)) + "?" if names else ""
+        other = "" if verdict.profile else " (or write the profile it was given on in the column profile)"
+        yield (
+            f"{where}: the verdict has no effect: no category {verdict.category!r} in the metadata of "
+            f"{', '.join(profiles)}{near}{other}"
+        )
+
+
+def without_effect(folder: Path, labels: Collection[str], profile: str, categories: Collection[str]) -> str:
+    """For the stages that read verdicts: which of them, and which files, have no effect; empty for none.
+
+    labels: the known hierarchical labels; categories: those of the profile.
+    """
+    files = read_verdicts(folder, labels)
+    own = [(where, verdict) for where, verdict in files.rows if verdict.profile in ("", profile)]
+    lines = [*category_problems(replace(files, rows=own), {profile: categories}), *_not_read(files)]
+    return shortened([f"warning: {line}" for line in lines])
+
+
+def profile_problems(files: VerdictFiles, profiles: Collection[str]) -> Iterator[str]:
+    """One message (file:line) per verdict on a profile that params.yaml lacks."""
+    for where, verdict in files.rows:
+        if verdict.profile and verdict.profile not in profiles:
+            hint = suggest(verdict.profile, profiles)
+            yield f"{where}: the verdict does not count: no profile '{verdict.profile}' in params.yaml{hint}"
+
+
+def verdict_notes(files: VerdictFiles, labels: Collection[str], known: Mapping[str, Collection[str]]) -> list[str]:
+    """What is no mistake, but worth knowing: files that are not read, and what rows lack or name that is gone.
+
+    known: the categories of each profile whose metadata is here.
+    """
+    notes = _not_read(files)
+    by_file: dict[str, list[Verdict]] = {}
+    for where, verdict in files.rows:
+        by_file.setdefault(where.rpartition(":")[0], []).append(verdict)
+    names, sources = {*labels, ""}, {*proposal_sources(), "wikidata", ""}
+    for path, verdicts in by_file.items():
+        unknown = sum(verdict.profile == "" for verdict in verdicts)
+        if unknown:
+            notes.append(f"{path}: {_rows(unknown)} without a profile, counted for every profile")
+        unchecked = Counter(verdict.profile for verdict in verdicts if verdict.profile and verdict.profile not in known)
+        notes += [
+            f"{path}: {_rows(count)} of profile {profile}, whose metadata is not here: the categories are not checked"
+            for profile, count in sorted(unchecked.items())
+        ]
+        labels_gone = Counter(verdict.suggested_label for verdict in verdicts if verdict.suggested_label not in names)
+        notes += [
+            f"{path}: {_rows(count)} with the suggestion {label!r}, which is no label today"
+            for label, count in sorted(labels_gone.items())
+        ]
+        kinds_gone = Counter(verdict.suggested_by for verdict in verdicts if verdict.suggested_by not in sources)
+        notes += [
+            f"{path}: {_rows(count)} with a suggestion by {kind!r}, which is no kind of evidence today"
+            for kind, count in sorted(kinds_gone.items())
+        ]
+    return notes
+
+
+def _not_read(files: VerdictFiles) -> list[str]:
+    return [f"{visible(str(path))}: not read; verdicts are in files named <annotator>.csv" for path in files.not_read]
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'' if count == 1 else 's'}"

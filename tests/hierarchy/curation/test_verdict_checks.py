@@ -1,0 +1,79 @@
+"""Verdicts without effect are named with file, line and near names; what is gone or not recorded is only noted."""
+
+from pathlib import Path
+
+from hgld.hierarchy.curation.verdict_checks import (
+    category_problems,
+    near_categories,
+    profile_problems,
+    verdict_notes,
+    without_effect,
+)
+from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, read_verdicts
+
+LABELS = ["church", "lake"]
+KNOWN = {"sample": ["Red Chapel", "Rad Chapel", "Blue Lake"], "gldv2": ["Mount Rainier"]}
+
+
+def _judge(folder: Path, category: str, profile: str, suggested: str = "", by: str = "") -> None:
+    append_verdict(folder, Verdict(category, "church", suggested, by, "", "ana", "2026-01-03", "", profile))
+
+
+def test_verdict_on_an_unknown_category_is_named_with_near_names(tmp_path: Path) -> None:
+    for category, profile in (
+        ("Red Chapel", "sample"), ("Red Chapell", "sample"), ("Mount Rainier", "sample"), ("Mount Rainier", "gldv2"),
+        ("Mount Rainier", ""), ("Xyzzy", ""), ("Xyzzy", "elsewhere"),
+    ):  # fmt: skip
+        _judge(tmp_path, category, profile)
+    files = read_verdicts(tmp_path, LABELS)
+    lead = "the verdict has no effect: no category"
+    assert list(category_problems(files, KNOWN)) == [
+        f"{tmp_path}/ana.csv:3: {lead} 'Red Chapell' in the metadata of sample; "
+        "did you mean 'Red Chapel' or 'Rad Chapel'?",
+        f"{tmp_path}/ana.csv:4: {lead} 'Mount Rainier' in the metadata of sample",
+        f"{tmp_path}/ana.csv:7: {lead} 'Xyzzy' in the metadata of gldv2, sample "
+        "(or write the profile it was given on in the column profile)",
+    ]
+    assert list(category_problems(files, {})) == []
+    assert list(profile_problems(files, ["sample", "gldv2"])) == [
+        f"{tmp_path}/ana.csv:8: the verdict does not count: no profile 'elsewhere' in params.yaml"
+    ]
+
+
+def test_stages_warn_of_their_own_profile_only(tmp_path: Path) -> None:
+    assert without_effect(tmp_path, LABELS, "sample", KNOWN["sample"]) == ""
+    _judge(tmp_path, "Mount Rainier", "gldv2")
+    _judge(tmp_path, "Red Chapel", "")
+    assert without_effect(tmp_path, LABELS, "sample", KNOWN["sample"]) == ""
+    _judge(tmp_path, "Blue Lak", "")
+    (tmp_path / "two\nlines").touch()
+    first, second = without_effect(tmp_path, LABELS, "sample", KNOWN["sample"]).splitlines()
+    assert first.startswith(f"warning: {tmp_path}/ana.csv:4: the verdict has no effect: no category 'Blue Lak'")
+    assert second == rf"warning: {tmp_path}/two\nlines: not read; verdicts are in files named <annotator>.csv"
+
+
+def test_warnings_are_bounded(tmp_path: Path) -> None:
+    rows = [f"Place {number},church,,,,ana,2026-01-03,,sample" for number in range(500)]
+    _judge(tmp_path, "Red Chapel", "sample")
+    with (tmp_path / "ana.csv").open("a") as handle:
+        handle.write("\n".join(rows))
+    lines = without_effect(tmp_path, LABELS, "sample", [f"Place {number}a" for number in range(900)]).splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == "... and 481 more"
+
+
+def test_rows_without_a_profile_and_suggestions_that_are_gone_are_noted(tmp_path: Path) -> None:
+    _judge(tmp_path, "Red Chapel", "", "kirk", "oracle")
+    _judge(tmp_path, "Blue Lake", "gldv2", "church", "wikidata")
+    _judge(tmp_path, "Blue Lake", "sample", "church", "wikidata")
+    assert verdict_notes(read_verdicts(tmp_path, LABELS), LABELS, {"sample": []}) == [
+        f"{tmp_path}/ana.csv: 1 row without a profile, counted for every profile",
+        f"{tmp_path}/ana.csv: 1 row of profile gldv2, whose metadata is not here: the categories are not checked",
+        f"{tmp_path}/ana.csv: 1 row with the suggestion 'kirk', which is no label today",
+        f"{tmp_path}/ana.csv: 1 row with a suggestion by 'oracle', which is no kind of evidence today",
+    ]
+
+
+def test_near_names_ignore_case_and_are_of_similar_length() -> None:
+    assert near_categories("red chapel", ["Red Chapel", "Red Chapel of the Holy Mountain"]) == ["Red Chapel"]
+    assert near_categories("Xyzzy", ["Red Chapel"]) == []

@@ -1,0 +1,116 @@
+"""A real `dvc repro` that fails or is killed: what people work with is still there, in the version it had."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from hgld.hierarchy.curation.verdicts import COLUMNS
+from hgld.pipeline.stages import queue, release
+from tests.paths import ROOT
+
+STAGES = ("queue", "release", "train")
+# a verdict with one bad cell
+BAD = {"category": "Torn Place", "hierarchical_label": "no such label", "annotator": "ana", "decided_on": "2026-01-03"}
+
+
+def _dvc(*words: str) -> "subprocess.Popen[str]":
+    env = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT / ".typing"),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "dvc", *words],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _pipeline(folder: Path) -> None:
+    """The stages of dvc.yaml, with their commands, outputs and data, but without the files of code; committed."""
+    yaml = YAML(typ="safe", pure=True)
+    document = yaml.load(ROOT / "dvc.yaml")
+    stages = {name: document["stages"][name] for name in STAGES}
+    for stage in stages.values():
+        stage["deps"] = [dep for dep in stage["deps"] if (folder / dep.replace("${profile}", "sample")).exists()]
+    yaml.dump({"stages": stages}, folder / "dvc.yaml")
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (folder / "params.yaml").write_text(text.replace("taxonomy: hierarchy/", f"taxonomy: {ROOT}/hierarchy/"))
+    shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    commit = _dvc("commit", "--force")
+    output, _ = commit.communicate()
+    assert commit.returncode == 0, output
+
+
+@pytest.fixture
+def repository(proposed) -> Path:
+    """A repository whose queue, release and model are finished and committed to DVC."""
+    Path("review").mkdir()
+    queue.run(proposed.params)
+    release.run(proposed.params)
+    names = "train/model.pt train/curves.csv train/metrics.json images/tars.csv images/images.parquet"
+    for name in names.split():
+        path = proposed.data / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"the old {path.name}")
+    _pipeline(proposed.folder)
+    return proposed.data
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_what_people_work_with_survives_a_run_that_fails_or_is_killed(repository: Path) -> None:
+    before = {stage: _contents(repository / stage) for stage in STAGES}
+    rows = [COLUMNS, [BAD.get(name, "") for name in COLUMNS]]
+    Path("review/ana.csv").write_text("".join(f"{','.join(row)}\n" for row in rows))
+    for stage in ("queue", "release"):
+        run = _dvc("repro", "--single-item", stage)
+        output, _ = run.communicate()
+        assert run.returncode, output
+        assert re.search(r"review/ana\.csv:2:.*'no such label'", output), output
+        assert _contents(repository / stage) == before[stage]
+    params = Path("params.yaml")
+    params.write_text(params.read_text(encoding="utf-8").replace("epochs: 15", "epochs: 14"), encoding="utf-8")
+    model = repository / "train" / "model.pt"
+    committed = model.stat().st_mtime_ns
+    run = _dvc("repro", "--single-item", "train")
+    _wait(lambda: not model.exists() or model.stat().st_mtime_ns != committed)  # DVC has deleted it
+    _wait(lambda: _contents(repository / "train").keys() == before["train"].keys())
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+    assert _contents(repository / "train") == before["train"]
+
+
+def test_stage_runs_without_a_word_when_the_cache_holds_no_previous_outputs(repository: Path) -> None:
+    """As in a fresh clone: dvc.lock records outputs that nobody has."""
+    before = _contents(repository / "queue")
+    shutil.rmtree(".dvc/cache")
+    shutil.rmtree(repository / "queue")
+    run = _dvc("repro", "--single-item", "queue")
+    output, _ = run.communicate()
+    assert run.returncode == 0, output
+    assert "put back" not in output
+    assert _contents(repository / "queue").keys() == before.keys()

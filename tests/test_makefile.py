@@ -1,0 +1,56 @@
+"""`make`: a source archive without .git works, and what cannot work is said before gigabytes are installed."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.paths import ROOT
+
+STAGE = """stages:
+  scores:
+    cmd: mkdir -p data/sample/benchmark && echo scored > data/sample/benchmark/table.txt
+    outs: [data/sample/benchmark/table.txt]
+"""
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """What an archive of the source has for `make`, with one quick stage; dvc is installed in its environment."""
+    for name in ("Makefile", "pyproject.toml", ".dvcignore", ".gitignore"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / ".dvc").mkdir()
+    for name in ("config", ".gitignore"):
+        shutil.copy(ROOT / ".dvc" / name, tmp_path / ".dvc" / name)
+    (tmp_path / "dvc.yaml").write_text(STAGE)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    dvc = tmp_path / ".venv" / "bin" / "dvc"
+    dvc.write_text(f'#!/bin/sh\nexec {sys.executable} -m dvc "$@"\n')
+    dvc.chmod(0o755)
+    (tmp_path / ".venv" / ".installed").touch()
+    return tmp_path
+
+
+def _make(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    # what a make that runs these tests hands down
+    outer = ("GIT_", "MAKE", "VENV", "PYTHON")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(outer)}
+    return subprocess.run(["make", *words], cwd=folder, env=env, capture_output=True, text=True)
+
+
+def test_the_demo_runs_in_an_archive_without_git(archive: Path) -> None:
+    done = _make(archive, "demo")
+    assert done.returncode == 0, done.stderr
+    assert "scored" in done.stdout and (archive / "dvc.lock").is_file()
+
+
+def test_what_cannot_work_is_said_in_one_line_before_the_installation(archive: Path) -> None:
+    (archive / ".venv" / ".installed").unlink()
+    shutil.rmtree(archive / ".dvc")
+    for target, message in (("demo", "no folder .dvc here: the copy is not complete"), ("reproduce", "no .git here")):
+        done = _make(archive, target, "PYTHON=false")
+        assert done.returncode and done.stderr.startswith(message)
+        assert done.stdout == "" and not (archive / ".venv" / ".installed").exists()
