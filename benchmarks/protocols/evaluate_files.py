@@ -83,9 +83,9 @@ def evaluate_revisited(
 ) -> Evaluation:
     """Easy, Medium and Hard: mAP and mP@k of ranks, scores or embeddings.
 
-    ranking_path: .npy with ranks (Q, K), image indices from best to worst, or with scores (Q, N), see `revisited` for
-    how the two are distinguished; or .npz with embeddings `query` (Q, D) and `index` (N, D), compared by cosine similarity. N
-    is the number of images of the ground truth, in its order, followed by the distractors.
+    ranking_path: .npy with ranks (Q, K), image indices from best to worst, or with scores (Q, N); `revisited` says how
+    the two are distinguished. Or .npz with embeddings `query` (Q, D) and `index` (N, D), compared by cosine similarity.
+    N is the number of images of the ground truth, in its order, followed by the distractors.
 
     Raises HgldError for files of another format.
     """
