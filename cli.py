@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from hgld.foundation.display.visible import echo, visible, visible_lines
+from hgld.foundation.display.visible import echo, echo_text, visible
 
 STAGES = {
     "download": "Download GLDv2's metadata, verify it, and write typed Parquet.",
@@ -29,6 +29,12 @@ _SECTIONS = {
 }
 
 
+def _shown(error: click.ClickException) -> click.ClickException:
+    """An error of click with its message on one line, as it quotes what was typed."""
+    error.message = visible(error.message)  # type: ignore[misc]  # final, says click
+    return error
+
+
 class _Commands(click.Group):
     """Lists the commands by section, suggests names, and turns HgldError into a message and exit code 1."""
 
@@ -44,10 +50,15 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except HgldError as error:
-            raise click.ClickException(visible_lines(str(error))) from None
+            raise click.ClickException(str(error)) from None
         except click.ClickException as error:
-            error.message = visible_lines(error.message)  # type: ignore[misc]  # final, says click
-            raise
+            raise _shown(error) from None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.ClickException as error:
+            raise _shown(error) from None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -103,10 +114,11 @@ def _add_stage(name: str, text: str) -> None:
     @main.command(name, help=f"{text} (A stage of dvc.yaml.)", short_help=text)
     @_profile
     def command(profile: str | None, **options: Any) -> None:
-        from hgld.foundation.settings import load_params
         from hgld.pipeline.stages.previous_outputs import put_back
 
-        put_back()
+        put_back(profile)  # before the slow imports: until then, the previous outputs are away
+        from hgld.foundation.settings import load_params
+
         params = load_params(profile=profile)
         folder = "benchmarks.training" if name == "train" else "pipeline.stages"
         importlib.import_module(f"hgld.{folder}.{name}").run(params, **options)
@@ -130,11 +142,11 @@ def benchmark(model: Path, out: Path | None, profile: str | None) -> None:
     """
     from hgld.pipeline.stages.previous_outputs import put_back
 
-    put_back()
+    put_back(profile)
     from hgld.benchmarks.evaluation.benchmark import benchmark as score
     from hgld.foundation.settings import load_params
 
-    echo(score(model, load_params(profile=profile), out).text())
+    echo_text(score(model, load_params(profile=profile), out).text())
 
 
 @main.group()
@@ -151,9 +163,9 @@ def _report(result: Any, as_json: bool, per_query: Path | None = None) -> None:
 
     if per_query:
         result.write(per_query)
-    echo(json.dumps(result.to_dict(), indent=2) if as_json else result.text())
+    echo_text(json.dumps(result.to_dict(), indent=2) if as_json else result.text())
     if as_json and (note := getattr(result, "note", "")):
-        click.echo(visible_lines(f"Warning: {note}"), err=True)
+        click.echo(visible(f"Warning: {note}"), err=True)
 
 
 @evaluate.command()
@@ -255,35 +267,48 @@ def show(key: str, profile: str | None) -> None:
     from hgld.foundation.settings import load_params
     from hgld.pipeline.commands import show
 
-    echo(show.show(key, load_params(profile=profile)))
+    echo_text(show.show(key, load_params(profile=profile)))
 
 
 @main.command()
 @click.option("--strict", is_flag=True, help="The class graph is complete: every row must have an effect.")
 @click.option("--fix", is_flag=True, help="First sort the curated files, and write the verdicts in the form of `hgld "
               "review` (after a spreadsheet, a merge, or an older version). Comments stay.")  # fmt: skip
+@click.option(
+    "--rename", metavar="OLD=NEW", help="First correct the verdicts on a label that the taxonomy has renamed."
+)
+@click.option("--inputs", is_flag=True, help="The first stage of dvc.yaml: check one profile, without its results, and "
+              "write data/PROFILE/check/valid.json, which the other stages wait for.")  # fmt: skip
 @_profile
-def check(strict: bool, fix: bool, profile: str | None) -> None:
+def check(strict: bool, fix: bool, rename: str | None, inputs: bool, profile: str | None) -> None:
     """Validate the curated files: params.yaml, the taxonomy, and the verdicts below review/.
 
     The losses and metrics of params.yaml are constructed, in every profile unless one is chosen. The taxonomy is
     checked against the class graph of the profile: labels that may both apply need an order, each row an effect.
     """
     from hgld.benchmarks.evaluation.check_settings import setting_problems
+    from hgld.foundation.errors import HgldError
     from hgld.foundation.settings import load_params, profiles
-    from hgld.hierarchy.curation.file_checks import fix_files
+    from hgld.hierarchy.curation.file_checks import fix_files, rename_label
+    from hgld.hierarchy.curation.verdicts import rename_hint
     from hgld.pipeline.commands import check
+    from hgld.pipeline.stages import check as check_stage
 
     params = load_params(profile=profile)
+    if rename is not None:
+        echo(*(rename_label(Path(params.build.taxonomy), Path("review"), rename) or ["No verdict says so."]))
     if fix:
-        echo("\n".join(fix_files(Path(params.build.taxonomy), Path("review"))) or "All files are in order.")
+        echo(*(fix_files(Path(params.build.taxonomy), Path("review")) or ["All files are in order."]))
+    if inputs:
+        check_stage.run(params, setting_problems(params))
+        return
     result = check.check(params, Path("review"), strict=strict)
     problems = list(result.problems)
     for name in [profile] if profile else profiles():
         problems += setting_problems(load_params(profile=name))
     if problems:
-        raise click.ClickException(f"{len(problems)} problem(s)\n" + "\n".join(problems))
-    echo(f"The curated files are valid.\n{result.report}")
+        raise HgldError(f"{len(problems)} problem(s)", *problems, *rename_hint(problems))
+    echo_text(f"The curated files are valid.\n{result.report}")
 
 
 @main.command()
@@ -373,7 +398,7 @@ def card(only_check: bool, profile: str | None) -> None:
     from hgld.foundation.settings import load_params
     from hgld.pipeline.commands import card
 
-    echo(card.card(load_params(profile=profile), Path("DATA_CARD.md"), only_check=only_check))
+    echo_text(card.card(load_params(profile=profile), Path("DATA_CARD.md"), only_check=only_check))
 
 
 @main.command()

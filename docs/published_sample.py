@@ -126,7 +126,7 @@ def redraw() -> str:
             f"{len(drawn - reviewed)} drawn and not reviewed, {len(reviewed - drawn)} reviewed and not drawn"
         )
     if problems:
-        raise HgldError("\n".join(problems))
+        raise HgldError(*problems)
     return f"the {len(drawn)} reviewed landmarks are the ones drawn from {len(known):,}; strata as stated"
 
 

@@ -4,9 +4,29 @@ import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+from hgld.foundation.display.visible import visible
+
 
 class HgldError(Exception):
-    """An error that the user can fix; its message says what is wrong, where, and the remedy."""
+    r"""An error that the user can fix; its message says what is wrong, where, and the remedy.
+
+    Each argument is one line of the message. Whatever a line quotes (a name, a path, the text of a library) cannot act
+    on a terminal or forge another line: its control and bidirectional characters are shown, line ends among them.
+
+    >>> str(HgldError("2 problems", "a.csv:1: 'x\ny'"))
+    "2 problems\na.csv:1: 'x\\ny'"
+    """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*map(visible, lines))
+
+    def __str__(self) -> str:
+        return "\n".join(self.args)
+
+    def within(self, where: str) -> "HgldError":
+        """The error with the place where it was met in front of its first line."""
+        first, *rest = self.args
+        return HgldError(f"{where}: {first}", *rest)
 
 
 # The end of the default text of an object, such as " <_io.BytesIO object at 0x7f0123456789>".
@@ -39,11 +59,11 @@ def suggest(word: str, options: Iterable[str]) -> str:
     return f"; did you mean '{by_lower[matches[0]]}'?" if matches else ""
 
 
-def shortened(problems: Sequence[str], limit: int = 20) -> str:
-    """The first `limit` problems, one a line, and how many more there are.
+def shortened(problems: Sequence[str], limit: int = 20) -> list[str]:
+    """The first `limit` problems, and how many more there are.
 
     >>> shortened(["a", "b", "c"], limit=2)
-    'a\\nb\\n... and 1 more'
+    ['a', 'b', '... and 1 more']
     """
     rest = len(problems) - limit
-    return "\n".join([*problems[:limit], *([f"... and {rest} more"] if rest > 0 else [])])
+    return [*problems[:limit], *([f"... and {rest} more"] if rest > 0 else [])]

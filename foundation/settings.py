@@ -211,7 +211,7 @@ def load_params(path: Path = Path("params.yaml"), profile: str | None = None) ->
     try:
         return Params(profile=chosen, **section)
     except ValidationError as error:
-        raise HgldError("\n".join(_explain(path, chosen, details) for details in error.errors())) from None
+        raise HgldError(*(_explain(path, chosen, details) for details in error.errors())) from None
     except TypeError:
         raise HgldError(f"{path}: {chosen}: unknown key 'profile'; move it to the top level of the file") from None
 

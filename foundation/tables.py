@@ -5,6 +5,8 @@ text stays text, and the empty string is the only missing value.
 """
 
 import csv
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hgld.foundation.display.visible import visible
-from hgld.foundation.errors import HgldError, shortened
+from hgld.foundation.errors import HgldError, reason, shortened, suggest
 from hgld.foundation.files import remedy, replacing
 from hgld.foundation.text_input import open_text
 
@@ -24,6 +26,16 @@ if TYPE_CHECKING:
 # The most characters in one value. By default, csv refuses more than 131,072, such as the images of a large landmark.
 _MAX_VALUE = 1 << 26
 csv.field_size_limit(_MAX_VALUE)
+# The largest table that is read into memory at once: in bytes, and in values; a value takes 200 bytes of memory.
+_MAX_BYTES = 1 << 30
+_MAX_VALUES = 1 << 25
+_MAX_MALFORMED = 100_000
+# ten times the images of GLDv2: equal values in a Parquet file take no space
+_MAX_ROWS = 50_000_000
+# of a header that a message quotes
+_MAX_QUOTED = 300
+_MAX_FAULTS = 5
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 def strict_reader(lines: Iterable[str], delimiter: str = ",") -> "Reader":
@@ -46,7 +58,7 @@ def read_csv(path: Path, columns: list[str], *, extra: bool = False) -> pd.DataF
 
 def read_csv_with_lines(path: Path, columns: list[str], *, extra: bool = False) -> tuple[pd.DataFrame, tuple[int, ...]]:
     """`read_csv`, and the line of the file on which each row begins: a quoted value may span several lines."""
-    with open_text(path) as handle:
+    with open_text(path, largest=_MAX_BYTES) as handle:
         header, rows, lines = _read_rows(visible(str(path)), handle, columns, extra)
     return pd.DataFrame(rows, columns=header, dtype="str"), tuple(lines)
 
@@ -60,25 +72,45 @@ def _read_rows(
     try:
         header = next(reader, [])
         _check_header(path, header, columns, extra)
-        start = reader.line_num + 1
-        names = set(map(_plain, header))
+        named = _named(header) if extra else len(header)
+        start, names = reader.line_num + 1, set(map(_plain, header))
         for row in reader:
-            if len(row) == len(header):
-                if _plain(row[0]) in names and _repeats_header(row, header):
-                    bad.append(f"{path}:{start}: the header again; delete this line, or rename the columns in line 1")
-                rows.append(row)
-                lines.append(start)
+            if row and (fault := _row_fault(row, header, named, names)):
+                bad.append(f"{path}:{start}: {fault}")
             elif row:
-                text = visible(",".join(row)[:80])
-                bad.append(f"{path}:{start}: {len(row)} values for {len(header)} columns: {text}")
+                rows.append(row[:named] if named < len(row) else row)
+                lines.append(start)
+            if len(rows) * named > _MAX_VALUES:
+                raise HgldError(f"{path}: more than {_MAX_VALUES:,} values; split the file")
+            if len(bad) == _MAX_MALFORMED:
+                break
             start = reader.line_num + 1
     except csv.Error as error:
         raise HgldError(f"{path}:{start}: not a CSV row: {error}") from None
-    except UnicodeDecodeError:
-        raise HgldError(f"{path}: not UTF-8 (after line {reader.line_num}); save the file as UTF-8") from None
+    except UnicodeDecodeError as error:
+        # the lines before the undecodable part have been read
+        line = reader.line_num + 1 + len(_LINE_END.findall(error.object[: error.start]))
+        raise HgldError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from None
     if bad:
-        raise HgldError(f"{len(bad)} malformed row(s):\n{shortened(bad)}")
-    return header, rows, lines
+        more = "" if len(bad) < _MAX_MALFORMED else "at least "
+        raise HgldError(f"{more}{len(bad)} malformed row(s):", *shortened(bad))
+    return header[:named], rows, lines
+
+
+def _named(header: list[str]) -> int:
+    """The number of columns, without several at the end that have no name: a spreadsheet adds them."""
+    if header.count("") < 2:
+        return len(header)
+    return max((place for place, name in enumerate(header, 1) if name), default=0)
+
+
+def _row_fault(row: list[str], header: list[str], named: int, names: set[str]) -> str:
+    """What is wrong with a row that has values; named: the number of columns that are kept."""
+    if len(row) != len(header):
+        return f"{len(row)} values for {len(header)} columns: {visible(','.join(row)[:80])}"
+    if _plain(row[0]) in names and _repeats_header(row, header):
+        return "the header again; delete this line, or rename the columns in line 1"
+    return "a value in a column without a name" if any(row[named:]) else ""
 
 
 def _repeats_header(row: list[str], header: list[str]) -> bool:
@@ -102,14 +134,38 @@ def check_unique(path: Path, column: str, values: Iterable[str], lines: Sequence
             duplicates.append(f"{where}:{line}: duplicate {column} {value!r}, first on line {first[value]}")
         first.setdefault(value, line)
     if duplicates:
-        raise HgldError(f"{len(duplicates)} duplicate row(s); keep one of each:\n{shortened(duplicates)}")
+        raise HgldError(f"{len(duplicates)} duplicate row(s); keep one of each:", *shortened(duplicates))
 
 
 def _check_header(path: str, header: list[str], columns: list[str], extra: bool) -> None:
-    missing = [name for name in columns if name not in header]
-    if missing or len(set(header)) < len(header) or not (extra or header == columns):
-        expected = ",".join(columns) + (" (and any others)" if extra else "")
-        raise HgldError(f"{path}:1: expected the header {expected}; found {visible(','.join(header)) or 'nothing'}")
+    others = " (and any others)" if extra else ""
+    expected = f"the header {','.join(columns)}{others}" if columns else "a header of distinct names"
+    if not header:
+        raise HgldError(f"{path}:1: expected {expected}; found nothing")
+    found = visible(",".join(header)[:_MAX_QUOTED])
+    if len(header) == 1 and not {";", "\t"}.isdisjoint(header[0]):
+        raise HgldError(f"{path}:1: expected commas between the values; found {found}; save the file with commas")
+    faults = header_faults(header, columns, None if extra else columns)
+    if header[: _named(header)].count("") > 1 if extra else "" in header:
+        faults.append("a column without a name")
+    if faults or not (extra or header == columns):
+        found += f": {'; '.join(faults) or 'another order'}"
+        raise HgldError(f"{path}:1: expected {expected}; found {found}")
+
+
+def header_faults(header: Sequence[str], columns: Sequence[str], known: Sequence[str] | None) -> list[str]:
+    """What is wrong with the names in a header: of the columns, one that is missing, unknown, or there twice.
+
+    known: the columns that there may be, None for any.
+
+    >>> header_faults(["id", "lable", "id"], ["id", "label"], ["id", "label", "comment"])
+    ["no column 'label'", "unknown column 'lable'; did you mean 'label'?", "two columns 'id'"]
+    """
+    faults = [f"no column {name!r}" for name in columns if name not in header]
+    unknown = [name for name in dict.fromkeys(header) if name and known is not None and name not in known]
+    faults += [f"unknown column {name[:80]!r}{suggest(name[:80], known or ())}" for name in unknown[:_MAX_FAULTS]]
+    counts = Counter(name for name in header if name)
+    return faults + [f"two columns {name[:80]!r}" for name, count in counts.items() if count > 1][:_MAX_FAULTS]
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
@@ -127,10 +183,13 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     if not path.is_file():
         raise HgldError(f"no table {path}; {remedy(path)}")
     try:
+        rows = pq.read_metadata(path).num_rows
+        if rows > _MAX_ROWS:
+            raise HgldError(f"{path}: {rows:,} rows, more than the {_MAX_ROWS:,} that any stage writes; {remedy(path)}")
         frame: pd.DataFrame = pq.read_table(path, columns=columns, partitioning=None).to_pandas()
         return frame
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
-        raise HgldError(f"{path}: not the expected Parquet table: {error}") from None
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # each kind of damage has its own
+        raise HgldError(f"{path}: not the expected Parquet table: {reason(error)}; {remedy(path)}") from None
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:

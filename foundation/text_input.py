@@ -17,6 +17,20 @@ from hgld.foundation.errors import HgldError, reason
 # How far a gzip file may expand: tables of text shrink to a third, at most to a twentieth.
 _FREE_BYTES = 1 << 22
 _MAX_RATIO = 50
+_HEAD_BYTES = 64
+# The first bytes of what is not UTF-8 text, and what to do.
+_OTHER_KINDS = tuple(
+    (re.compile(start, re.DOTALL | re.IGNORECASE), kind)
+    for start, kind in (
+        (rb"\xff\xfe|\xfe\xff|(?:[^\0]\0){4}|(?:\0[^\0]){4}", "UTF-16 text; save the file as UTF-8"),
+        (rb"PK\x03\x04", "a ZIP archive, as .xlsx and .ods are; save the sheet as CSV (UTF-8), or unpack the archive"),
+        (rb"\x1f\x8b", "compressed by gzip; unpack it, or give it a name that ends in .gz"),
+        (rb"BZh\d|\xfd7zXZ\0|\x28\xb5\x2f\xfd", "compressed by bzip2, xz or zstd; unpack it"),
+        (rb"PAR1\x15", "a Parquet table; export it as text"),
+        (rb"version https://git-lfs", "a Git LFS pointer, which stands for the file; run: git lfs pull"),
+        (rb"\s*<(?:!doctype )?html", "a web page; open the address in a browser, and download the file itself"),
+    )
+)
 # Of a YAML file: far more than any file of settings has.
 _MAX_CHARACTERS = 1 << 18
 _MAX_DEPTH = 20
@@ -26,19 +40,30 @@ _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 @contextmanager
-def open_text(path: Path, newline: str = "", expected: str = "a CSV file") -> Iterator[TextIO]:
+def open_text(
+    path: Path, newline: str | None = "", expected: str = "a CSV file", largest: int | None = None
+) -> Iterator[TextIO]:
     """The UTF-8 text of a file (gunzipped if its name ends in `.gz`), without a byte order mark.
 
-    Raises HgldError, also while the text is read, for a file that is missing, a folder, an endless device, unreadable
-    or not UTF-8, and for a gzip file that is damaged or expands to far more than a table does.
+    newline: as for `open`; largest: the most bytes, for a text that is held in memory.
+
+    Raises HgldError, also while the text is read, for a file that is missing, a folder, an endless device, unreadable,
+    too large or not UTF-8 (with what it is, if its first bytes tell), and for a gzip file that is damaged or expands to
+    far more than a table does.
     """
     shown = visible(str(path))
     try:
         with Path(path).open("rb") as file:
-            kind = os.fstat(file.fileno()).st_mode
-            if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
+            status = os.fstat(file.fileno())
+            if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
                 raise HgldError(f"{shown} is a device; {expected} was expected")
-            raw = io.BufferedReader(_Gunzipped(file, shown), 1 << 16) if Path(path).suffix == ".gz" else file
+            if largest and status.st_size > largest:
+                raise _too_large(shown, largest)
+            if Path(path).suffix.lower() == ".gz":
+                raw: IO[bytes] = io.BufferedReader(_Gunzipped(file, shown, largest), 1 << 16)
+            else:
+                raw = file
+                _check_kind(shown, file.peek(_HEAD_BYTES)[:_HEAD_BYTES], expected)
             with io.TextIOWrapper(raw, encoding="utf-8-sig", newline=newline) as text:
                 yield text
     except FileNotFoundError:
@@ -55,11 +80,21 @@ def open_text(path: Path, newline: str = "", expected: str = "a CSV file") -> It
         raise HgldError(f"{shown}: cannot be read: {error.strerror or reason(error)}") from None
 
 
+def _check_kind(path: str, head: bytes, expected: str) -> None:
+    for pattern, kind in _OTHER_KINDS:
+        if pattern.match(head):
+            raise HgldError(f"{path}: expected {expected}, found {kind}")
+
+
+def _too_large(path: str, largest: int) -> HgldError:
+    return HgldError(f"{path}: more than {largest >> 20:,} MiB, which are held in memory at once; split the file")
+
+
 class _Gunzipped(io.RawIOBase):
     """The decompressed bytes of a gzip file. Raises HgldError as soon as it expands to more than any table does."""
 
-    def __init__(self, file: IO[bytes], path: str) -> None:
-        self._file, self._path, self._size = file, path, 0
+    def __init__(self, file: IO[bytes], path: str, largest: int | None) -> None:
+        self._file, self._path, self._size, self._largest = file, path, 0, largest
         self._gzip = gzip.GzipFile(fileobj=file, mode="rb")
 
     def readable(self) -> bool:
@@ -69,6 +104,8 @@ class _Gunzipped(io.RawIOBase):
         data = self._gzip.read(len(buffer))
         buffer[: len(data)] = data
         self._size += len(data)
+        if self._largest and self._size > self._largest:
+            raise _too_large(self._path, self._largest)
         if self._size > _FREE_BYTES + _MAX_RATIO * self._file.tell():
             raise HgldError(
                 f"{self._path}: the first {self._file.tell():,} bytes expand to more than {self._size >> 20} MiB; no "

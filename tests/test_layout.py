@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "benchmarks/losses": "ranking",
     "benchmarks/metrics": "ranking",
     "benchmarks/training": "losses models datasets ranking",
-    "benchmarks/protocols": "",
+    "benchmarks/protocols": "ranking models",
     "benchmarks/evaluation": "training metrics models datasets ranking",
     "benchmarks/speed": "metrics losses ranking",
 }
@@ -198,6 +198,19 @@ def test_the_wheel_holds_every_data_file_and_names_no_other() -> None:
                 assert matching, f"{path} would not be in the wheel"
                 unused -= {(name, pattern) for pattern in matching}
     assert unused == set()
+
+
+def test_each_line_of_a_message_is_an_argument_of_its_own() -> None:
+    """So that a line end in a message is always one of a value, and shown as such (foundation.errors, visible.echo)."""
+    for path in [ROOT / "cli.py", *(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and re.fullmatch("echo|[A-Z].*Error", node.func.id)
+            ):
+                texts = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
+                assert not any("\n" in text for text in texts if isinstance(text, str)), f"{path}:{node.lineno}"
 
 
 def test_no_module_is_a_drawer_for_anything() -> None:

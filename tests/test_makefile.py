@@ -47,6 +47,21 @@ def test_the_demo_runs_in_an_archive_without_git(archive: Path) -> None:
     assert "scored" in done.stdout and (archive / "dvc.lock").is_file()
 
 
+def test_a_path_with_spaces_is_fine(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("with") / "a name with spaces"
+    shutil.copytree(archive, folder)
+    done = _make(folder, "demo")
+    assert done.returncode == 0 and "scored" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("python", ["false", "no-such-python"])
+def test_an_old_or_absent_python_is_said_with_the_remedy(archive: Path, python: str) -> None:
+    (archive / ".venv" / ".installed").unlink()
+    done = _make(archive, "demo", f"PYTHON={python}")
+    assert done.returncode
+    assert f"hgld needs Python 3.11 or newer, and {python} is not: make PYTHON=python3.11 demo" in done.stderr
+
+
 def test_what_cannot_work_is_said_in_one_line_before_the_installation(archive: Path) -> None:
     (archive / ".venv" / ".installed").unlink()
     shutil.rmtree(archive / ".dvc")

@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 from torch import Tensor
 
-from hgld.benchmarks.ranking.levels import check_finest_first
+from hgld.benchmarks.ranking.levels import check_hierarchy
 
 
 class LabelledImages(Protocol):
@@ -49,7 +49,7 @@ class RetrievalDataset:
     left_out: queries that the benchmark excludes. lists_differ: queries whose published list of relevant images is not
     the set of gallery images of their class. broken_queries, broken_gallery: images left out as unreadable.
 
-    Raises HgldError for labels with the coarsest level first.
+    Raises HgldError for labels whose levels are in the wrong order.
     """
 
     train: LabelledImages
@@ -67,4 +67,4 @@ class RetrievalDataset:
 
     def __post_init__(self) -> None:
         for role in ("train", "query", "gallery"):
-            check_finest_first(getattr(self, role).labels, f"labels of the {role} images")
+            check_hierarchy(getattr(self, role).labels, f"labels of the {role} images")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from PIL import Image
 from torch import Tensor
+from tqdm import tqdm
 
 from hgld.benchmarks.datasets.labelled_images import LabelledImages, RetrievalDataset
+from hgld.benchmarks.datasets.survey_cache import Survey, SurveyCache
 from hgld.foundation.display.visible import echo
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tar_images import UnreadableImageError
@@ -50,45 +52,38 @@ class ImageSubset:
         return self.images.caption(self.rows[n])
 
 
-@dataclass(frozen=True)
-class Survey:
-    """What was found by decoding images: reason by row of the unreadable ones, and a digest of the pixels.
-
-    The digest is a sum of hashes, so that the images may be surveyed in parts, in any order.
-    """
-
-    broken: dict[int, str] = field(default_factory=dict)
-    digest: int = 0
-
-    def __add__(self, other: Survey) -> Survey:
-        return Survey({**self.broken, **other.broken}, (self.digest + other.digest) % 2**256)
-
-
 def survey(images: LabelledImages, rows: Iterable[int], threads: int) -> Survey:
     """Decode these rows. Raises HgldError for an image that is not there at all, such as one in a missing tar."""
     ids = images.ids
 
-    def look(row: int) -> Survey:
+    def look(row: int) -> tuple[int, str, int]:
         try:
             image = images.image(row)
         except UnreadableImageError as error:
-            return Survey({row: str(error)})
+            return row, str(error), 0
         pixels = hashlib.sha256(f"{ids[row]} {image.mode} {image.size} ".encode())
         pixels.update(image.tobytes())
-        return Survey({}, int.from_bytes(pixels.digest()))
+        return row, "", int.from_bytes(pixels.digest())
 
-    total = Survey()
-    with ThreadPoolExecutor(threads) as pool:
-        waiting = iter(rows)
-        while chunk := list(islice(waiting, CHUNK)):
-            total = sum(pool.map(look, chunk), total)
-    return total
+    broken, digest, waiting = {}, 0, list(rows)
+    with (
+        ThreadPoolExecutor(threads) as pool,
+        tqdm(total=len(waiting), desc="check images", unit="image", leave=False, disable=None) as bar,
+    ):
+        for start in range(0, len(waiting), CHUNK):
+            chunk = waiting[start : start + CHUNK]
+            for row, reason, pixels in pool.map(look, chunk):
+                digest += pixels
+                if reason:
+                    broken[row] = reason
+            bar.update(len(chunk))
+    return Survey(broken, digest % 2**256)
 
 
 def readable(
     images: LabelledImages, broken: dict[int, str], *, what: str, section: str, limit: float
 ) -> LabelledImages:
-    """The images without the broken ones (reason by row), which are reported.
+    """The images without the broken ones (reason by row).
 
     what: the name of the set in messages, such as "train"; section: the section of params.yaml with the limit. Raises
     HgldError when the fraction of broken images exceeds `limit`, or all are broken.
@@ -96,7 +91,9 @@ def readable(
     if not broken:
         return images
     total, first = len(images), broken[min(broken)]
-    if len(broken) > limit * total or len(broken) == total:
+    if len(broken) == total:
+        raise HgldError(f"none of {total} {what} images can be read; the first: {first}; run `hgld images` again")
+    if len(broken) > limit * total:
         raise HgldError(
             f"{len(broken)} of {total} {what} images cannot be read, more than {section}.max_broken ({limit:g}) "
             f"allows; the first: {first}; run `hgld images` again, or allow more in params.yaml"
@@ -112,14 +109,20 @@ def report_broken(broken: dict[int, str], total: int, what: str) -> None:
             echo(f"  {broken[row]}")
 
 
-def readable_roles(dataset: RetrievalDataset, *, limit: float, threads: int) -> RetrievalDataset:
-    """The dataset with those queries and gallery images that can be read; the others are counted in it."""
+def readable_roles(dataset: RetrievalDataset, *, limit: float, threads: int, cache: Path) -> RetrievalDataset:
+    """The dataset with those queries and gallery images that can be read; the others are counted in it.
+
+    cache: the folder where the unreadable ones are remembered.
+    """
     kept, counts = [], []
     for what, images in (("query", dataset.query), ("gallery", dataset.gallery)):
-        broken = survey(images, range(len(images)), threads).broken
-        report_broken(broken, len(images), what)
-        kept.append(readable(images, broken, what=what, section="benchmark", limit=limit))
-        counts.append(len(broken))
+        remembered = SurveyCache.of(images, cache / f"{what}.json")
+        if (found := remembered.read()) is None:
+            found = survey(images, range(len(images)), threads)
+            remembered.write(found)
+        kept.append(readable(images, found.broken, what=what, section="benchmark", limit=limit))
+        report_broken(found.broken, len(images), what)
+        counts.append(len(found.broken))
     if not any(counts):
         return dataset
     query, gallery = kept

@@ -54,6 +54,10 @@ class ReleaseImages:
         """The Commons category of image n."""
         return self.categories[n]
 
+    def fingerprint(self) -> str:
+        """A hash that differs when an image has been replaced, or others are meant."""
+        return self.tars.fingerprint(self.ids)
+
 
 @contextmanager
 def open_release(

@@ -74,7 +74,8 @@ def benchmark(model_path: Path, params: Params, out: Path | None) -> BenchmarkRe
     with reproducible(settings.seed, settings.threads) as device:
         checkpoint = load_checkpoint(model_path)
         with open_release(params.data, levels) as release:
-            dataset = readable_roles(release, limit=settings.max_broken, threads=settings.threads)
+            cache = params.data / "cache" / "readable"
+            dataset = readable_roles(release, limit=settings.max_broken, threads=settings.threads, cache=cache)
             result = score_checkpoint(checkpoint, dataset, settings, device)
             result = replace(result, provenance=provenance(model_path, params.data / "release", dataset))
             if out is not None:

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hgld.benchmarks.ranking.levels import agreement, check_finest_first, check_labels, reaches, signed
+from hgld.benchmarks.ranking.levels import agreement, check_hierarchy, check_labels, reaches, signed
 from hgld.benchmarks.ranking.similarity import as_tensor, unit_rows
 from hgld.foundation.errors import HgldError, suggest
 
 REDUCTIONS = ("mean", "none")
+# A batch is small, and there are many: levels that do not nest may seem to, by chance.
+CHANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Inputs:
                 f"embeddings are {query.shape[1]} wide and ref_embeddings {ref.shape[1]}: "
                 "embed both with the same network"
             )
+        if query.device != ref.device:
+            raise HgldError(f"embeddings are on {query.device} and ref_embeddings on {ref.device}; use one device")
         return cls(query, query_labels, ref, ref_labels, own_gallery=False)
 
     def positives(self, level: int) -> Tensor:
@@ -59,7 +63,8 @@ class Inputs:
 def checked_side(embeddings: Tensor, labels: Tensor, prefix: str) -> tuple[Tensor, Tensor]:
     """Unit embeddings (n, d) and labels (n, L) as tensors. Raises HgldError when they do not fit each other.
 
-    On a GPU the order of the levels is not looked at, which would force it to synchronise at every step.
+    On a GPU the values and the order of the labels are not looked at, which would force it to synchronise at every
+    step.
     """
     embeddings, labels = as_tensor(embeddings, f"{prefix}embeddings"), signed(as_tensor(labels, f"{prefix}labels"))
     if embeddings.dim() != 2 or len(embeddings) != len(labels) or not embeddings.shape[1]:
@@ -67,9 +72,17 @@ def checked_side(embeddings: Tensor, labels: Tensor, prefix: str) -> tuple[Tenso
             f"{prefix}embeddings must be (n, d) with one row of {prefix}labels each; "
             f"got {tuple(embeddings.shape)} and {tuple(labels.shape)}"
         )
-    check_labels(labels, f"{prefix}labels")
+    if not embeddings.is_floating_point():
+        raise HgldError(f"{prefix}embeddings must be floating-point numbers; got {embeddings.dtype}")
+    if embeddings.device != labels.device:
+        raise HgldError(
+            f"{prefix}embeddings are on {embeddings.device} and {prefix}labels on {labels.device}; "
+            "put both on one device"
+        )
     if labels.device.type == "cpu":
-        check_finest_first(labels, f"{prefix}labels")
+        check_hierarchy(labels, f"{prefix}labels", chance=CHANCE)
+    else:
+        check_labels(labels, f"{prefix}labels")
     return unit_rows(embeddings, f"{prefix}embeddings"), labels
 
 

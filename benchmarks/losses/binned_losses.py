@@ -8,13 +8,14 @@ positives, which the mean leaves out. Memory O(B N), whatever the number of bins
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from hgld.benchmarks.losses.base import GalleryLoss, Inputs
-from hgld.benchmarks.losses.strict import strict
+from hgld.benchmarks.losses.strict import COSINE, LEVEL, Range, strict
 from hgld.benchmarks.ranking.similarity import similarity
 from hgld.foundation.errors import HgldError
 
@@ -60,13 +61,9 @@ class FastAP(GalleryLoss):
     pytorch-metric-learning's, which has no gallery. Source: Cakir et al., CVPR 2019.
     """
 
+    RANGES: ClassVar = {"num_bins": Range(1, 100_000, whole=True), "level": LEVEL}
     num_bins: int = 10
     level: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.num_bins < 1:
-            raise HgldError(f"FastAP: num_bins must be 1 or more, got {self.num_bins}")
 
     def per_query(self, inputs: Inputs) -> Tensor:
         """1 - AP (B,)."""
@@ -93,6 +90,7 @@ class SoftBinAP(GalleryLoss):
     ends belong to the end bins. Source: Revaud et al., ICCV 2019.
     """
 
+    RANGES: ClassVar = {"nq": Range(2, 100_000, whole=True), "min": COSINE, "max": COSINE, "level": LEVEL}
     nq: int = 20
     min: float = -1.0
     max: float = 1.0
@@ -100,8 +98,8 @@ class SoftBinAP(GalleryLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.nq < 2 or self.max <= self.min:
-            raise HgldError("SoftBinAP: nq must be 2 or more and max above min")
+        if self.max <= self.min:
+            raise HgldError(f"SoftBinAP: max must be above min, got max {self.max} and min {self.min}")
 
     def per_query(self, inputs: Inputs) -> Tensor:
         """1 - AP (B,)."""

@@ -8,13 +8,13 @@ It is not linear in g: the same loss with another weight or batch size has anoth
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from hgld.benchmarks.losses.base import GalleryLoss, Inputs
-from hgld.benchmarks.losses.strict import strict
+from hgld.benchmarks.losses.strict import LEVEL, MARGIN, POSITIVE, strict
 from hgld.benchmarks.ranking.duplicates import equalise_duplicates
 from hgld.benchmarks.ranking.similarity import similarity
 from hgld.foundation.errors import HgldError
@@ -60,6 +60,7 @@ class BlackBoxAP(GalleryLoss):
     by |P| + 1e-5, as published: a perfect ranking has a loss of 1e-5 / |P|.
     """
 
+    RANGES: ClassVar = {"lambda_val": POSITIVE, "margin": MARGIN, "level": LEVEL}
     lambda_val: float = 4.0
     margin: float = 0.0
     noise: Tensor | None = None
@@ -67,8 +68,10 @@ class BlackBoxAP(GalleryLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.lambda_val <= 0 or self.margin < 0:
-            raise HgldError("BlackBoxAP: lambda_val must be above 0 and margin not negative")
+        if self.noise is not None and not isinstance(self.noise, Tensor):
+            raise HgldError(f"BlackBoxAP: noise must be a tensor of the shape of the scores, got {self.noise!r}")
+        if self.noise is not None and self.margin == 0:
+            raise HgldError("BlackBoxAP: noise has no effect with margin 0; set a margin, the paper's is 0.02")
 
     def per_query(self, inputs: Inputs) -> Tensor:
         """1 - AP (B,). Raises HgldError for noise of another shape than the scores."""

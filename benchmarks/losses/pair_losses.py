@@ -11,7 +11,7 @@ query without positives still has negatives and counts with them; only Triplet n
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pytorch_metric_learning.distances import CosineSimilarity
@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from hgld.benchmarks.losses.base import GalleryLoss, Inputs
-from hgld.benchmarks.losses.strict import strict
+from hgld.benchmarks.losses.strict import COSINE, LEVEL, MARGIN, strict
 from hgld.benchmarks.ranking.duplicates import equalise_duplicates, first_equal_row
 from hgld.benchmarks.ranking.similarity import similarity
 
@@ -33,6 +33,7 @@ OWN_SCORE = 1 - 1e-5
 class _PairLoss(GalleryLoss):
     """What the pair losses share: a level, and computing in float32 at least."""
 
+    RANGES: ClassVar = {"level": LEVEL}
     level: int = 0
 
     def per_query(self, inputs: Inputs) -> Tensor:
@@ -74,6 +75,7 @@ class Calibration(_PairLoss):
     has no component along the embedding.
     """
 
+    RANGES: ClassVar = {"pos_margin": COSINE, "neg_margin": COSINE}
     pos_margin: float = 0.9
     neg_margin: float = 0.6
 
@@ -98,6 +100,7 @@ class Contrastive(_PairLoss):
     of a rounding error), which would count as a violation.
     """
 
+    RANGES: ClassVar = {"pos_margin": MARGIN, "neg_margin": MARGIN}
     pos_margin: float = 0.0
     neg_margin: float = 1.0
 
@@ -127,6 +130,7 @@ class Triplet(_PairLoss):
     of every query: all negatives below 1 - margin, which are nearly all, have no loss and no gradient.
     """
 
+    RANGES: ClassVar = {"margin": MARGIN}
     margin: float = 0.05
     semihard: bool = True
     itself: bool = False
@@ -186,6 +190,7 @@ class XBMPair(_PairLoss):
     duplicate of it.
     """
 
+    RANGES: ClassVar = {"margin": COSINE}
     margin: float = 0.5
 
     def values(self, inputs: Inputs) -> Tensor:

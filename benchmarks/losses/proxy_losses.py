@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from pytorch_metric_learning.losses import ArcFaceLoss, ProxyNCALoss
@@ -18,23 +19,27 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, softplus
 
 from hgld.benchmarks.losses.base import check_reduction, checked_side, reduce_per_query
-from hgld.benchmarks.losses.strict import strict
-from hgld.benchmarks.ranking.levels import agreement, check_finest_first, check_labels
-from hgld.benchmarks.ranking.similarity import similarity
-from hgld.foundation.errors import HgldError
+from hgld.benchmarks.losses.strict import CLASSES, LEVEL, MARGIN, POSITIVE, SEED, TEMPERATURE, WIDTH, Range, strict
+from hgld.benchmarks.ranking.levels import agreement, check_hierarchy, signed
+from hgld.benchmarks.ranking.similarity import as_tensor, similarity
+from hgld.foundation.errors import HgldError, reason
+
+# Numbers of all proxies: 17 GB in float32.
+LARGEST = 1 << 32
 
 
 class _ProxyLoss(nn.Module):
     """What the proxy losses share: the proxies, the call and the checks."""
 
+    RANGES: ClassVar = {"dim": WIDTH, "level": LEVEL, "seed": SEED}
     weight: nn.Parameter
 
     def __init__(self, rows: int, dim: int, level: int, reduction: str, seed: int) -> None:
         super().__init__()
         check_reduction(reduction)
-        if min(rows, dim) < 1:
+        if not 1 <= rows * dim <= LARGEST:
             raise HgldError(
-                f"{type(self).__name__}: num_classes, dim, num_centers must be 1 or more, temperatures above 0"
+                f"{type(self).__name__}: {rows:,} proxies of {dim:,} numbers; expected 1 to {LARGEST:,} numbers"
             )
         self.level, self.reduction = level, reduction
         generator = torch.Generator().manual_seed(seed)
@@ -84,6 +89,13 @@ class Cluster(_ProxyLoss):
     (SoftTriple, Qian et al., ICCV 2019). Source: normalised softmax, Zhai and Wu, BMVC 2019.
     """
 
+    RANGES: ClassVar = {
+        "num_classes": CLASSES,
+        "temperature": TEMPERATURE,
+        "temperature_centers": TEMPERATURE,
+        "num_centers": Range(1, 10_000, whole=True),
+    }
+
     def __init__(
         self,
         *,
@@ -96,8 +108,7 @@ class Cluster(_ProxyLoss):
         reduction: str = "mean",
         seed: int = 0,
     ) -> None:
-        positive = min(num_classes, num_centers) > 0 and min(temperature, temperature_centers) > 0
-        super().__init__(num_classes * num_centers if positive else 0, dim, level, reduction, seed)
+        super().__init__(num_classes * num_centers, dim, level, reduction, seed)
         self.num_classes, self.num_centers = num_classes, num_centers
         self.temperature, self.temperature_centers = temperature, temperature_centers
 
@@ -117,6 +128,8 @@ class ArcFace(_ProxyLoss):
     For the true class cos(theta + m) replaces cos(theta), and beyond theta = pi - m it is cos(theta) - m sin(m). s is
     the scale, m is in radians.
     """
+
+    RANGES: ClassVar = {"num_classes": CLASSES, "s": POSITIVE, "m": Range(0, math.pi / 2)}
 
     def __init__(
         self,
@@ -154,6 +167,8 @@ class ProxyNCA(_ProxyLoss):
 
     The published temperature 1/9 is scale 3.
     """
+
+    RANGES: ClassVar = {"num_classes": CLASSES, "scale": POSITIVE}
 
     def __init__(
         self,
@@ -201,6 +216,7 @@ class CSL(_ProxyLoss):
     nothing. margins: finest level first, by default `csl_margins`.
     """
 
+    RANGES: ClassVar = {"margins": MARGIN._replace(many=True), "scale": POSITIVE}
     table: Tensor
 
     def __init__(
@@ -213,9 +229,8 @@ class CSL(_ProxyLoss):
         reduction: str = "mean",
         seed: int = 0,
     ) -> None:
-        table = torch.as_tensor(num_classes)
-        check_labels(table, "CSL: num_classes, the table of the classes' labels,")
-        check_finest_first(table, "CSL: num_classes, the table of the classes' labels")
+        table = _class_table(num_classes)
+        check_hierarchy(table, "CSL: num_classes, the table of the classes' labels")
         table = torch.unique(table, dim=0)
         super().__init__(len(table), dim, 0, reduction, seed)
         self.margins = csl_margins(table.shape[1]) if margins is None else tuple(margins)
@@ -243,6 +258,17 @@ class CSL(_ProxyLoss):
             value = softplus(push + pull + margin * self.scale)
             total = total + torch.where(differs.any(1), value, 0.0)
         return total
+
+
+def _class_table(value: Any) -> Tensor:
+    """The table of the classes' labels as a tensor, also from a list of rows."""
+    name = "CSL: num_classes, the table of the classes' labels"
+    if not isinstance(value, (list, tuple)):
+        return signed(as_tensor(value, name))
+    try:
+        return torch.tensor(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise HgldError(f"{name} must be rows of integers, all of one length ({reason(error)})") from None
 
 
 def masked_logsumexp(values: Tensor, keep: Tensor) -> Tensor:

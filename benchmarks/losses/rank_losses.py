@@ -16,15 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from hgld.benchmarks.losses.base import GalleryLoss, Inputs
-from hgld.benchmarks.losses.strict import is_number, strict
+from hgld.benchmarks.losses.strict import LEVEL, POSITIVE, TEMPERATURE, Range, is_number, strict
 from hgld.benchmarks.ranking.duplicates import equalise_duplicates
-from hgld.benchmarks.ranking.levels import agreement, check_alpha, level_counts, map_relevance, pop_relevance, reaches
+from hgld.benchmarks.ranking.levels import MAX_ALPHA, agreement, level_counts, map_relevance, pop_relevance, reaches
 from hgld.benchmarks.ranking.rank_score import rank_score
 from hgld.benchmarks.ranking.similarity import similarity
 from hgld.benchmarks.ranking.surrogates import (
@@ -40,6 +40,7 @@ from hgld.foundation.errors import HgldError, suggest
 
 @dataclass(frozen=True, kw_only=True)
 class _SmoothRanks:
+    RANGES: ClassVar = {"tau": TEMPERATURE}
     tau: float = TAU
 
     @property
@@ -49,6 +50,13 @@ class _SmoothRanks:
 
 @dataclass(frozen=True, kw_only=True)
 class _SupRanks(SupRankSettings):
+    # Scores differ by at most 2: beyond a delta of 2 there is no linear piece.
+    RANGES: ClassVar = {
+        "tau": TEMPERATURE,
+        "rho": POSITIVE,
+        **dict.fromkeys(("delta", "start", "offset"), Range(0, 1e6)),
+    }
+
     @property
     def surrogate(self) -> Surrogate:
         return SupRank(**self._suprank())
@@ -59,18 +67,7 @@ class _SupRanks(SupRankSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class _RankLoss(GalleryLoss):
-    """What the rank losses share: the scores, and the checks of the settings."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("offset", "beta", "leak", "gamma"):  # their default None does not imply a type
-            if (value := getattr(self, name, None)) is not None and not is_number(value):
-                raise HgldError(f"{type(self).__name__}: {name} must be a number, got {value!r}")
-        for name in ("tau", "rho", "temp"):
-            if getattr(self, name, 1.0) <= 0:
-                raise HgldError(f"{type(self).__name__}: {name} must be above 0, got {getattr(self, name)}")
-        if vars(self).get("delta", 0.0) < 0:
-            raise HgldError(f"{type(self).__name__}: delta must not be negative, got {vars(self)['delta']}")
+    """What the rank losses share: the scores."""
 
     @property
     def surrogate(self) -> Surrogate:
@@ -102,6 +99,7 @@ def _where_defined(score: Tensor, total: Tensor) -> Tensor:
 class _AP(_RankLoss):
     """1 - 1/|P| sum_{i in P} rank+(i) / rank(i), P the items that agree with the query at `level`."""
 
+    RANGES: ClassVar = {"level": LEVEL}
     level: int = 0
 
     def score(self, scores: Tensor, depth: Tensor, levels: int) -> Tensor:
@@ -135,20 +133,20 @@ class _HAP(_RankLoss):
     hgld.benchmarks.ranking.levels).
     """
 
+    RANGES: ClassVar = {"alpha": Range(0, MAX_ALPHA)}
     alpha: float = 1.0
     relevance: str = "pop"
     weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_alpha(self.alpha)
         known = ("pop", "map")
         if self.relevance not in known:
             raise HgldError(f"unknown relevance {self.relevance!r}{suggest(self.relevance, known)}; known: pop, map")
         if (self.relevance == "map") != (self.weights is not None):
             raise HgldError("relevance='map' takes weights=(w_1, .., w_L), coarsest first; 'pop' takes none")
         if self.weights is not None and not _are_weights(self.weights):
-            raise HgldError(f"weights must be a list of numbers from 0 up, not all 0; got {self.weights!r}")
+            raise HgldError(f"weights must be a list of numbers from 0 to 1e+06, not all 0; got {self.weights!r}")
 
     def score(self, scores: Tensor, depth: Tensor, levels: int) -> Tensor:
         counts = level_counts(depth, levels)
@@ -167,7 +165,7 @@ def _are_weights(values: object) -> bool:
     """Whether these can be the weights of the levels."""
     if not isinstance(values, Sequence) or not values or not all(map(is_number, values)):
         return False
-    return bool(min(values) >= 0 < max(values))
+    return bool(min(values) >= 0 < max(values) <= 1e6)
 
 
 @strict
@@ -185,6 +183,7 @@ class SupHAP(_SupRanks, _HAP):
     ones ahead, which AP does not have, and NDCG and recall use no Hrank.
     """
 
+    RANGES: ClassVar = dict.fromkeys(("beta", "leak", "gamma"), Range(0, 1e6))
     beta: float | None = None
     leak: float | None = None
     gamma: float | None = None
@@ -236,14 +235,10 @@ class SupNDCG(_SupRanks, _NDCG):
 class _Recall(_RankLoss):
     """1 - mean_k sum_{i in P} sigmoid((k - rank(i)) / temp) / min(|P|, k), P the items that agree at `level`."""
 
+    RANGES: ClassVar = {"level": LEVEL, "at_k": Range(1, 1e9, many=True), "temp": TEMPERATURE}
     level: int = 0
     at_k: tuple[int, ...] = (1, 2, 4, 8, 16)
     temp: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.at_k or min(self.at_k) < 1:
-            raise HgldError(f"at_k must name at least one rank, each 1 or more; got {self.at_k}")
 
     def score(self, scores: Tensor, depth: Tensor, levels: int) -> Tensor:
         positive = reaches(depth, self.level, levels).to(torch.uint8)

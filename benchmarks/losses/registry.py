@@ -53,6 +53,9 @@ class UnknownLossError(HgldError, KeyError):
 class Losses(dict[str, Callable[..., Loss]]):
     """Losses by name; an unknown name is an error with a suggestion."""
 
+    def __getitem__(self, name: str) -> Callable[..., Loss]:
+        return super().__getitem__(name) if isinstance(name, str) else self.__missing__(name)
+
     def __missing__(self, name: object) -> Callable[..., Loss]:
         hint = suggest(str(name), self) or f"; known: {', '.join(self)}"
         raise UnknownLossError(f"unknown loss {name!r}{hint}")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hgld.benchmarks.metrics.ranked_hits import Ranking, Scales
 from hgld.benchmarks.ranking.duplicates import Duplicates, find_duplicates
-from hgld.benchmarks.ranking.levels import UNKNOWN, agreement, check_finest_first, check_labels
+from hgld.benchmarks.ranking.levels import UNKNOWN, agreement, check_hierarchy
 from hgld.benchmarks.ranking.similarity import inverse_lengths, similarity
 from hgld.benchmarks.ranking.sorting import Hidden, rank_items
 from hgld.foundation.errors import HgldError
@@ -88,13 +88,14 @@ def narrowed(labels: Tensor) -> Tensor:
 
 def check_side(embeddings: Tensor, labels: Tensor, ids: Sequence[Any] | None, side: str) -> None:
     """Raise HgldError unless embeddings, labels and ids match in length, and the labels are ordered finest first."""
-    check_labels(labels, f"{side} labels")
-    check_finest_first(labels, f"{side} labels")
+    check_hierarchy(labels, f"{side} labels")
     fits = embeddings.dim() == 2 and len(embeddings) == len(labels) and embeddings.shape[1] > 0
     if not fits or not embeddings.is_floating_point():
         raise HgldError(
             f"{side}: embeddings {embeddings.dtype} {tuple(embeddings.shape)} do not fit labels "
             f"{tuple(labels.shape)}; give one row of floating-point numbers per row of labels"
         )
+    if embeddings.device != labels.device:
+        raise HgldError(f"{side}: embeddings are on {embeddings.device} and labels on {labels.device}; use one device")
     if ids is not None and len(ids) != len(labels):
         raise HgldError(f"{side}: {len(ids)} ids for {len(labels)} rows; give one id per row")

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from hgld.benchmarks.metrics import definitions
 from hgld.benchmarks.metrics.gallery import Gallery, check_side, comparable, narrowed
-from hgld.benchmarks.metrics.ids import own_items
+from hgld.benchmarks.metrics.ids import as_ids, own_items
 from hgld.benchmarks.metrics.ranked_hits import Ranking
 from hgld.benchmarks.ranking.levels import UNKNOWN, check_alpha, signed
 from hgld.benchmarks.ranking.similarity import as_tensor
@@ -97,6 +97,8 @@ def evaluate(
     query, query_labels = as_tensor(query, "query"), signed(as_tensor(query_labels, "query labels"))
     if (gallery is None) != (gallery_labels is None):
         raise HgldError("gallery and gallery_labels belong together: give both or neither")
+    query_ids = None if query_ids is None else as_ids(query_ids, "query_ids")
+    gallery_ids = None if gallery_ids is None else as_ids(gallery_ids, "gallery_ids")
     own_gallery = gallery is None
     if gallery is None or gallery_labels is None:
         gallery, gallery_labels = query, query_labels
@@ -112,12 +114,14 @@ def evaluate(
             f"query embeddings are {query.shape[1]} wide and gallery embeddings {gallery.shape[1]}: "
             "embed both with the same network"
         )
+    if query.device != gallery.device:
+        raise HgldError(f"query is on {query.device} and gallery on {gallery.device}; put both on one device")
     if query_labels.shape[1] != gallery_labels.shape[1]:
         raise HgldError(
             f"query labels have {query_labels.shape[1]} levels and gallery labels {gallery_labels.shape[1]}: "
             "use the same label columns for both"
         )
-    names = [metrics] if isinstance(metrics, str) else metrics
+    names = [metrics] if isinstance(metrics, str) or not isinstance(metrics, Iterable) else metrics
     measures = {name: parse(name, query_labels.shape[1], alpha) for name in names}
     own = [[]] * len(query) if query_ids is None or gallery_ids is None else own_items(query_ids, gallery_ids)
     if own_gallery and (lost := [row for row, items in enumerate(own) if row not in items]):
@@ -154,6 +158,8 @@ def _measure_all(
 def parse(name: str, levels: int, alpha: float = 1.0) -> Measure:
     """The measure with this name, for labels with `levels` levels; raises HgldError for any other name."""
     check_alpha(alpha)
+    if not isinstance(levels, int) or isinstance(levels, bool) or levels < 1:
+        raise HgldError(f"levels must be a whole number from 1 up; got {levels!r}")
     if not isinstance(name, str):
         raise HgldError(f"a metric is given by its name, such as 'H-AP'; got {name!r}")
     matches = {form: match for form, pattern in FORMS.items() if (match := pattern.fullmatch(name))}

@@ -66,7 +66,7 @@ def check_weights(own: Mapping[str, Tensor], state: Mapping[Any, Any], contract:
         if not isinstance(value, Tensor) or value.shape != own[key].shape:
             shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise HgldError(f"{key} is {shape}, the network needs {tuple(own[key].shape)}")
-        if not bool(value.isfinite().all()):
+        if not bool(value.float().isfinite().all()):  # values of 8 bits have no isfinite
             raise HgldError(f"{key} contains values that are not finite numbers: a training that diverged")
 
 

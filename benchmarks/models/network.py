@@ -238,6 +238,18 @@ def _describe(document: object) -> str:
     if isinstance(document.get("format"), str):
         hint = " (an unfinished training; `hgld train` resumes it)" if "training" in document["format"] else ""
         return f"format {document['format'][:40]!r}{hint}"
-    if document and all(isinstance(value, Tensor) for value in document.values()):
-        return f"a bare state_dict of {len(document)} tensors, from {next(iter(map(str, document)))[:80]!r} on"
-    return f"keys {[key[:40] for key in sorted(map(str, document))[:4]]}"
+    if _is_state_dict(document):
+        first = str(next(iter(document)))[:80]
+        return f"a bare state_dict of {len(document)} tensors, from {first!r} on, which that page shows how to convert"
+    if {"state", "param_groups"} <= set(document):
+        return "the state of an optimizer, which has no weights of a network"
+    keys = f"keys {[key[:40] for key in sorted(map(str, document))[:4]]}"
+    inner = [str(key)[:40] for key, value in document.items() if isinstance(value, dict) and _is_state_dict(value)]
+    maker = " of PyTorch Lightning" if "pytorch-lightning_version" in document else ""
+    if inner:
+        return f"a training checkpoint{maker} with weights under {inner[0]!r}, which that page shows how to convert"
+    return keys
+
+
+def _is_state_dict(value: dict[Any, Any]) -> bool:
+    return bool(value) and all(isinstance(item, Tensor) for item in value.values())

@@ -14,13 +14,25 @@ from typing import IO
 
 import torch
 
-from hgld.benchmarks.models.file_kind import file_kind, zip_kind
+from hgld.benchmarks.models.file_kind import file_kind, folder_kind, zip_kind
 from hgld.benchmarks.models.pickle_scan import ForeignObjectError, scan_pickle
 from hgld.foundation.errors import HgldError, reason
 
 MAX_PICKLE_BYTES = 64 << 20
+# What torch.save calls to rebuild tensors, and the plain values that pickle builds by a call.
+_REBUILD = "_rebuild_tensor _rebuild_tensor_v2 _rebuild_tensor_v3 _rebuild_parameter _rebuild_sparse_tensor"
+CALLABLE = {
+    *(f"torch._utils.{name}" for name in f"{_REBUILD} _rebuild_meta_tensor_no_storage".split()),
+    *("collections.OrderedDict", "_codecs.encode", "torch.Size", "torch.device", "torch.serialization._get_layout"),
+    *("__builtin__.set", "builtins.set", "__builtin__.complex", "builtins.complex"),
+}
 _ZIP = b"PK\x03\x04"
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a file of torch < 1.6
+# An object of these is a network, or belongs to the training of one.
+_LIBRARIES = {
+    *("torch", "timm", "torchvision", "transformers", "hgld", "__main__", "fastai", "mmengine", "omegaconf"),
+    *("lightning", "lightning_fabric", "pytorch_lightning"),
+}
 _DAMAGED = "download or copy it again"
 
 
@@ -36,9 +48,9 @@ def read_torch_file(path: Path, device: str = "cpu") -> object:
             warnings.simplefilter("ignore")
             return torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
-        raise HgldError("no such file") from None
+        raise HgldError("is a link to a file that does not exist" if path.is_symlink() else "no such file") from None
     except IsADirectoryError:
-        raise HgldError("is a folder") from None
+        raise HgldError(folder_kind(path)) from None
     except ForeignObjectError as error:
         raise HgldError(_foreign(error.name)) from None
     except HgldError:
@@ -71,7 +83,9 @@ def _check_zip(path: Path) -> None:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError):
         size = path.stat().st_size
-        raise HgldError(f"is truncated: its last part is missing, it has {size:,} bytes; {_DAMAGED}") from None
+        raise HgldError(
+            f"is truncated or was changed: the directory at its end is missing ({size:,} bytes); {_DAMAGED}"
+        ) from None
     with archive:
         members = archive.infolist()
         names = [member.filename for member in members]
@@ -104,7 +118,7 @@ def _check_legacy(handle: IO[bytes]) -> None:
 
 def _scan(stream: IO[bytes]) -> list[object]:
     try:
-        return scan_pickle(stream)
+        return scan_pickle(stream, CALLABLE, persistent="storage")
     except (ForeignObjectError, HgldError) as error:
         if isinstance(error, ForeignObjectError):
             raise
@@ -116,6 +130,14 @@ def _foreign(name: str) -> str:
     shown = repr(name[:80])
     if name.split(".")[0] in ("numpy", "pandas"):
         return f"holds NumPy values ({shown}); convert them before saving: float(x), int(x), torch.from_numpy(x)"
-    if name.split(".")[0] in ("torch", "timm", "torchvision", "transformers"):
+    if name.startswith(("torch._utils._rebuild", "torch._tensor._rebuild")):
+        return (
+            f"holds a special tensor ({shown}), such as a quantised or nested one, or one of another device; "
+            "save plain ones: x.dequantize(), x.detach().cpu()"
+        )
+    if name.split(".")[0] in _LIBRARIES:
         return f"holds an object of {shown}, which would run code when loaded; save network.state_dict() instead"
-    return f"holds an object of {shown}, which would run code when loaded; save tensors, numbers and text only"
+    return (
+        f"holds an object of {shown}, which would run code when loaded; "
+        "save tensors, numbers and text only: str(x), dict(x)"
+    )

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from torch import Tensor
 
 from hgld.benchmarks.protocols.array_files import Header, load_arrays
 from hgld.benchmarks.protocols.gldv2 import (
@@ -41,7 +42,9 @@ from hgld.benchmarks.protocols.submissions import (
     recognition_submission,
     retrieval_submission,
 )
+from hgld.benchmarks.ranking.similarity import similarity, unit_rows
 from hgld.foundation.display.text_table import TextTable
+from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import without_nan
 from hgld.foundation.tables import read_csv, write_csv
@@ -71,7 +74,8 @@ class Evaluation:
         """The inputs, and a table with one row per difficulty or usage."""
         names = list(next(iter(self.summary.values())))
         rows = [[row, *(_format(name, measures[name]) for name in names)] for row, measures in self.summary.items()]
-        return f"{self.inputs}{self.note and f'; {self.note}'}\n\n{TextTable(['', *names], rows, text=[''])}"
+        heading = visible(f"{self.inputs}{self.note and f'; {self.note}'}")
+        return f"{heading}\n\n{TextTable(['', *names], rows, text=[''])}"
 
     def write(self, path: Path) -> None:
         """Write one CSV row per query, atomically; an undefined measure is empty."""
@@ -96,7 +100,7 @@ def evaluate_revisited(
         if isinstance(loaded, dict):
             if kind is not None:
                 raise HgldError(f"these are embeddings, not {kind}; leave the kind out")
-            found, ranking = "embeddings", torch.from_numpy(_cosine(loaded))
+            found, ranking = "embeddings", _cosine(loaded)
         else:
             ranking = as_kind(torch.from_numpy(loaded), rows["index"], kind)
             found = "scores" if ranking.is_floating_point() else "ranks"
@@ -170,23 +174,21 @@ def _check_sides(path: Path, headers: dict[str, Header], rows: dict[str, int]) -
     if not fits or shapes["query"][1] != shapes["index"][1]:
         expected = f"query ({rows['query']}, D) and index ({rows['index']}, D)"
         raise HgldError(f"{path}: expected {expected}; found query {shapes['query']} and index {shapes['index']}")
-    if shapes["query"][1] > WIDEST:
-        raise HgldError(f"{path}: the embeddings have {shapes['query'][1]:,} columns; expected at most {WIDEST:,}")
+    if not 1 <= shapes["query"][1] <= WIDEST:
+        raise HgldError(f"{path}: the embeddings have {shapes['query'][1]:,} columns; expected 1 to {WIDEST:,}")
 
 
-def _cosine(sides: dict[str, Array]) -> Array:
-    """Cosine similarities (Q, N). Raises HgldError when a row is zero or not finite."""
+def _cosine(sides: dict[str, Array]) -> Tensor:
+    """Cosine similarities (Q, N) in float32. Raises HgldError when a row is zero or not finite."""
     unit = {}
     for name in SIDES:
-        vectors = sides[name].astype(np.float32)
-        lengths = np.linalg.norm(vectors, axis=1)
-        bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+        rows = torch.from_numpy(sides[name])
+        rows = unit_rows(rows if rows.is_floating_point() else rows.double(), name).float()
+        bad = (~rows.isfinite().all(1)).nonzero()[:, 0]
         if len(bad):
-            raise HgldError(
-                f"row {bad[0]} of {name} is zero or not finite ({len(bad)} such rows); remove or repair them"
-            )
-        unit[name] = vectors / lengths[:, None]
-    return np.asarray(unit["query"] @ unit["index"].T)
+            raise HgldError(f"row {int(bad[0])} of {name} is not finite ({len(bad)} such rows); remove or repair them")
+        unit[name] = rows
+    return similarity(unit["query"], unit["index"])
 
 
 def _format(name: str, value: float) -> str:

@@ -17,6 +17,8 @@ Ties: a retrieval list is ordered and has none. Predictions of equal confidence 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,8 +41,8 @@ def retrieval(predictions: Mapping[str, Sequence[str]], truth: Solution, k: int 
     >>> float(retrieval({"q": ["a", "c", "b"]}, truth)["mAP@100"].iloc[0].round(4))
     0.8333
     """
-    if k < 1:
-        raise HgldError(f"k must be at least 1, not {k}")
+    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
+        raise HgldError(f"k must be a whole number from 1 up, not {k!r}")
     _check_queries(predictions, truth)
     rows = [
         (query, truth.usage[query], len(truth.correct[query]), _ap(query, predictions[query], truth, k))
@@ -51,6 +53,7 @@ def retrieval(predictions: Mapping[str, Sequence[str]], truth: Solution, k: int 
 
 def retrieval_summary(frame: pd.DataFrame) -> Summary:
     """From `retrieval`, by usage: the mean, the number of queries it is over, and the number of undefined ones."""
+    _check_frame(frame, "retrieval")
     measure = frame.columns[-1]
     return {
         usage: {
@@ -76,11 +79,13 @@ def recognition(predictions: Mapping[str, Prediction | None], truth: Solution) -
     rows = []
     for query in truth.scored_queries():
         prediction, correct = predictions[query], truth.correct[query]
+        if prediction is not None and not (isinstance(prediction, Prediction) and isinstance(prediction.landmark, str)):
+            raise HgldError(f"query {query}: expected None or a Prediction with a text as landmark; got {prediction!r}")
         name, confidence = ("", np.nan) if prediction is None else (prediction.landmark, prediction.confidence)
         for problem in truth.form_problems([] if prediction is None else [name]):
             raise HgldError(f"query {query}: {problem}")
-        if prediction is not None and not np.isfinite(confidence):
-            raise HgldError(f"query {query}: the confidence {confidence} is not a finite number")
+        if prediction is not None and not (isinstance(confidence, Real) and np.isfinite(confidence)):
+            raise HgldError(f"query {query}: the confidence {confidence!r} is not a finite number")
         rows.append(
             (
                 query,
@@ -106,6 +111,7 @@ def recognition(predictions: Mapping[str, Prediction | None], truth: Solution) -
 
 def recognition_summary(frame: pd.DataFrame) -> Summary:
     """From `recognition`, by usage: GAP (NaN where no query shows a landmark), M, predictions, and those in a tie."""
+    _check_frame(frame, "recognition")
     summary: Summary = {}
     for usage in USAGES:
         rows = frame[frame["usage"] == usage]
@@ -119,9 +125,17 @@ def recognition_summary(frame: pd.DataFrame) -> Summary:
     return summary
 
 
+def _check_frame(frame: Any, source: str) -> None:
+    if not isinstance(frame, pd.DataFrame) or "usage" not in frame:
+        raise HgldError(f"expected the table that `{source}` returns; got {type(frame).__name__}")
+
+
 def _ap(query: str, ranked: Sequence[str], truth: Solution, k: int) -> float:
     """AP@k of one list; NaN where nothing is relevant."""
     relevant = truth.correct[query]
+    ranked = ranked.tolist() if hasattr(ranked, "tolist") else ranked
+    if not isinstance(ranked, Sequence) or isinstance(ranked, str) or not all(isinstance(name, str) for name in ranked):
+        raise HgldError(f"query {query}: expected a list of ids, each a text, best first; got {str(ranked)[:60]!r}")
     if len(set(ranked)) < len(ranked):
         raise HgldError(f"query {query}: an index image is listed twice; list each once, best first")
     for problem in truth.form_problems(ranked):
@@ -134,6 +148,9 @@ def _ap(query: str, ranked: Sequence[str], truth: Solution, k: int) -> float:
 
 
 def _check_queries(predictions: Mapping[str, object], truth: Solution) -> None:
+    if not isinstance(predictions, Mapping) or not isinstance(truth, Solution):
+        got = f"{type(predictions).__name__} and {type(truth).__name__}"
+        raise HgldError(f"expected predictions by query id, as a dict, and a Solution; got {got}")
     unknown = next((query for query in predictions if query not in truth.usage), None)
     if unknown is not None:
         raise HgldError(f"unknown query {unknown!r}: the solution has no such test image")

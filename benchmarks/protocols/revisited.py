@@ -35,6 +35,7 @@ import torch
 from torch import Tensor
 
 from hgld.benchmarks.protocols.plain_pickle import Array, load_plain
+from hgld.benchmarks.ranking.similarity import as_tensor
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError, reason, suggest
 
@@ -132,12 +133,15 @@ def revisited(
     >>> revisited(np.array([[0.9, 0.8, 0.1, 0.5]]), truth).round(3).to_dict("records")[0]["AP"]
     0.792
     """
-    if difficulty not in DIFFICULTIES:
-        raise HgldError(
-            f"unknown difficulty {difficulty!r}{suggest(difficulty, DIFFICULTIES)}; known: {', '.join(DIFFICULTIES)}"
-        )
+    if not isinstance(difficulty, str) or difficulty not in DIFFICULTIES:
+        hint = suggest(str(difficulty), DIFFICULTIES)
+        raise HgldError(f"unknown difficulty {difficulty!r}{hint}; known: {', '.join(DIFFICULTIES)}")
+    if not isinstance(truth, GroundTruth):
+        raise HgldError(f"truth must come from read_ground_truth; got {type(truth).__name__}")
+    if not isinstance(distractors, int) or isinstance(distractors, bool) or distractors < 0:
+        raise HgldError(f"distractors must be a whole number from 0 up; got {distractors!r}")
     images = len(truth.images) + distractors
-    tensor = as_kind(torch.as_tensor(ranking).detach().cpu(), images, kind)
+    tensor = as_kind(_as_numbers(ranking), images, kind)
     _check_shape(tensor, len(truth.queries), images)
     truncated = not tensor.is_floating_point() and tensor.shape[1] < images
     rows = []
@@ -167,6 +171,16 @@ def summary(frame: pd.DataFrame) -> dict[str, float]:
     return {**means, **counts, **({"unlisted": int(frame["unlisted"].sum())} if "unlisted" in frame else {})}
 
 
+def _as_numbers(ranking: Any) -> Tensor:
+    """The ranking as a tensor in main memory, also from a list of rows."""
+    if isinstance(ranking, (list, tuple)):
+        try:
+            ranking = np.array(ranking)
+        except (ValueError, OverflowError) as error:
+            raise HgldError(f"the ranking must be rows of one length ({reason(error)})") from None
+    return as_tensor(ranking, "the ranking").detach().cpu()
+
+
 def _measures(hits: Mask, total: int) -> dict[str, Any]:
     """AP and P@k of one ranking. hits (n,); total: the number of positives, listed or not."""
     if total == 0:
@@ -182,16 +196,29 @@ def _measures(hits: Mask, total: int) -> dict[str, Any]:
 def _order(row: Tensor, query: Query, images: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any] | None]:
     """Image indices from best to worst, and their scores (None for ranks)."""
     if row.is_floating_point():
-        if bool(row.isnan().any()):
-            raise HgldError(f"query {query.name}: a score is NaN; check the model and the image")
+        if bool((row.isnan() | row.isposinf()).any()) or bool(row.isneginf().all()):
+            bad = "NaN" if bool(row.isnan().any()) else "infinite"
+            raise HgldError(f"query {query.name}: a score is {bad}; check the model and the image")
         scores, order = row.sort(descending=True, stable=True)
         return order.numpy(), scores.double().numpy()
     order = row.long()
     if len(order) and not 0 <= int(order.min()) <= int(order.max()) < images:
-        raise HgldError(f"query {query.name}: ranks must be image indices from 0 to {images - 1}")
+        raise HgldError(
+            f"query {query.name}: ranks must be image indices from 0 to {images - 1}, but run from {int(order.min())} "
+            f"to {int(order.max())}; {_remedy(order, images)}"
+        )
     if len(np.unique(order.numpy())) < len(order):
         raise HgldError(f"query {query.name}: an image is ranked twice; if these are scores, say so: kind scores")
     return order.numpy(), None
+
+
+def _remedy(order: Tensor, images: int) -> str:
+    """What may be the matter with ranks that are out of range."""
+    if int(order.min()) == -1:
+        return "give the images that are listed, without -1 for the others"
+    if int(order.max()) == images and int(order.min()) >= 1:
+        return "if they count from 1, subtract 1"
+    return "are the distractors missing, or are these scores? then say so: kind scores"
 
 
 def _tied(hits: Mask, scores: npt.NDArray[Any]) -> float:
@@ -203,7 +230,7 @@ def as_kind(ranking: Tensor, images: int, kind: str | None) -> Tensor:
     """The ranking as floating-point scores or integer ranks.
 
     Raises HgldError for an unknown kind, for ranks that are not whole, and, without a kind, for floating-point numbers
-    that may be ranks: rows of whole image indices, all different (in half precision, most of them).
+    that may be ranks: rows of whole numbers from 0 up (or -1 for nothing) of which most are different.
     """
     if kind not in (None, *RANKING_KINDS):
         raise HgldError(f"unknown kind {kind!r}{suggest(str(kind), RANKING_KINDS)}; known: scores, ranks")
@@ -218,14 +245,19 @@ def as_kind(ranking: Tensor, images: int, kind: str | None) -> Tensor:
         if not whole:
             raise HgldError("ranks must be whole numbers, the indices of images; are these scores? say so: kind scores")
         return ranking.long()
-    if whole and ranking.dim() == 2 and float(ranking.min()) >= 0 and float(ranking.max()) <= images:
-        columns, different = ranking.shape[1], min(len(torch.unique(row)) for row in ranking)
-        if 2 < columns == different or 100 < columns < 2 * different:
-            raise HgldError(
-                "these floating-point numbers may be ranks, as all are whole and image indices; say what they are: "
-                "kind ranks (best first) or kind scores (one per image)"
-            )
+    if whole and ranking.dim() == 2 and float(ranking.min()) >= -1 and all(map(_mostly_different, ranking)):
+        raise HgldError(
+            "these floating-point numbers may be ranks, as all are whole and most of a row are different; say what "
+            "they are: kind ranks (image indices, best first) or kind scores (one per image)"
+        )
     return ranking
+
+
+def _mostly_different(row: Tensor) -> bool:
+    """Whether a row has more different numbers than repeated ones; -1, which fills short lists, does not count."""
+    listed = row[row != -1]
+    different = len(torch.unique(listed))
+    return different > 2 and 2 * different > len(listed)
 
 
 def _check_shape(ranking: Tensor, queries: int, images: int) -> None:

@@ -100,7 +100,12 @@ def solution(table: pd.DataFrame) -> Solution:
 
     For the test split of a release use `test[["image_id", "relevant", "usage"]]`.
     """
-    rows = table.astype("str").itertuples(index=False, name=None)
+    if not isinstance(table, pd.DataFrame) or table.shape[1] != 3:
+        raise HgldError("a solution is a table of three columns, in this order: id, correct answers, usage")
+    rows = list(table.itertuples(index=False, name=None))
+    for n, row in enumerate(rows):
+        if not all(isinstance(value, str) for value in row):
+            raise HgldError(f"row {n}: {row} is not all text; 5.0 for 5 would never match, so read all columns as text")
     return _solution((f"row {n}", *row) for n, row in enumerate(rows))
 
 
@@ -110,7 +115,7 @@ def retrieval_submission(
     """Read `id,images`: index image ids by query, best first.
 
     Raises HgldError for malformed rows; unknown, duplicate and missing queries; an index image listed twice for a
-    query; ids in another form than the solution's; and, with `index_ids`, unknown index images.
+    query; test images; ids in another form than the solution's; and, with `index_ids`, unknown index images.
     """
     known = None if index_ids is None else frozenset(index_ids)
     rankings: dict[str, tuple[str, ...]] = {}
@@ -122,6 +127,8 @@ def retrieval_submission(
             duplicate = next(name for n, name in enumerate(ids) if name in ids[:n])
             problems.append(f"{path}:{line}: query {query} lists index image {duplicate} twice")
         problems += [f"{path}:{line}: query {query}: {problem}" for problem in truth.form_problems(ids)]
+        if queries := truth.usage.keys() & set(ids) - truth.answers:
+            problems.append(f"{path}:{line}: query {query} lists {min(queries)}, a test image; expected index images")
         if known is not None and not known.issuperset(ids):
             unknown = next(name for name in ids if name not in known)
             problems.append(f"{path}:{line}: query {query} lists {unknown}, which is not an index image")
@@ -216,4 +223,4 @@ def _parse_prediction(text: str) -> Prediction | None:
 
 def _raise(problems: list[str]) -> None:
     if problems:
-        raise HgldError(f"{len(problems)} problem(s):\n{shortened(problems)}")
+        raise HgldError(f"{len(problems)} problem(s):", *shortened(problems))

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +31,8 @@ from hgld.foundation.errors import HgldError
 
 UNKNOWN = -1
 FEW = 3
+MAX_LEVELS = 64
+MAX_ALPHA = 1e6
 
 
 def agreement(labels: Tensor, ref_labels: Tensor, *, ragged: bool | None = None) -> Tensor:
@@ -91,7 +94,7 @@ def _any_unknown(labels: Tensor) -> bool:
 
 def signed(labels: Tensor) -> Tensor:
     """Labels in a signed dtype, which can hold UNKNOWN: in uint8, 255 would equal -1."""
-    return labels if labels.dtype.is_signed else labels.long()
+    return labels if labels.dtype.is_signed or labels.dtype == torch.bool else labels.long()
 
 
 def at_least(depth: Tensor, t: int) -> Tensor:
@@ -101,11 +104,34 @@ def at_least(depth: Tensor, t: int) -> Tensor:
 
 def check_labels(labels: Tensor, name: str) -> None:
     """Raise HgldError unless `labels` is an integer matrix (n, L) with at least one level."""
-    if labels.dim() != 2 or labels.shape[1] == 0 or labels.is_floating_point():
+    integers = not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
+    if labels.dim() != 2 or labels.shape[1] == 0 or not integers:
         raise HgldError(
             f"{name} must be integers of shape (n, levels), finest level first; "
             f"got {labels.dtype} {tuple(labels.shape)}"
         )
+    if labels.shape[1] > MAX_LEVELS:
+        raise HgldError(
+            f"{name} have {labels.shape[1]} columns; expected one per level, at most {MAX_LEVELS}, each with the "
+            "number of the class (not one column per class)"
+        )
+
+
+def check_hierarchy(labels: Tensor, name: str, chance: float = 1e-2) -> None:
+    """Raise HgldError unless `labels` are labels (`check_labels`), from UNKNOWN up, with the finest level first.
+
+    chance: see `check_order`.
+    """
+    check_labels(labels, name)
+    low = signed(labels) < UNKNOWN
+    if bool(low.any()):
+        row, column = low.nonzero()[0].tolist()
+        raise HgldError(
+            f"{name}: {int(labels[row, column])} in row {row}, column {column}; a label is a number from 0 up, or "
+            f"{UNKNOWN} where it is missing"
+        )
+    check_finest_first(labels, name)
+    check_order(labels, name, chance)
 
 
 def check_finest_first(labels: Tensor, name: str) -> None:
@@ -133,9 +159,50 @@ which always have it); the finest level comes first: if the coarsest does now, u
             )
 
 
+def check_order(labels: Tensor, name: str, chance: float) -> None:
+    """Raise HgldError where a coarser level precedes a finer one: of two neighbours the second determines the first.
+
+    That would also happen by chance in a few rows of two columns that do not nest: an order is wrong only where the
+    probability of it, with the labels of the first column drawn anew for each label of column 0, is below `chance`.
+
+    >>> labels = torch.arange(40)[:, None] // torch.tensor([1, 2, 8])
+    >>> check_order(labels, "labels", chance=1e-2)
+    >>> check_order(labels[:, [0, 2, 1]], "labels", chance=1e-2)
+    Traceback (most recent call last):
+        ...
+    hgld.foundation.errors.HgldError: labels: column 2 is finer than column 1 (0 in column 1 has 0 and 1 in column 2, \
+which always have it); the columns go from the finest to the coarsest: give them as labels[:, [0, 2, 1]]
+    """
+    for coarse in range(1, labels.shape[1] - 1):
+        fine = coarse + 1
+        rows = _two_rows(labels[:, coarse], labels[:, fine])
+        if rows is None or _two_rows(labels[:, fine], labels[:, coarse]) is not None:
+            continue
+        known = labels[(labels[:, [0, coarse, fine]] != UNKNOWN).all(1)]
+        if _log_chance(known[:, 0], known[:, coarse], known[:, fine]) < math.log(chance):
+            (label, one), (_, other) = labels[rows][:, [coarse, fine]].tolist()
+            order = sorted(range(1, labels.shape[1]), key=lambda column: -len(torch.unique(labels[:, column])))
+            raise HgldError(
+                f"{name}: column {fine} is finer than column {coarse} ({label} in column {coarse} has {one} and "
+                f"{other} in column {fine}, which always have it); the columns go from the finest to the coarsest: "
+                f"give them as labels[:, {[0, *order]}]"
+            )
+
+
+def _log_chance(unit: Tensor, coarse: Tensor, fine: Tensor) -> float:
+    """Log of the probability that `fine` determines `coarse` if each unit draws its coarse label independently.
+
+    For a fine label with m units it is sum_c p_c^m, p_c the fraction of the units with the coarse label c.
+    """
+    units = torch.unique(torch.stack([fine, coarse, unit], dim=1), dim=0)
+    p = torch.unique(units[:, 1], return_counts=True)[1].double() / max(1, len(units))
+    sizes, how_often = torch.unique(torch.unique(units[:, 0], return_counts=True)[1], return_counts=True)
+    return float((torch.logsumexp(sizes[:, None] * p.log(), dim=1) * how_often).sum())
+
+
 def _two_rows(labels: Tensor, others: Tensor) -> Tensor | None:
     """Two rows that share a label but not the other one, (2,); None where every label determines the other."""
-    order = labels.argsort()
+    order = labels.argsort(stable=True)
     order = order[((labels != UNKNOWN) & (others != UNKNOWN))[order]]
     label, parent = labels[order], others[order]
     at = ((label[1:] == label[:-1]) & (parent[1:] != parent[:-1])).nonzero()[:1, 0]
@@ -158,10 +225,11 @@ def level_counts(depth: Tensor, levels: int) -> Tensor:
     return torch.stack([(depth == level).sum(1) for level in range(levels + 1)], dim=1)
 
 
-def check_alpha(alpha: object) -> None:
+def check_alpha(alpha: Any) -> None:
     """Raise HgldError unless alpha can be the exponent of 'pop': below 0 the coarsest level would weigh most."""
-    if not isinstance(alpha, Real) or isinstance(alpha, bool) or not 0 <= float(alpha) < math.inf:
-        raise HgldError(f"alpha must be a number from 0 up, got {alpha!r}")
+    is_number = isinstance(alpha, Real) and not isinstance(alpha, bool)
+    if not is_number or not 0 <= alpha <= MAX_ALPHA:
+        raise HgldError(f"alpha must be a number from 0 to {MAX_ALPHA:g}, got {str(alpha)[:60]!r}")
 
 
 def pop_relevance(counts: Tensor, alpha: float = 1.0) -> Tensor:

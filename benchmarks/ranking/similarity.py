@@ -19,6 +19,7 @@ from torch import Tensor
 from hgld.foundation.errors import HgldError
 
 TOLERANCE = 1e-5
+FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 # Rows whose lengths are computed at a time, in float32 at least.
 CHUNK = 1 << 16
 
@@ -31,15 +32,23 @@ class AsGiven(Tensor):
 
 
 def as_tensor(value: Any, name: str) -> Tensor:
-    """A tensor as it is, a NumPy array of numbers as a tensor. Raises HgldError for anything else.
+    """A dense tensor of numbers as it is, such a NumPy array as a tensor. Raises HgldError for anything else.
 
     >>> as_tensor(np.eye(2, dtype=">f4"), "query").dtype
     torch.float32
     """
     if isinstance(value, Tensor):
+        dense = value.layout is torch.strided and not value.is_quantized and not value.is_meta
+        if not dense or value.is_complex() or (value.is_floating_point() and value.dtype not in FLOATS):
+            kind = "meta" if value.is_meta else str(value.layout).removeprefix("torch.")
+            raise HgldError(f"{name} must be a dense tensor of numbers; got {value.dtype} ({kind})")
         return value
     if not isinstance(value, np.ndarray):
         raise HgldError(f"{name} must be a torch tensor or a NumPy array; got {type(value).__name__}")
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            raise HgldError(f"{name} has masked values; fill them, or leave their rows out")
+        value = value.data
     if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
         raise HgldError(f"{name} must be numbers that torch knows; got an array of {value.dtype}")
     # torch shares the memory of arrays in the machine's byte order that it may write to

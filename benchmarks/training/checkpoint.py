@@ -32,6 +32,8 @@ FORMAT = "hgld-training/2"
 # The folders of `benchmarks` that a training runs, and the libraries. How images are decoded shows in their pixels.
 CODE = ("datasets", "losses", "models", "ranking", "training")
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow")
+# What loading a document of another shape raises. Not MemoryError: no fault of the file.
+_DAMAGED = (ArithmeticError, AttributeError, HgldError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass(kw_only=True)
@@ -53,14 +55,14 @@ class TrainingState:
         return {
             "network": self.network.state_dict(),
             "optimisers": [schedule.optimiser.state_dict() for schedule in self.schedules],
-            "losses": [loss.state_dict() for loss in self._proxy_losses()],
+            "losses": [loss.state_dict() for loss in self.proxy_losses()],
             "memory": None if self.memory is None else self.memory.state_dict(),
             "curves": self.curves,
         }
 
-    def resume(self, path: Path, inputs: dict[str, Any], device: str) -> None:
+    def resume(self, path: Path, inputs: dict[str, Any]) -> None:
         """Load the state from `path` if it was saved for the same inputs; otherwise change nothing."""
-        saved = _read(path, device)
+        saved = _read(path)
         if not saved:
             return
         if differing := _differing(saved, inputs):
@@ -69,7 +71,9 @@ class TrainingState:
         before = copy.deepcopy(self._parts())
         try:
             self._load(saved)
-        except Exception as error:  # a damaged file can raise anything
+        except _DAMAGED as error:
+            if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+                raise
             self._load(before)
             echo(f"{path} is damaged ({reason(error)[:200]}); starting from the first epoch")
             return
@@ -84,13 +88,14 @@ class TrainingState:
         for schedule, state in zip(self.schedules, parts["optimisers"], strict=True):
             schedule.optimiser.load_state_dict(state)
             _check_optimiser(schedule.optimiser)
-        for loss, state in zip(self._proxy_losses(), parts["losses"], strict=True):
+        for loss, state in zip(self.proxy_losses(), parts["losses"], strict=True):
             loss.load_state_dict(state)
         if self.memory is not None:
             self.memory.load_state_dict(parts["memory"])
         self.curves[:] = curves
 
-    def _proxy_losses(self) -> list[nn.Module]:
+    def proxy_losses(self) -> list[nn.Module]:
+        """The losses with weights of their own."""
         return [term.loss for term in self.terms if isinstance(term.loss, nn.Module)]
 
 
@@ -103,6 +108,14 @@ def code_and_libraries(device: str) -> dict[str, Any]:
                 digest.update(f"{folder}/{module.name}".encode() + module.read_bytes())
     libraries = {name: version(name) for name in LIBRARIES}
     return {"code": digest.hexdigest(), "libraries": {**libraries, "device": device, "machine": platform.machine()}}
+
+
+def weights_digest(network: Network) -> str:
+    """A hash of all weights and statistics of a network: another pretrained network, or another initialisation."""
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest.update(f"{name} {tuple(value.shape)} ".encode() + value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _fingerprints(inputs: dict[str, Any]) -> dict[str, str]:
@@ -128,12 +141,12 @@ def _check_optimiser(optimiser: torch.optim.Optimizer) -> None:
                 raise HgldError(f"{name} of the optimiser is {tuple(value.shape)}, expected {tuple(weight.shape)}")
 
 
-def _read(path: Path, device: str) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     """The contents of the file, read without running code; {} where it is absent or unreadable."""
     if not path.exists():
         return {}
     try:
-        document = read_torch_file(path, device)
+        document = read_torch_file(path)
     except HgldError as error:
         echo(f"{path} cannot be read: it {error}; starting from the first epoch")
         return {}

@@ -68,7 +68,7 @@ def process_group() -> Iterator[None]:
         dist.init_process_group("nccl" if gpu else "gloo")
         yield
     except HgldError as error:
-        raise HgldError(f"{name}: {error}") from None
+        raise error.within(name) from None
     except Exception as error:
         lost = isinstance(error, RuntimeError) and any(text in str(error) for text in _LOST)
         if lost or isinstance(error, dist.DistError):

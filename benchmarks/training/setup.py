@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 
 from hgld.benchmarks.losses import LOSSES, PROXY_LOSSES, Loss, make_loss
 from hgld.benchmarks.models.network import Architecture, Network
-from hgld.benchmarks.ranking.levels import check_finest_first
+from hgld.benchmarks.ranking.levels import UNKNOWN, check_hierarchy
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.settings import Train
 
@@ -70,12 +70,13 @@ def check_train_settings(settings: Train) -> None:
 
 
 def contiguous_labels(labels: Tensor) -> Tensor:
-    """Renumber every column from 0 without gaps, as proxies require. (n, L) -> (n, L).
+    """Renumber every column from 0 without gaps, as proxies require; UNKNOWN stays. (n, L) -> (n, L).
 
-    Raises HgldError for labels with the coarsest level first.
+    Raises HgldError for labels whose levels are in the wrong order.
     """
-    check_finest_first(labels, "labels of the train images")
-    return torch.stack([torch.unique(column, return_inverse=True)[1] for column in labels.T], dim=1)
+    check_hierarchy(labels, "labels of the train images")
+    numbers = torch.stack([torch.unique(column, return_inverse=True)[1] for column in labels.T], dim=1)
+    return numbers - (labels == UNKNOWN).any(0).long()  # where it occurs, it is the first
 
 
 def loss_terms(settings: Train, labels: Tensor, device: str) -> list[WeightedLoss]:

@@ -24,13 +24,14 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from hgld.benchmarks.datasets.labelled_images import LabelledImages
-from hgld.benchmarks.datasets.readable import Survey, readable, report_broken, survey
+from hgld.benchmarks.datasets.readable import readable, report_broken, survey
 from hgld.benchmarks.datasets.release import open_release
+from hgld.benchmarks.datasets.survey_cache import Survey, SurveyCache
 from hgld.benchmarks.datasets.tensor_images import AugmentedImages, TensorImages
 from hgld.benchmarks.models.network import Network, build_network, save_checkpoint
 from hgld.benchmarks.models.reproducible import reproducible
 from hgld.benchmarks.ranking.allocator import keep_freed_memory
-from hgld.benchmarks.training.checkpoint import TrainingState, code_and_libraries
+from hgld.benchmarks.training.checkpoint import TrainingState, code_and_libraries, weights_digest
 from hgld.benchmarks.training.distributed import (
     distributed_model,
     gather,
@@ -40,6 +41,7 @@ from hgld.benchmarks.training.distributed import (
     world_size,
 )
 from hgld.benchmarks.training.gradient_caching import cached_backward
+from hgld.benchmarks.training.health import Health, check_finite
 from hgld.benchmarks.training.memory import CrossBatchMemory
 from hgld.benchmarks.training.pos_mixup import mixed_gallery
 from hgld.benchmarks.training.sampler import MPerClassSampler, ProcessShard
@@ -74,7 +76,8 @@ def run(params: Params) -> None:
         reproducible(settings.seed, settings.threads) as device,
     ):
         with open_release(params.data, settings.levels, clean_only=settings.clean_only) as dataset:
-            images, found = readable_images(dataset.train, settings)
+            cache = params.data / "cache" / "readable" / "train.json"
+            images, found = readable_images(dataset.train, settings, cache)
             network, curves = train(images, settings, device, state_path, found.digest)
         if rank() == 0:
             # A limit that left nothing out has no part in the result.
@@ -95,13 +98,22 @@ def one_at_a_time(*folders: Path) -> Iterator[None]:
         yield
 
 
-def readable_images(images: LabelledImages, settings: Train) -> tuple[LabelledImages, Survey]:
-    """The images that can be decoded, and what decoding all of them gave; the processes share the work."""
-    own = survey(images, range(rank(), len(images), world_size()), settings.threads)
-    found = sum(of_all_processes(own), Survey())
+def readable_images(images: LabelledImages, settings: Train, cache: Path) -> tuple[LabelledImages, Survey]:
+    """The images that can be decoded, and what decoding all of them gave; the processes share the work.
+
+    cache: the file in which that is kept for the next training on the same images.
+    """
+    kept = SurveyCache.of(images, cache)
+    (found, *_) = of_all_processes(kept.read() if rank() == 0 else None)
+    if found is None:
+        own = survey(images, range(rank(), len(images), world_size()), settings.threads)
+        found = sum(of_all_processes(own), Survey())
+        if rank() == 0:
+            kept.write(found)
+    left = readable(images, found.broken, what="train", section="train", limit=settings.max_broken)
     if rank() == 0:
         report_broken(found.broken, len(images), "train")
-    return readable(images, found.broken, what="train", section="train", limit=settings.max_broken), found
+    return left, found
 
 
 def train(
@@ -110,8 +122,9 @@ def train(
     """Minimise the weighted sum of the losses; -> the network, and one row of means per epoch.
 
     The state is written to `state_path` after every epoch, and read from it when it was saved for the same inputs;
-    digest: of the pixels of the images (datasets/readable.py). A loss whose gradient is zero for an epoch is reported.
-    Raises HgldError when the loss is not finite, and where the data, a loss or the network does not fit the settings.
+    digest: of the pixels of the images (datasets/readable.py). Signs that nothing is learned are reported (health.py).
+    Raises HgldError when the loss or a weight is not finite, and where the data, a loss or the network does not fit the
+    settings.
     """
     network = build_network(architecture_of(settings), seed=settings.seed, pretrained=settings.pretrained).to(device)
     labels = contiguous_labels(images.labels)
@@ -131,11 +144,13 @@ def train(
         "settings": settings.model_dump(mode="json"),
         "images": [list(images.ids), digest],
         "labels": labels.tolist(),
+        "initial weights": weights_digest(network),
+        "number of processes": world_size(),
         **code_and_libraries(device),
     }
-    state.resume(state_path, inputs, device)
+    state.resume(state_path, inputs)
     model = distributed_model(network, settings)
-    epochs = range(len(state.curves), settings.epochs)
+    epochs, health = range(len(state.curves), settings.epochs), Health()
     for epoch in tqdm(epochs, desc="train", unit="epoch", disable=None if rank() == 0 else True):
         sampler.set_epoch(epoch)
         network.train()
@@ -143,14 +158,14 @@ def train(
         trainable = epoch >= settings.warmup_epochs
         network.backbone.requires_grad_(trainable).train(trainable)
         sums: dict[str, float] = {}
-        idle = {term.name for term in terms}
+        health.start_epoch(term.name for term in terms)
         for step, (batch, targets) in enumerate(loader):
             total_steps = epoch * len(sampler) + step
             torch.manual_seed(settings.seed + total_steps * world_size() + rank())
             for schedule in state.schedules:
                 schedule.set_progress(total_steps / len(sampler) / settings.epochs)
                 schedule.optimiser.zero_grad(set_to_none=True)
-            training_step = TrainingStep(state, settings, targets.to(device), epoch, step, idle)
+            training_step = TrainingStep(state, settings, targets.to(device), epoch, step, health)
             training_step.backward(model, batch.to(device))
             for schedule in state.schedules:
                 schedule.optimiser.step()
@@ -158,8 +173,9 @@ def train(
                 sums[name] = sums.get(name, 0.0) + value
         means = {name: total / len(sampler) for name, total in sums.items()}
         state.curves.append({"epoch": epoch + 1, **means, "lr": state.schedules[0].lr})
+        check_finite([network, *state.proxy_losses()], epoch, settings.lr)
         if rank() == 0:
-            report_idle(idle, epoch)
+            health.report(epoch)
             state.save_epoch(state_path, inputs)
     return network.cpu(), pd.DataFrame(state.curves).round(6)
 
@@ -180,12 +196,12 @@ class TrainingStep:
     """One batch: the embeddings of all processes, ranked against the batch, its mixtures and the memory."""
 
     def __init__(
-        self, state: TrainingState, settings: Train, targets: Tensor, epoch: int, step: int, idle: set[str]
+        self, state: TrainingState, settings: Train, targets: Tensor, epoch: int, step: int, health: Health
     ) -> None:
         self.terms, self.memory, self.settings = state.terms, state.memory, settings
         self.targets, self.epoch, self.step = targets, epoch, step
         self.values: dict[str, float] = {}
-        self.idle = idle  # the losses without any gradient in this epoch so far
+        self.health = health
 
     def backward(self, model: nn.Module, images: Tensor) -> None:
         """Compute the gradients of the weighted sum; `values` then holds the sum and its terms."""
@@ -204,7 +220,7 @@ class TrainingStep:
         gallery = self.gallery(rows, labels)
         values = {term.name: term.loss(rows, labels, *gallery) for term in self.terms}
         loss = torch.stack([term.weight * values[term.name] for term in self.terms]).sum()
-        self.idle -= {name for name in self.idle if _has_gradient(values[name], rows)}
+        self.health.observe(values, rows, labels, gallery[1] if gallery else labels)
         self.values = {name: float(value.detach()) for name, value in {"loss": loss, **values}.items()}
         if not bool(loss.detach().isfinite()):
             raise HgldError(
@@ -228,23 +244,6 @@ class TrainingStep:
         if use_memory and self.memory is not None and len(self.memory):
             gallery, gallery_labels = self.memory.appended_to(gallery, gallery_labels)
         return gallery, gallery_labels
-
-
-def _has_gradient(value: Tensor, rows: Tensor) -> bool:
-    """Whether the gradient of a loss with respect to the embeddings is other than exactly zero somewhere."""
-    if not (value.requires_grad and rows.requires_grad):
-        return not rows.requires_grad
-    (gradient,) = torch.autograd.grad(value, rows, retain_graph=True, allow_unused=True)
-    return gradient is not None and bool(gradient.any())
-
-
-def report_idle(idle: set[str], epoch: int) -> None:
-    """Report the losses whose gradient was exactly zero in every step of an epoch: they train nothing."""
-    for name in sorted(idle):
-        echo(
-            f"epoch {epoch + 1}: the gradient of the loss {name!r} was exactly zero in every step, so it trains "
-            "nothing; check its settings (margin, mining), batch_size and per_class",
-        )
 
 
 def summary(images: LabelledImages, curves: pd.DataFrame, broken: int = 0) -> str:

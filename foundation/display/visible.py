@@ -22,18 +22,17 @@ def visible(text: str) -> str:
     return _HIDDEN.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
-def visible_lines(text: str) -> str:
-    r"""`text` with its line ends, and every other such character as its escape: for texts made of several lines.
+def echo(*lines: str) -> None:
+    """Print lines that may quote text from outside: none can act, or forge another line.
 
-    A value that may hold a line end itself goes through `visible` first, or it could forge a line.
-
-    >>> visible_lines("2 faults\na.csv:1: \x1b[2J")
-    '2 faults\na.csv:1: \\x1b[2J'
+    What the terminal cannot encode is escaped too.
     """
-    return "\n".join(map(visible, text.split("\n")))
-
-
-def echo(text: str = "") -> None:
-    """Print lines that may quote text from outside; what the terminal cannot encode is escaped too."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print(visible_lines(text).encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    text = "\n".join(map(visible, lines))
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
+
+def echo_text(text: str) -> None:
+    """Print a text made of several lines, such as a table; whatever made it put each value through `visible`."""
+    lines = text.split("\n")
+    echo(*lines)

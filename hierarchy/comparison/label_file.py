@@ -95,7 +95,7 @@ def _scores(
             problems.append(f"{path}:{line}: {column} {text[:40]!r} is not a number")
     if problems:
         raise HgldError(
-            f"{len(problems)} row(s) with an invalid {column}; correct them, or name another column of scores:\n"
-            + shortened(problems)
+            f"{len(problems)} row(s) with an invalid {column}; correct them, or name another column of scores:",
+            *shortened(problems),
         )
     return scores

@@ -97,7 +97,7 @@ def read_review(path: Path, labels: Collection[str]) -> list[ReviewedLandmark]:
     if not problems and rows != sorted(rows, key=lambda row: row.sort_key):
         problems.append(f"{path}: the rows are not sorted by stratum and landmark_id")
     if problems:
-        raise HgldError(f"{len(problems)} problem(s); correct the rows:\n{shortened(problems)}")
+        raise HgldError(f"{len(problems)} problem(s); correct the rows:", *shortened(problems))
     return rows
 
 

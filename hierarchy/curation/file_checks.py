@@ -1,12 +1,13 @@
 """The files that people edit (taxonomy, lexicons, verdicts): all their problems, and putting their rows in order."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from hgld.foundation.errors import HgldError
+from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.sorted_rows import Key, sort_csv
-from hgld.hierarchy.curation.verdicts import read_verdicts, rewrite_file
+from hgld.hierarchy.curation.verdicts import Verdict, read_verdicts, rewrite_file
 from hgld.hierarchy.names import class_names, name_words
 from hgld.hierarchy.names.class_names import class_name_problems
 from hgld.hierarchy.names.name_words import name_word_problems
@@ -52,3 +53,26 @@ def fix_files(taxonomy: Path, review: Path) -> list[str]:
         if rewrite_file(path):
             messages.append(f"{path}: rewritten, sorted by time")
     return messages
+
+
+def rename_label(taxonomy: Path, review: Path, rename: str) -> list[str]:
+    """Replace a label that the taxonomy has renamed in all verdicts, also as a suggestion; a message per changed file.
+
+    rename: OLD=NEW, where NEW is a label of the taxonomy and OLD is none: no verdict may change its meaning.
+    """
+    labels = load_taxonomy(taxonomy).natures
+    old, sign, new = rename.partition("=")
+    if not (sign and old.strip()):
+        raise HgldError(f"expected OLD=NEW, two names of a label; found '{rename}'")
+    if old in labels:
+        raise HgldError(f"'{old}' is a label of the taxonomy: a verdict that says so is not changed")
+    if new not in labels:
+        raise HgldError(f"unknown label '{new}'{suggest(new, labels)}; first rename it in {taxonomy / 'taxonomy.csv'}")
+
+    def renamed(verdict: Verdict) -> Verdict:
+        label, suggested = (
+            new if name == old else name for name in (verdict.hierarchical_label, verdict.suggested_label)
+        )
+        return replace(verdict, hierarchical_label=label, suggested_label=suggested)
+
+    return [f"{path}: '{old}' is now '{new}'" for path in sorted(review.glob("*.csv")) if rewrite_file(path, renamed)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import networkx as nx
 
+from hgld.foundation.display.visible import visible
 from hgld.hierarchy.taxonomy.class_graph import Edge, class_graph
 from hgld.hierarchy.taxonomy.class_labels import AnchorPath, anchor_paths
 from hgld.hierarchy.taxonomy.qid import qid_number
@@ -59,7 +60,7 @@ class Findings:
         if self.labels_without_class:
             lines.append(f"  labels to which no class leads: {', '.join(self.labels_without_class)}")
         lines += [f"  {text}" for text in self.renamed]
-        return "\n".join(lines)
+        return "\n".join(map(visible, lines))
 
     def rows_without_effect(self) -> list[str]:
         """One message per row that is idle or absent; these are mistakes when the snapshot is complete."""

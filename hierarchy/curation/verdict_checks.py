@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import shortened, suggest
-from hgld.hierarchy.curation.verdicts import Verdict, VerdictFiles, read_verdicts
+from hgld.hierarchy.curation.verdicts import Verdict, VerdictFiles, instant, read_verdicts, utc_now
 from hgld.hierarchy.fusion.evidence_kinds import proposal_sources
 
 # difflib is slow on 200,000 names: of more than this many, only those with the same first letter are compared; and
@@ -56,15 +57,55 @@ def category_problems(files: VerdictFiles, known: Mapping[str, Collection[str]])
         )
 
 
-def without_effect(folder: Path, labels: Collection[str], profile: str, categories: Collection[str]) -> str:
-    """For the stages that read verdicts: which of them, and which files, have no effect; empty for none.
+def without_effect(
+    folder: Path, labels: Collection[str], profile: str, categories: Collection[str], profiles: Collection[str] = ()
+) -> list[str]:
+    """For the stages that read verdicts: one line for each, or for each file, without effect, or of a doubtful time.
 
-    labels: the known hierarchical labels; categories: those of the profile.
+    labels: the known hierarchical labels; categories: those of the profile; profiles: all of them, if they are known.
     """
     files = read_verdicts(folder, labels)
-    own = [(where, verdict) for where, verdict in files.rows if verdict.profile in ("", profile)]
-    lines = [*category_problems(replace(files, rows=own), {profile: categories}), *_not_read(files)]
+    own = replace(files, rows=[(where, verdict) for where, verdict in files.rows if verdict.profile in ("", profile)])
+    lines = [
+        *category_problems(own, {profile: categories}),
+        *(profile_problems(files, profiles) if profiles else ()),
+        *time_problems(own),
+        *same_time_notes(own),
+        *_not_read(files),
+    ]
     return shortened([f"warning: {line}" for line in lines])
+
+
+def time_problems(files: VerdictFiles, now: str | None = None) -> Iterator[str]:
+    """One message (file:line) per verdict of a time to come: no correction would count before then.
+
+    A day is allowed for dates of other time zones, and for clocks that are wrong.
+    """
+    today = datetime.fromisoformat(now or utc_now()).astimezone(UTC)
+    last = f"{today + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
+    for where, verdict in files.rows:
+        if instant(verdict.decided_on) > last:
+            yield (
+                f"{where}: decided_on {verdict.decided_on} is in the future, so that no later verdict on "
+                f"{verdict.category!r} would count; correct it"
+            )
+
+
+def same_time_notes(files: VerdictFiles) -> list[str]:
+    """One message (file:line) per newest verdict of an annotator that differs from an earlier row of the same time."""
+    newest: dict[tuple[str, str, str], tuple[str, str, str]] = {}
+    notes: dict[tuple[str, str, str], list[str]] = {}
+    for where, verdict in files.rows:
+        key, time = (verdict.annotator, verdict.profile, verdict.category), instant(verdict.decided_on)
+        before, first, label = newest.get(key, ("", "", ""))
+        if time > before:
+            newest[key], notes[key] = (time, where, verdict.hierarchical_label), []
+        elif time == before and label != verdict.hierarchical_label:
+            notes[key].append(
+                f"{where}: another verdict on {verdict.category!r} than in {first}, of the same time; the last line "
+                "counts, but a merge may change the order: delete one, or write the times"
+            )
+    return [note for group in notes.values() for note in group]
 
 
 def profile_problems(files: VerdictFiles, profiles: Collection[str]) -> Iterator[str]:
@@ -80,7 +121,7 @@ def verdict_notes(files: VerdictFiles, labels: Collection[str], known: Mapping[s
 
     known: the categories of each profile whose metadata is here.
     """
-    notes = _not_read(files)
+    notes = [*same_time_notes(files), *_not_read(files)]
     by_file: dict[str, list[Verdict]] = {}
     for where, verdict in files.rows:
         by_file.setdefault(where.rpartition(":")[0], []).append(verdict)

@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from hgld.foundation.errors import suggest
-from hgld.foundation.tables import strict_reader
+from hgld.foundation.tables import header_faults, strict_reader
 
 _DELIMITERS = (",", ";", "\t")
 _SEPARATOR_LINE = re.compile(r'"?sep=."?')
@@ -40,7 +39,9 @@ class _Layout:
         try:
             values = next(strict_reader([line], self.delimiter), [])
         except csv.Error as error:
-            return Row(number, problem=f"not a CSV row ({error}): {line[:80]}")
+            open_quote = "; a quotation mark is not closed, or a value has a line break, which none may have"
+            hint = open_quote if "end of data" in str(error) else ""
+            return Row(number, problem=f"not a CSV row ({error}){hint}: {line[:80]}")
         # the last column may be missing, in rows that were written before there was one
         if any(values[self.width :]) or max(place for place in self.places[:-1] if place is not None) >= len(values):
             return Row(number, problem=f"{len(values)} values for {self.width} columns: {line[:80]}")
@@ -60,7 +61,7 @@ def read_rows(text: str, columns: Sequence[str]) -> Iterator[Row]:
         line = raw.rstrip("\r")
         if not line.strip(' ,;\t"') or (number == 1 and _SEPARATOR_LINE.fullmatch(line)):
             continue
-        if _CONFLICT.match(line):
+        if _CONFLICT.match(line.rstrip(",;\t")):  # with what a spreadsheet has added
             yield Row(number, problem="an unresolved git merge conflict; keep the rows of both sides and delete the "
                       "marker lines")  # fmt: skip
         elif header := _layout(line, columns):
@@ -95,19 +96,16 @@ def _layout(line: str, columns: Sequence[str]) -> _Layout | None:
 
 
 def _names(line: str, delimiter: str) -> list[str]:
-    """The names in a header, without spaces around them."""
+    """The names in a header, without spaces around them, and the byte order mark of a file that was appended."""
     try:
-        return [name.strip() for name in next(strict_reader([line], delimiter), [])]
+        return [name.strip("\ufeff ") for name in next(strict_reader([line], delimiter), [])]
     except csv.Error:
         return []
 
 
 def _faults(names: Sequence[str], columns: Sequence[str]) -> list[str]:
-    """What is wrong with a header."""
-    faults = [f"no column {name!r}" for name in columns[:-1] if name not in names]
-    unknown = [name for name in names if name and name not in columns]
-    faults += [f"unknown column {name!r}{suggest(name, columns)}" for name in unknown]
-    return faults + [f"two columns {name!r}" for name in columns if names.count(name) > 1]
+    """What is wrong with a header; the last of the columns is optional."""
+    return header_faults(names, columns[:-1], columns)
 
 
 def _header_problem(line: str, columns: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import io
 import os
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ import pandas as pd
 
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.files import write_text
+from hgld.foundation.text_input import open_text
 from hgld.hierarchy.curation.verdict_csv import Row, is_plain, read_rows
 from hgld.hierarchy.taxonomy.commons_category import normalise
 
@@ -58,8 +59,11 @@ REVIEW_FOLDER = Path("review")
 
 _HEADER = ",".join(COLUMNS) + "\n"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?Z?)?")
+# of this century: a mistyped year would outdo, or be outdone by, every other verdict
+_TIME = re.compile(r"(20\d\d-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?Z?)?")
 _SCORE = re.compile(r"[01](\.\d+)?|\d(\.\d+)?[eE]-\d+")
+# far more than a file of verdicts has
+_MAX_BYTES = 1 << 28
 # What else is in the folder: the description, and what a killed writer left, which the next one removes.
 _OTHER_FILES = ("README.md", ".*.part")
 
@@ -108,15 +112,17 @@ def remove_verdict(folder: Path, verdict: Verdict) -> bool:
     return bool(matches)
 
 
-def rewrite_file(path: Path) -> bool:
+def rewrite_file(path: Path, change: Callable[[Verdict], Verdict] = lambda verdict: verdict) -> bool:
     """Write a verdict file as `hgld review` does, by time, with categories in normal form; whether that changed it.
 
-    A file is left as it is when a line of it cannot be read, or has no valid time. Raises HgldError when it cannot be
-    written.
+    change: applied to each verdict. A file is left as it is when it is not named after an annotator, or when a line of
+    it cannot be read, or has no valid time. Raises HgldError when it cannot be written.
     """
+    if not _NAME.fullmatch(path.stem):
+        return False
     with _locked(path.parent):
         try:
-            text = _canonical_text(path, _read_text(path))
+            text = _canonical_text(path, _read_text(path), change)
         except HgldError:
             return False
         changed = path.read_bytes() != text.encode()
@@ -125,19 +131,19 @@ def rewrite_file(path: Path) -> bool:
     return changed
 
 
-def _canonical_text(path: Path, text: str) -> str:
+def _canonical_text(path: Path, text: str, change: Callable[[Verdict], Verdict] = lambda verdict: verdict) -> str:
     """The rows of a file in our form, by time; rows of equal times keep their order. What they say is not checked."""
     if not text:
         return _HEADER
     verdicts, problems = [], []
     for row in read_rows(text, COLUMNS):
-        verdict = None if row.problem else _in_normal_form(_verdict(row))
+        verdict = None if row.problem else _in_normal_form(change(_verdict(row)))
         if verdict and _is_time(verdict.decided_on):
             verdicts.append(verdict)
         else:
             problems.append(f"{path}:{row.line}: {row.problem or 'decided_on is not a time'}")
     if problems:
-        raise HgldError("\n".join(problems))
+        raise HgldError(*problems)
     verdicts.sort(key=lambda verdict: instant(verdict.decided_on))
     return _HEADER + "".join(map(_csv_line, verdicts))
 
@@ -219,11 +225,17 @@ def load_verdicts(folder: Path, labels: Collection[str], profiles: Collection[st
     """
     files = read_verdicts(folder, labels)
     if files.problems:
-        raise HgldError(
-            f"{len(files.problems)} problem(s) in the verdicts; correct the file(s):\n" + "\n".join(files.problems)
-        )
+        head = f"{len(files.problems)} problem(s) in the verdicts; correct the file(s):"
+        raise HgldError(head, *files.problems, *rename_hint(files.problems))
     counted = [verdict for _, verdict in files.rows if profiles is None or verdict.profile in {"", *profiles}]
     return pd.DataFrame([astuple(verdict) for verdict in counted], columns=COLUMNS, dtype="str")
+
+
+def rename_hint(problems: Collection[str]) -> list[str]:
+    """What to do about verdicts whose label is unknown because the taxonomy has a new name for it."""
+    if not any(": unknown label " in problem for problem in problems):
+        return []
+    return ["After a label was renamed in the taxonomy, correct its verdicts with: hgld check --rename OLD=NEW"]
 
 
 @dataclass(frozen=True)
@@ -255,7 +267,13 @@ def read_verdicts(folder: Path, labels: Collection[str]) -> VerdictFiles:
 
 
 def _name_problem(path: Path) -> str:
-    name = "-".join(re.findall("[a-z0-9]+", path.stem.lower())) or "ana"
+    """That the file is not read, with the name that it should have: that of the annotator of its rows."""
+    try:
+        owners = {_verdict(row).annotator for row in read_rows(_read_text(path), COLUMNS) if row.values}
+    except HgldError:
+        owners = set()
+    names = [name for name in owners if _NAME.fullmatch(name)] if len(owners) == 1 else []
+    name = names[0] if names else "-".join(re.findall("[a-z0-9]+", path.stem.lower())) or "ana"
     target = path.with_name(f"{name}.csv")
     verb = "add its rows to" if target.exists() and not target.samefile(path) else "rename it to"
     return (
@@ -268,7 +286,7 @@ def _read_file(path: Path, labels: Collection[str], files: VerdictFiles) -> None
     try:
         text = _read_text(path)
     except HgldError as error:
-        files.problems.append(str(error))
+        files.problems.extend(error.args)
         return
     for row in read_rows(text, COLUMNS):
         where = f"{path}:{row.line}"
@@ -280,16 +298,9 @@ def _read_file(path: Path, labels: Collection[str], files: VerdictFiles) -> None
 
 
 def _read_text(path: Path) -> str:
-    """The contents of a verdict file without a byte order mark."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise HgldError(f"{path}: cannot be read: {error.strerror}") from None
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        found = "UTF-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else f"byte {error.start}"
-        raise HgldError(f"{path}: not UTF-8 ({found}); save the file as UTF-8") from None
+    """The contents of a verdict file with "\\n" line ends, without a byte order mark."""
+    with open_text(path, newline=None, expected="a CSV file of verdicts", largest=_MAX_BYTES) as handle:
+        return handle.read()
 
 
 def _verdict(row: Row) -> Verdict:
@@ -310,14 +321,15 @@ def _problem(verdict: Verdict, owner: str, labels: Collection[str]) -> str:
     except HgldError as error:
         return str(error)
     if name != verdict.category:
-        return f"category {verdict.category!r} is not in its normal form, {name!r}"
+        return f"category {verdict.category!r} is not in its normal form, {name!r}; to correct it: hgld check --fix"
     label = verdict.hierarchical_label
     if label and label not in labels:
         return f"unknown label {label!r}{suggest(label, labels)}"
     if verdict.annotator != owner:
         return f"annotator {verdict.annotator!r} in the file of {owner!r}; each file has the verdicts of one annotator"
     if not _is_time(verdict.decided_on):
-        return f"decided_on {verdict.decided_on!r} is not a date YYYY-MM-DD or a UTC time YYYY-MM-DDTHH:MM:SSZ"
+        expected = "a date YYYY-MM-DD or a UTC time YYYY-MM-DDTHH:MM:SSZ, in 2000 to 2099"
+        return f"decided_on {verdict.decided_on!r} is not {expected}"
     if verdict.suggested_score and not _is_score(verdict.suggested_score):
         return f"suggested_score {verdict.suggested_score!r} is not a number between 0 and 1"
     return ""

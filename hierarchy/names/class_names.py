@@ -86,7 +86,7 @@ def load_class_names(folder: Path | None = None) -> dict[Tokens, ClassName]:
     path = (Path(folder) if folder is not None else CURATED) / "class_names.csv"
     names, problems = _read(path)
     if problems:
-        raise HgldError(f"{len(problems)} problem(s) in the class names\n" + "\n".join(problems))
+        raise HgldError(f"{len(problems)} problem(s) in the class names", *problems)
     return names
 
 

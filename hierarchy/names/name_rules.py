@@ -15,7 +15,7 @@ The rules, in order (the keys of SCORES; `NameRules.predict` applies them):
 5. `general`: a general word at the head.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from hgld.hierarchy.names.class_names import ClassName, Tokens, tokenize
 from hgld.hierarchy.names.known_classes import KnownClasses
 from hgld.hierarchy.names.name_words import split_parentheses
 from hgld.hierarchy.taxonomy.qid import qid_number
-from hgld.hierarchy.taxonomy.taxonomy import IgnoredClass, Taxonomy
+from hgld.hierarchy.taxonomy.taxonomy import NATURES, IgnoredClass, Taxonomy
 
 # The precision of each rule, which is the score of its labels: measured on the English names of the classes of a
 # Wikidata snapshot whose label is known from their path (tests/hierarchy/names/test_name_rules.py).
@@ -101,19 +101,28 @@ class NameRules:
                 return prediction
         return Prediction()
 
-    def predict_below_area(self, text: str, labels: Collection[str]) -> Prediction | None:
+    def predict_below_area(self, text: str, taxonomy: Taxonomy, area: IgnoredClass) -> Prediction | None:
         """The prediction for a class below an area of land (reach `area`), if its own name is clear.
 
-        Clear is the name of a kind in the lexicon, or a head before the first preposition with one of `labels`, those
-        of what can be such an area: a "parish of Andorra" is no church, a "commune of Ivory Coast" no beach.
+        Clear is the name of a kind in the lexicon, or a head before the first preposition with a label of what can be
+        such an area: a "parish of Andorra" is no church, a "commune of Ivory Coast" no beach. Where the published rows
+        of the area are empty (provinces), what a country calls its divisions says little: of "K of COUNTRY" only a
+        natural K counts, or one that ends with its label. A "special city of South Korea" is a city, but a "quarter of
+        Saint Lucia" or a "municipality of East Timor" is a province.
         """
+        labels = taxonomy.labels_of_areas
         prediction = self.predict(text)
         if prediction.rule == "name":
             return prediction
         if prediction.rule not in ("anchor", "class", "head") or prediction.hierarchical_label not in labels:
             return None
-        head = self.predict(" ".join(next(iter(_segments(tokenize(text))), ())))
-        return prediction if head.hierarchical_label == prediction.hierarchical_label else None
+        head, *rest = _segments(tokenize(text)) or [()]
+        label = prediction.hierarchical_label
+        if self.predict(" ".join(head)).hierarchical_label != label:
+            return None
+        if area.published and rest and taxonomy.natures[label] != NATURES[0] and head[-1:] != tokenize(label):
+            return None
+        return prediction
 
     def match_whole_name(self, text: str) -> Prediction | None:
         """Rule 1: the text is the name of a class."""

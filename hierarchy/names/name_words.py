@@ -42,7 +42,7 @@ def load_name_words(folder: Path | None = None) -> NameWords:
     path = (Path(folder) if folder is not None else CURATED) / "name_words.csv"
     rows, problems = _read(path)
     if problems:
-        raise HgldError(f"{len(problems)} problem(s) in the words of names\n" + "\n".join(problems))
+        raise HgldError(f"{len(problems)} problem(s) in the words of names", *problems)
     words: dict[Tokens, list[str]] = defaultdict(list)
     ends: dict[str, list[str]] = defaultdict(list)
     parts: dict[str, list[str]] = defaultdict(list)

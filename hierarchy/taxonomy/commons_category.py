@@ -17,13 +17,18 @@ from hgld.foundation.errors import HgldError
 
 URL = "http://commons.wikimedia.org/wiki/Category:"
 
-_PAGE = re.compile(r"(?:https?:)?//commons\.(?:m\.)?wikimedia\.org/wiki/(?P<title>(?:[^?#]|(?<=&)#)*)", re.IGNORECASE)
-_SCRIPT = re.compile(
-    r"(?:https?:)?//commons\.(?:m\.)?wikimedia\.org/w/index\.php\?(?:[^#]*&)?title=(?P<title>[^&#]*)",
-    re.IGNORECASE,
-)
+# Both entry points of MediaWiki; a `title` among the parameters decides.
+_HOST = r"(?:(?:https?:)?//)?commons\.(?:m\.)?wikimedia\.org(?::\d+)?/"
+_SCRIPT = re.compile(_HOST + r"[^?#]*\?(?:[^#]*&)?title=(?P<title>[^&#]*)", re.IGNORECASE)
+_PAGE = re.compile(_HOST + r"wiki/(?P<title>(?:[^?#]|(?<=&)#)*)", re.IGNORECASE)
 # CAT is an alias of the namespace on Commons.
 _NAMESPACE = re.compile(r":? ?cat(?:egory)? ?: ?", re.IGNORECASE)
+# Pages that are no categories: of another namespace on Commons, and the categories of another wiki.
+_NO_CATEGORY = re.compile(
+    r":? ?(?:(?:user|commons|project|file|image|mediawiki|template|help|category|creator|institution|timedtext|module"
+    r"|data|campaign|translations)(?: talk)?|talk|special|media|[^:]+: ?cat(?:egory)?) ?:",
+    re.IGNORECASE,
+)
 
 # Unlike in HTML, the semicolon is required, and numbers are code points, never bytes of Windows-1252.
 _REFERENCE = re.compile(r"&(?:#0*(?P<decimal>[0-9]+)|#x0*(?P<hex>[0-9a-f]+)|(?P<name>[a-z0-9]+));", re.IGNORECASE)
@@ -52,19 +57,22 @@ CONFIDENCES = ("high", "medium", "low")
 
 
 def normalise(text: str) -> str:
-    """The normal form of a URL, a prefixed title, or a name; idempotent.
+    """The normal form of a URL, a prefixed title, or a name; idempotent, unless a name begins like another namespace.
 
     >>> normalise("http://commons.wikimedia.org/wiki/Category:Cath%C3%A9drale_de_Noyon")
     'Cathédrale de Noyon'
     >>> normalise("category:hoover_Dam"), normalise("Chicago Hilton &amp; Towers#Rooms")
     ('Hoover Dam', 'Chicago Hilton & Towers')
 
-    Raises HgldError when the percent-encoding is not UTF-8, or when no valid title remains.
+    Raises HgldError when the percent-encoding is not UTF-8, when no valid title remains, and for another page or wiki.
     """
     if len(text) > _MOST_CHARACTERS:
         raise _invalid(text, f"{len(text):,} characters; a title on Commons has at most {_MOST_BYTES} bytes")
-    name = _decoded(text)
+    name, is_url = _decoded(text)
     name = _SPACES.sub(" ", unicodedata.normalize("NFC", _MARKS.sub("", name))).strip(" ")
+    prefixed = _NAMESPACE.match(name)
+    if not prefixed and ((is_url and name) or _NO_CATEGORY.match(name)):
+        raise _invalid(text, "another page; expected Category:Name, or the URL of a category on Commons")
     while prefix := _NAMESPACE.match(name):
         name = name[prefix.end() :]
     name = _FRAGMENT.sub("", name).rstrip(" ")
@@ -93,7 +101,7 @@ def normalise_rows(path: Path, texts: Iterable[str], lines: Iterable[int], *, bl
         except HgldError as error:
             problems.append(f"{path}:{line}: {error}")
     if problems:
-        raise HgldError("\n".join(problems))
+        raise HgldError(*problems)
     return names
 
 
@@ -106,19 +114,22 @@ def category_url(name: str) -> str:
     return URL + quote(name.replace(" ", "_"), safe=_UNQUOTED)
 
 
-def _decoded(text: str) -> str:
-    """The title in a URL or a text: character references, then percent-encoding, each decoded once.
+def _decoded(text: str) -> tuple[str, bool]:
+    """The title in a URL or a text, and whether it is a URL: character references, then percent-encoding, each once.
 
     What is encoded twice keeps an encoding, which no title may contain.
     """
     name = _REFERENCE.sub(_character, text.strip(_BLANKS))
     # in a URL an unescaped ? ends the title; in a title it is text
-    if page := _PAGE.match(name):
-        name = page["title"]
-    elif script := _SCRIPT.match(name):
+    is_url = True
+    if script := _SCRIPT.match(name):
         name = script["title"].replace("+", " ")
+    elif page := _PAGE.match(name):
+        name = page["title"]
+    else:
+        is_url = False
     try:
-        return unquote(name, errors="strict")
+        return unquote(name, errors="strict"), is_url
     except UnicodeDecodeError:
         raise HgldError(f"the percent-encoding of {_quoted(text)} is not UTF-8") from None
 

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError
 from hgld.foundation.sorted_rows import Key, order_problems
 from hgld.foundation.tables import read_csv_with_lines
@@ -59,7 +60,7 @@ _EXPECTED = {
     **dict.fromkeys(_QIDS, "a QID, such as Q22715"),
     **dict.fromkeys(("anchor_label", "label", "child_label", "parent_label"), "the name of the class on Wikidata"),
     **dict.fromkeys(("comment", "reason"), "why the row is there"),
-    "hierarchical_label": "a label, such as church",
+    "hierarchical_label": "a label, such as church, without line breaks and invisible characters",
     "natural_or_human_made": f"{NATURES[0]} or {NATURES[1]}",
     "precedence": "a whole number, such as 440; of the labels of an item, that with the lowest decides",
     "reach": " or ".join(REACHES),
@@ -80,12 +81,13 @@ class Anchor:
 
 @dataclass(frozen=True)
 class IgnoredClass:
-    """A class that never gives a label; `reach` is one of REACHES."""
+    """A class that never gives a label; `reach` is one of REACHES. published: the published labels decided it."""
 
     qid: str
     name: str
     reach: str
     reason: str
+    published: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def load_taxonomy(folder: Path | None = None) -> Taxonomy:
     folder = Path(folder) if folder is not None else CURATED
     taxonomy, problems = _read(folder)
     if problems:
-        raise HgldError(f"{len(problems)} problem(s) in the taxonomy\n" + "\n".join(problems))
+        raise HgldError(f"{len(problems)} problem(s) in the taxonomy", *problems)
     return taxonomy
 
 
@@ -176,7 +178,9 @@ def _read(folder: Path) -> tuple[Taxonomy, list[str]]:
             problems.append(f"{where}: reach '{row['reach']}' is none of {', '.join(REACHES)}")
         if row["qid"] in anchors:
             problems.append(f"{where}: {row['qid']} is an anchor of '{anchors[row['qid']].hierarchical_label}'")
-        ignored[row["qid"]] = IgnoredClass(row["qid"], row["label"], row["reach"], row["reason"])
+        ignored[row["qid"]] = IgnoredClass(
+            row["qid"], row["label"], row["reach"], row["reason"], row["decided_by"] == "published"
+        )
     for _, row in _rows(folder / "cut_edges.csv", problems):
         cuts[row["child"], row["parent"]] = CutEdge(row["child"], row["parent"], row["reason"])
     return Taxonomy(anchors, ignored, cuts), problems
@@ -202,6 +206,8 @@ def _rows(path: Path, problems: list[str]) -> Iterator[tuple[str, dict[str, str]
 
 
 def _is_valid(name: str, value: str) -> bool:
+    if name == "hierarchical_label":  # verdicts, tables and pages have it on one line
+        return bool(value.strip()) and visible(value) == value
     return bool(re.fullmatch(QID if name in _QIDS else r"(?s).*\S.*", value))
 
 

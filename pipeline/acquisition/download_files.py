@@ -290,15 +290,15 @@ def _in_parallel(source: Source, work: Callable[[Item], Result], items: Sequence
             pool.shutdown(cancel_futures=True)
             raise
     if errors:
-        raise HgldError(_summary([errors[index] for index in sorted(errors)], len(items), source))
+        raise HgldError(*_summary([errors[index] for index in sorted(errors)], len(items), source))
     return cast(list[Result], results)  # None only stands beside an error
 
 
-def _summary(errors: list[str], total: int, source: Source) -> str:
+def _summary(errors: list[str], total: int, source: Source) -> list[str]:
     lines = [f"{len(errors)} of {total} downloads failed:"] if len(errors) > 1 else []
     lines += errors[:_MAX_LISTED]
     if len(errors) > _MAX_LISTED:
         lines.append(f"and {len(errors) - _MAX_LISTED} more")
     if source.limiter.stopped and total > len(errors):
         lines.append("the others were cancelled")
-    return "\n".join(lines)
+    return lines

@@ -48,7 +48,7 @@ class RowErrors:
         head = f"{self.path}: {self.count:,} malformed row(s)"
         if self.count > MAX_SHOWN:
             head += f", all listed in {self.full_list}; the first"
-        return HgldError("\n".join([f"{head}:", *self._shown]))
+        return HgldError(f"{head}:", *self._shown)
 
 
 def find_malformed(path: Path, table: Table) -> RowErrors:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from hgld.foundation.errors import HgldError
-from hgld.foundation.tar_images import COLUMNS, MAX_PIXELS
+from hgld.foundation.tar_images import COLUMNS, MAX_PIXELS, jpeg_frame
 
 FAULT_COLUMNS = ["tar", "member", "fault"]
 _BLOCK_BYTES = 512
@@ -22,9 +22,6 @@ _BLOCK_BYTES = 512
 _HEAD_BYTES = 1 << 16
 _TAIL_BYTES = 1 << 10
 _START, _END = b"\xff\xd8", b"\xff\xd9"
-# The markers without a segment, and those of frame headers.
-_STANDALONE = {0x01, *range(0xD0, 0xD8)}
-_FRAME_HEADERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
 class Scan(NamedTuple):
@@ -97,24 +94,8 @@ def _jpeg_fault(handle: int, offset: int, size: int) -> str:
     head = os.pread(handle, min(size, _HEAD_BYTES), offset)
     if not head.startswith(_START):
         return "not a JPEG"
-    pixels = _pixels(head)
-    if pixels and pixels[0] * pixels[1] > MAX_PIXELS:
-        return f"{pixels[0]} x {pixels[1]} pixels are too many"
+    frame = jpeg_frame(head)
+    if frame.width * frame.height > MAX_PIXELS:
+        return f"{frame.width} x {frame.height} pixels are too many"
     tail = os.pread(handle, min(size, _TAIL_BYTES), offset + max(size - _TAIL_BYTES, 0))
     return "" if _END in tail else "truncated: no end-of-image marker"
-
-
-def _pixels(head: bytes) -> tuple[int, int] | None:
-    """Width and height from the frame header of a JPEG; None when it is not in `head`."""
-    pos = 2
-    while pos + 9 <= len(head) and head[pos] == 0xFF:
-        marker = head[pos + 1]
-        if marker == 0xFF:
-            pos += 1
-        elif marker in _STANDALONE:
-            pos += 2
-        elif marker in _FRAME_HEADERS:
-            return int.from_bytes(head[pos + 7 : pos + 9]), int.from_bytes(head[pos + 5 : pos + 7])
-        else:
-            pos += 2 + int.from_bytes(head[pos + 2 : pos + 4])
-    return None

@@ -85,11 +85,12 @@ def _readable(
     path_of: class → the path to the ignored class that blocks its labels, "" for none. Other classes count only if
     the names of all blocked ones are clear: an item with a province among its classes has no label by design.
     """
-    areas = taxonomy.labels_of_areas
     clear = {
         qid
         for qid, path in path_of.items()
-        if qid != _end(path) and taxonomy.is_area(_end(path)) and rules.predict_below_area(names.get(qid, ""), areas)
+        if qid != _end(path)
+        and taxonomy.is_area(_end(path))
+        and rules.predict_below_area(names.get(qid, ""), taxonomy, taxonomy.ignored[_end(path)])
     }
     blocked = any(path for qid, path in path_of.items() if qid not in clear)
     for qid, path in path_of.items():

@@ -150,7 +150,7 @@ def check_card(params: Params, path: Path) -> list[str]:
         else:
             differences += _differences(old_block, new_block, tolerance, path, line)
     if differences:
-        raise HgldError(f"{path} does not match the release; run: hgld card\n" + "\n".join(differences))
+        raise HgldError(f"{path} does not match the release; run: hgld card", *differences)
     return unchecked
 
 
@@ -173,7 +173,7 @@ def _rendered(text: str, params: Params, path: Path) -> str:
     try:
         return render(text, numbers, params.data)
     except HgldError as error:
-        raise HgldError(f"{path}: {error}") from None
+        raise error.within(str(path)) from None
 
 
 def _card_text(path: Path) -> str:

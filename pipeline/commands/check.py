@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.settings import Params, profiles
 from hgld.hierarchy.curation.file_checks import file_problems
 from hgld.hierarchy.curation.taxonomy_checks import ClassSnapshot, check_taxonomy
-from hgld.hierarchy.curation.verdict_checks import category_problems, profile_problems, verdict_notes
+from hgld.hierarchy.curation.verdict_checks import category_problems, profile_problems, time_problems, verdict_notes
 from hgld.hierarchy.curation.verdicts import read_verdicts
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy, taxonomy_problems
 from hgld.pipeline.dataset.landmarks import SPLITS, landmark_table
@@ -42,17 +43,17 @@ def check(params: Params, review: Path, *, strict: bool = False) -> CheckResult:
     files = read_verdicts(review, taxonomy.natures)
     known = _known_categories(params) if files.rows else {}
     problems += [*_verdict_source_problems(params), *profile_problems(files, profiles())]
-    problems += category_problems(files, known)
+    problems += [*category_problems(files, known), *time_problems(files)]
     if problems:
         return CheckResult(problems, "")
     notes = verdict_notes(files, taxonomy.natures, known)
     source, snapshot = class_snapshot(params)
     if snapshot is None:
         report = "No class graph to check the rows against; to get one, run: dvc repro wikidata"
-        return CheckResult([], "\n".join([*notes, report]))
+        return CheckResult([], "\n".join([*map(visible, notes), report]))
     findings = check_taxonomy(taxonomy, snapshot)
     problems = [*findings.problems, *(findings.rows_without_effect() if strict else [])]
-    return CheckResult(problems, "\n".join([*notes, findings.text(source)]))
+    return CheckResult(problems, "\n".join([*map(visible, notes), findings.text(source)]))
 
 
 def _verdict_source_problems(params: Params) -> list[str]:

@@ -21,7 +21,7 @@ from hgld.pipeline.sparql.kgtk import TABLES, is_subset, read_pairs
 
 COLUMNS = ["hierarchical_label", "score", "margin", "evidence", "because"]
 
-# An input column that has the name of an output column is kept with this prefix.
+# An input column that has the name of an output column is kept with this prefix, or several of it.
 _INPUT_PREFIX = "input_"
 
 
@@ -56,7 +56,7 @@ def classify(
     rules = build_name_rules(load_class_names(), taxonomy, snapshot)
     lexicon = Lexicon(rules, load_name_words())
     predictions = _classify(names, lexicon, _read_labels(labelled, column) if labelled else None)
-    result = table.rename(columns={name: f"{_INPUT_PREFIX}{name}" for name in COLUMNS if name in table})
+    result = _without_output_names(table)
     result["hierarchical_label"] = [prediction.hierarchical_label for prediction in predictions]
     result["score"] = [f"{prediction.score:.4f}" for prediction in predictions]
     result["margin"] = [f"{prediction.margin:.4f}" for prediction in predictions]
@@ -65,6 +65,18 @@ def classify(
     write_csv(result, out)
     count = int((result["hierarchical_label"] != "").sum())
     return f"{out}: {count} of {len(result)} texts have a label"
+
+
+def _without_output_names(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with other names, each unique, for the columns that have the name of an output column."""
+    names: dict[str, str] = {}
+    for name in COLUMNS:
+        if name in table:
+            new = name
+            while new in COLUMNS or new in table or new in names.values():
+                new = _INPUT_PREFIX + new
+            names[name] = new
+    return table.rename(columns=names)
 
 
 def read_snapshot(folder: Path, taxonomy: Taxonomy) -> KnownClasses:

@@ -6,10 +6,11 @@ enough for dark numbers. The shade grows with the square root of the row fractio
 
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from hgld.foundation.display.svg import cut, escape
 from hgld.foundation.display.visible import visible
@@ -59,7 +60,7 @@ def svg(matrix: ConfusionMatrix, rows: str, columns: str) -> str:
 
     page = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans"]}):
-        _draw(matrix, rows, columns).savefig(page, format="svg", transparent=True, metadata={"Date": None})
+        _save(_draw(matrix, rows, columns), page, format="svg", transparent=True, metadata={"Date": None})
     text = page.getvalue()
     text = re.sub(r"<(metadata|defs)>.*?</\1>", "", text[text.index("<svg") :], flags=re.DOTALL)
     tooltips = [
@@ -81,7 +82,14 @@ def write_png(matrix: ConfusionMatrix, path: Path, title: str, rows: str, column
     """Write the matrix as a PNG of DPI dots per inch, atomically; equal matrices give equal bytes."""
     figure = _draw(matrix, rows, columns, title)
     with replacing(path) as part:
-        figure.savefig(part, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+        _save(figure, part, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+
+
+def _save(figure: "Figure", target: IO[str] | Path, **settings: Any) -> None:
+    """Save a figure; a letter that the font lacks is a box in a PNG, while a page has fonts of its own."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(target, **settings)
 
 
 def _draw(matrix: ConfusionMatrix, rows: str, columns: str, title: str = "") -> "Figure":

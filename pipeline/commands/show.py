@@ -179,7 +179,7 @@ def _released_line(category: str, path: Path, verdicts: pd.DataFrame) -> _Line:
     row = _row(path, category) if path.is_file() else None
     if row is None:
         return _Line("released", "not yet; run: dvc repro")
-    title = titles()[row["source"]] if row["source"] else "none"
+    title = titles().get(row["source"], row["source"]) if row["source"] else "none"
     source = f"verdict of {row['annotator']}" if row["source"] == "review" else title
     levels = [row["supercategory"], row["hierarchical_label"].strip(), row["natural_or_human_made"]]
     label = " > ".join(filter(None, levels)) if row["hierarchical_label"] else "no label"

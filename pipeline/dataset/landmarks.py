@@ -1,6 +1,7 @@
 """Landmarks, categories and images of train and index: two id spaces that only the Commons category links."""
 
 import hashlib
+from collections.abc import Collection
 
 import pandas as pd
 
@@ -66,16 +67,26 @@ def build_labels(params: Params) -> pd.DataFrame:
     return labels
 
 
-def read_proposals(params: Params, labels: pd.DataFrame) -> pd.DataFrame:
-    """The proposals of the stage `refine` for categories that have no label in `labels` (of `build_labels`).
+def labels_and_proposals(
+    params: Params, known: Collection[str], sources: Collection[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`build_labels`, and the proposals of the stage `refine` for the categories that have no label in it.
 
-    Raises HgldError for a damaged table, and for one with proposals for other categories.
+    known: the hierarchical labels of the taxonomy; sources: the known sources of proposals.
+
+    Raises HgldError for a damaged table, unknown labels or sources, and proposals for other categories.
     """
+    labels = build_labels(params)
     path = params.data / "refine" / "proposals.parquet"
     proposals = read_stage_table(path)
     unlabelled = labels.loc[labels["hierarchical_label"] == "", "category"]
     check_known(proposals["category"], unlabelled, path, "proposals are for categories that need none")
-    return proposals
+    names = {*known, ""}
+    check_known(labels["hierarchical_label"], names, params.data / "build" / "labels.parquet", "labels are unknown")
+    for column in ("hierarchical_label", "runner_up"):
+        check_known(proposals[column], names, path, "labels are unknown")
+    check_known(proposals["source"], sources, path, "sources are unknown")
+    return labels, proposals
 
 
 def evidence_categories(labels: pd.DataFrame, calibration: int = CALIBRATION) -> set[str]:

@@ -4,7 +4,7 @@
 empty is an error, and never a release without labels. GLDv2's CSVs have their own checks (acquisition/gldv2_tables.py).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -43,7 +43,7 @@ _SCHEMAS = {
     }),
     # wikidata
     "items": _Schema(["category", "qid"], {
-        "category": "text", "qid": "text or empty", "method": "method", "confidence": "text or empty",
+        "category": "text", "qid": "qid or empty", "method": "method", "confidence": "confidence",
         "candidates": "count", "via": "text or empty",
     }),
     "item_facts": _Schema(["qid"], {
@@ -58,14 +58,14 @@ _SCHEMAS = {
     "labels": _Schema(["category"], {
         "category": "text", "qid": "qid or empty", "method": "method", "candidates": "count",
         "class": "qid or empty", "supercategory": "text or empty", "hierarchical_label": "text or empty",
-        "natural_or_human_made": "text or empty", "path": "text or empty", "note": "text or empty",
+        "natural_or_human_made": "nature or empty", "path": "text or empty", "note": "text or empty",
     }),
     "considered": _Schema(["category", "qid", "class"], {
         "category": "text", "qid": "qid", "class": "qid", "outcome": "text", "hierarchical_label": "text or empty",
     }),
     "classes": _Schema(["class"], {
         "class": "qid", "label": "text or empty", "hierarchical_label": "text or empty",
-        "natural_or_human_made": "text or empty", "path": "text or empty",
+        "natural_or_human_made": "nature or empty", "path": "text or empty",
     }),
     "dag": _Schema(["child", "parent"], {"child": "qid", "parent": "qid"}),
     # embed
@@ -74,20 +74,42 @@ _SCHEMAS = {
     # refine
     "proposals": _Schema(["category"], {
         "category": "text", "hierarchical_label": "text", "score": "fraction", "margin": "fraction",
-        "runner_up": "text", "images": "count", "evidence": "text", "source": "text", "outcome": "text",
+        "runner_up": "text", "images": "count", "evidence": "text", "source": "text",
+        "outcome": "proposal outcome",
     }),
     # release
     "released_labels": _Schema(["category"], {
         "category": "text", "supercategory": "text or empty", "hierarchical_label": "text or empty",
-        "natural_or_human_made": "text or empty", "source": "text or empty", "annotator": "text or empty",
+        "natural_or_human_made": "nature or empty", "source": "text or empty", "annotator": "text or empty",
     }),
 }  # fmt: skip
 
 
 # The schema of a table whose name another folder has too.
 _NAMES = {("embed", "images"): "embedded_images", ("release", "labels"): "released_labels"}
-# Where the number of rows of a folder's tables is recorded: a file, and the key of the counts in it.
-_RECORDS = {"metadata": ("metrics.json", ""), "wikidata": ("snapshot.json", "counts"), "refine": ("metrics.json", "")}
+# Columns that are empty in the same rows: an item has a confidence, and a label all that belongs to one.
+_TOGETHER = {
+    "items": ("qid", "confidence"),
+    "labels": ("hierarchical_label", "natural_or_human_made", "class", "path"),
+    "classes": ("hierarchical_label", "natural_or_human_made", "path"),
+    "released_labels": ("hierarchical_label", "natural_or_human_made"),
+}
+
+
+class _Record(NamedTuple):
+    """The file beside a folder's tables with their numbers of rows: where in it, and the name if not the table's."""
+
+    file: str
+    key: str = ""
+    names: Mapping[str, str] = {}
+
+
+_RECORDS = {
+    "metadata": _Record("metrics.json"),
+    "wikidata": _Record("snapshot.json", "counts"),
+    "build": _Record("metrics.json", names={"labels": "categories", "dag": "edges", "considered": ""}),
+    "refine": _Record("metrics.json"),
+}
 
 
 def read_stage_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -106,20 +128,21 @@ def read_stage_table(path: Path, columns: Sequence[str] | None = None) -> pd.Dat
     try:
         return validated(frame, name, str(path), needed)[wanted]
     except HgldError as error:
-        raise HgldError(f"{error}\n{remedy(path)}") from None
+        raise HgldError(*error.args, remedy(path)) from None
 
 
 def _check_count(path: Path, found: int) -> None:
-    """Raise HgldError unless the table has as many rows as its stage recorded, if it did."""
-    record, key = _RECORDS.get(path.parent.name, ("", ""))
-    if not record or not (path.parent / record).is_file():
+    """Raise HgldError unless the table has as many rows as its stage recorded beside it; some stages record none."""
+    record = _RECORDS.get(path.parent.name)
+    name = record.names.get(path.stem, path.stem) if record else ""
+    if record is None or not name or not (path.parent / record.file).is_file():
         return
-    document = read_json(path.parent / record)
-    counts = document.get(key) if key else document
-    expected = counts.get(path.stem) if isinstance(counts, dict) else None
-    if expected is not None and expected != found:
+    document = read_json(path.parent / record.file)
+    counts = document.get(record.key) if record.key else document
+    if isinstance(counts, dict) and counts.get(name, found) != found:
         raise HgldError(
-            f"{path}: has {found} rows, and {record} beside it says {expected}: not from the same run; {remedy(path)}"
+            f"{path}: has {found} rows, and {record.file} beside it says {str(counts[name])[:40]}: not from the "
+            f"same run; {remedy(path)}"
         )
 
 
@@ -149,8 +172,21 @@ def validated(frame: pd.DataFrame, name: str, where: str = "", columns: Sequence
             f"  {column}: {check} fails for {len(values)} value(s), such as {list(values[:3])}"
             for (column, check), values in cases
         ]
-        raise HgldError(f"{where or name}: not a valid '{name}' table\n" + "\n".join(lines)) from None
+        raise HgldError(f"{where or name}: not a valid '{name}' table", *lines) from None
+    _check_together(frame, _TOGETHER.get(name, ()), where or name)
     return frame
+
+
+def _check_together(frame: pd.DataFrame, columns: Sequence[str], where: str) -> None:
+    """Raise HgldError unless the columns, those of them that were read, are empty in the same rows."""
+    present = [column for column in columns if column in frame]
+    for column in present[1:]:
+        differ = (frame[present[0]] == "") != (frame[column] == "")
+        if differ.any():
+            raise HgldError(
+                f"{where}: {int(differ.sum())} rows have one of {present[0]} and {column}, such as that of "
+                f"{frame.loc[differ].iloc[0, 0]!r}"
+            )
 
 
 @cache
@@ -167,16 +203,21 @@ def _dataframe_schema(name: str, columns: tuple[str, ...]) -> "pa.DataFrameSchem
 def _types() -> "dict[str, pa.Column]":
     import pandera.pandas as pa
 
-    methods = ["sitelink", "category-item", "p373", "soft-redirect", "none"]
+    def one_of(*names: str) -> pa.Column:
+        return pa.Column("str", pa.Check.isin(names))
+
     return {
-        "image id": pa.Column("str", pa.Check.str_matches(r"^[0-9a-f]{16}$", error="16 hex digits")),
-        "landmark": pa.Column("str", pa.Check.str_matches(r"^[0-9]{1,18}$", error="1 to 18 digits")),
-        "usage": pa.Column("str", pa.Check.isin(["Public", "Private", "Ignored"])),
-        "qid": pa.Column("str", pa.Check.str_matches(r"^Q[0-9]+$", error="a QID")),
-        "qid or empty": pa.Column("str", pa.Check.str_matches(r"^(Q[0-9]+)?$", error="a QID or empty")),
+        "image id": pa.Column("str", pa.Check.str_matches(r"^[0-9a-f]{16}\Z", error="16 hex digits")),
+        "landmark": pa.Column("str", pa.Check.str_matches(r"^[0-9]{1,18}\Z", error="1 to 18 digits")),
+        "usage": one_of("Public", "Private", "Ignored"),
+        "qid": pa.Column("str", pa.Check.str_matches(r"^Q[0-9]+\Z", error="a QID")),
+        "qid or empty": pa.Column("str", pa.Check.str_matches(r"^(Q[0-9]+)?\Z", error="a QID or empty")),
         "text": pa.Column("str", pa.Check.str_length(min_value=1, error="not empty")),
         "text or empty": pa.Column("str"),
-        "method": pa.Column("str", pa.Check.isin(methods)),
+        "method": one_of("sitelink", "category-item", "p373", "soft-redirect", "none"),
+        "confidence": one_of("high", "medium", "low", ""),
+        "nature or empty": one_of("natural", "human-made", ""),
+        "proposal outcome": one_of("accepted", "review", "empty"),
         "degrees or missing": pa.Column("float64", pa.Check.in_range(-360, 360, error="degrees"), nullable=True),
         "count": pa.Column("int64", pa.Check.ge(0, error="not negative")),
         "fraction": pa.Column("float64", pa.Check.in_range(0, 1, error="between 0 and 1")),

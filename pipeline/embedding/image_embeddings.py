@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import replacing
-from hgld.foundation.tar_images import DECODING, ImageTars
+from hgld.foundation.tar_images import DECODING, ImageTars, UnreadableImageError
 from hgld.pipeline.embedding.clip import Clip, Vectors
 
 SHARD = 2048
@@ -62,6 +62,8 @@ def embed_images(
 
     A shard is cached under a hash of the model and the bytes of its images, so that a change elsewhere does not
     invalidate it. rank: which shards to embed; ranks other than 0 return only their own.
+
+    Raises HgldError for an image that is not there at all, such as one in a missing or truncated tar.
     """
     all_ids, done, broken = list(ids), {}, {}
     shards = [all_ids[start : start + SHARD] for start in range(0, len(all_ids), SHARD)]
@@ -104,14 +106,14 @@ def _embed_shard(
 
 
 def _key(clip: Clip, tars: ImageTars, ids: Sequence[str], batch: int) -> tuple[str, dict[str, str]]:
-    """A hash of all that a shard's vectors depend on; and id → reason for the images whose bytes cannot be read."""
+    """A hash of all that a shard's vectors depend on; and id → reason for the images that are too large."""
     # device and batch size change the last bits
     key = hashlib.sha256(f"{clip.identity} {clip.device} {batch} {DECODING}".encode())
     broken: dict[str, str] = {}
     for image in ids:
         try:
             key.update(hashlib.sha256(image.encode() + tars.read(image)).digest())
-        except HgldError as error:
+        except UnreadableImageError as error:
             broken[image] = str(error)
     return key.hexdigest(), broken
 
@@ -124,7 +126,7 @@ def _decode(clip: Clip, tars: ImageTars, ids: Sequence[str]) -> tuple[list[Any],
         try:
             # resized one by one, because a batch of full-size photographs takes gigabytes
             return clip.preprocess(tars.image(image))
-        except HgldError as error:
+        except UnreadableImageError as error:
             reasons[image] = str(error)
             return None
 

@@ -119,7 +119,9 @@ class ReviewSession:
 
     def _accept(self, item: Item, label: str, comment: str) -> str:
         if label not in self.labels:
-            return f"'{label}' is no label any more: type another one, or update the queue with: dvc repro queue"
+            return (
+                f"'{visible(label)}' is no label any more: type another one, or update the queue with: dvc repro queue"
+            )
         return self._judge(item, label, comment)
 
     def _judge(self, item: Item, label: str, comment: str) -> str:
@@ -184,5 +186,5 @@ def match_label(word: str, labels: Sequence[str]) -> tuple[str, str]:
     similar = prefixed or [name for name in by_name if len(key) >= _MIN_LETTERS and key in name]
     if similar:
         names = ", ".join(by_name[name].strip() for name in similar)
-        return "", f"There is no label '{word}'; did you mean {names}?"
-    return "", f"There is no label '{word}'{suggest(key, by_name)}; ? lists them."
+        return "", f"There is no label '{visible(word)}'; did you mean {names}?"
+    return "", f"There is no label '{visible(word)}'{suggest(key, by_name)}; ? lists them."

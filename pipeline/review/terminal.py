@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from hgld.foundation.display.visible import echo
+from hgld.foundation.display.visible import echo, echo_text
 from hgld.foundation.errors import HgldError, reason
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import read_csv
@@ -45,7 +45,7 @@ def review(params: Params, annotator: str, folder: Path = REVIEW_FOLDER, limit: 
     if not items:
         echo("Nothing to review.")
         return 0
-    echo(f"{len(items)} to review as {annotator}. {KEYS}\nText after # is a comment: y # seen on the spot")
+    echo(f"{len(items)} to review as {annotator}. {KEYS}", "Text after # is a comment: y # seen on the spot")
     try:
         _run(session)
     finally:
@@ -62,19 +62,19 @@ def _run(session: ReviewSession) -> None:
             question = "All done. Enter: quit · u: undo the last verdict"
         else:
             heading = f"\n[{session.position + 1}/{len(session.items)}]"
-            echo(session.items[session.position].text(heading))
+            echo_text(session.items[session.position].text(heading))
             question = "verdict"
         try:
             text = click.prompt(question, default="", show_default=False)
         except click.Abort:  # end of input, or Ctrl-C
-            echo()
+            echo("")
             return
         except (OSError, UnicodeDecodeError) as error:  # a folder as standard input; an answer that is not UTF-8
             raise HgldError(f"the answers cannot be read: {reason(error)}") from None
         word, _ = split_answer(text)
         if word in QUIT or (session.done and word not in UNDO):
             return
-        echo(session.answer(text))
+        echo_text(session.answer(text))
 
 
 def open_items(params: Params, folder: Path, labels: Sequence[str]) -> list[Item]:

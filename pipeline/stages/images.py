@@ -44,7 +44,7 @@ def run(params: Params, accept: Mapping[str, str] | None = None) -> None:
                     f"{params.profile}.images.leave_out: [{tar.name}]"
                 )
         if damaged:
-            raise HgldError("\n".join(damaged))
+            raise HgldError(*damaged)
         index, faults = merged(scans)
         if requested and index.empty:
             raise HgldError(f"{source.base}: none of the {len(requested)} tars contains an image; check images.source")

@@ -1,64 +1,113 @@
 """The outputs of the previous run, put back at the start of a stage, so that a run that fails does not lose them.
 
 DVC deletes the outputs of a stage before it starts its command. `persist: true` would prevent that, but a stage with
-such outputs is never restored from the run cache: each change of the profile would train again. So the command itself
-begins by copying the version of dvc.lock from DVC's cache, and later replaces it as a whole.
+such outputs is never restored from the run cache: each change of the profile, and back, would train again. So the
+command itself begins by copying the previous version from DVC's cache, and later replaces it as a whole. When DVC is
+killed in the half second before that, the next `dvc repro` begins so, or `dvc checkout` restores the files. Invalid
+settings, curated files and verdicts stop the pipeline before anything is deleted: see the stage `check`.
 """
 
+import configparser
+import json
 import os
+import re
+import shutil
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from hgld.foundation.display.visible import echo
 from hgld.foundation.errors import HgldError, reason
 from hgld.foundation.files import replacing
 
-# The stages whose outputs people work with, all of moderate size.
-STAGES = ("build", "refine", "queue", "release", "train", "benchmark")
+# Left out: `embed`, whose vectors may be many gigabytes, which nobody reads, and which are also in data/P/cache.
+STAGES = ("download", "images", "wikidata", "build", "refine", "queue", "release", "train", "benchmark")
+
+# The outputs of a stage as DVC records them: each has a path, and a checksum (md5).
+_Outputs = list[dict[str, Any]]
 
 
-def put_back() -> None:
+def put_back(profile: str | None) -> None:
     """Copy those outputs of this stage that DVC has deleted back from its cache; nothing unless DVC runs the stage.
 
     What the cache does not have (in a fresh clone, nothing) stays away; a copy that fails is reported, and does not
-    stop the stage.
+    stop the stage. Ctrl-C takes effect when all are back.
     """
     root, stage = os.environ.get("DVC_ROOT"), os.environ.get("DVC_STAGE")
-    if root is None or stage not in STAGES:
+    if root is None or profile is None or stage not in STAGES:
         return
-    missing = [path for path in recorded_outputs(Path(root), stage) if not Path(root, path).exists()]
-    if not missing:
-        return
-    from dvc.api import DVCFileSystem  # slow to import
-    from dvc.exceptions import DvcException
-    from dvc_data.index import DataIndexError
-
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
-        cache = DVCFileSystem(root)
-        for path in missing:
-            _copy(cache, path, Path(root, path))
-    except (FileNotFoundError, DataIndexError):
+        cache = _cache(Path(root))
+        for output in _previous(Path(root), cache, stage, profile):
+            if not Path(root, output["path"]).exists():
+                _copy(cache, output, Path(root, output["path"]))
+    except FileNotFoundError:
         return
-    except (DvcException, HgldError) as error:
+    except (HgldError, OSError, ValueError, KeyError, TypeError, YAMLError) as error:
         echo(f"the outputs of the previous run cannot be put back while this one lasts: {reason(error)}")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
-def _copy(cache: Any, path: str, target: Path) -> None:
-    """Copy a file or a folder of DVC's cache, as a whole or not at all."""
-    folder = bool(cache.isdir(path))
-    contents = {file: cache.read_bytes(file) for file in (cache.find(path) if folder else [path])}
-    with replacing(target, directory=folder) as part:
-        for file, content in contents.items():
-            own = part / Path(file).relative_to(path) if folder else part
-            own.parent.mkdir(parents=True, exist_ok=True)
-            own.write_bytes(content)
+def _cache(root: Path) -> Path:
+    """The folder of DVC's cache. DVC itself is not asked: the outputs are away until this is read."""
+    for name in ("config.local", "config"):
+        config = configparser.ConfigParser(interpolation=None)
+        config.read_string((root / ".dvc" / name).read_text() if (root / ".dvc" / name).is_file() else "")
+        if folder := config.get("cache", "dir", fallback=""):
+            return root / ".dvc" / folder
+    return root / ".dvc" / "cache"
 
 
-def recorded_outputs(root: Path, stage: str) -> list[str]:
-    """The outputs of a stage that dvc.lock records, relative to `root`; none where it does not know the stage."""
-    from ruamel.yaml import YAML
+def _previous(root: Path, cache: Path, stage: str, profile: str) -> _Outputs:
+    """The outputs of the last run of the stage for this profile.
 
-    path = root / "dvc.lock"
-    document = YAML(typ="safe", pure=True).load(path) if path.is_file() else {}
-    outputs = document.get("stages", {}).get(stage, {}).get("outs", [])
-    return [str(output["path"]) for output in outputs]
+    dvc.lock knows the profile that ran last; after a change of the profile, the run cache knows the other one.
+    """
+    lock = (root / "dvc.lock").read_text(encoding="utf-8")
+    own_section = re.search(rf"(?m)^  {stage}:\n(    .*\n)*", lock)  # all of it would take half of the time
+    recorded: _Outputs = _read(own_section[0])[stage]["outs"] if own_section else []
+    paths = {str(output["path"]) for output in recorded}
+    own = {"/".join(["data", profile, *path.split("/")[2:]]) for path in paths}
+    return recorded if own == paths else next(_runs(cache, own), [])
+
+
+def _runs(cache: Path, paths: set[str]) -> Iterator[_Outputs]:
+    """What finished runs gave, the newest first, of those with these outputs."""
+    files = sorted((cache / "runs").glob("??/*/*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        if all(path in text for path in paths):
+            outputs: _Outputs = _read(text)["outs"]
+            if {output["path"] for output in outputs} == paths:
+                yield outputs
+
+
+def _read(text: str) -> dict[str, Any]:
+    content: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
+    return content
+
+
+def _copy(cache: Path, output: dict[str, Any], target: Path) -> None:
+    """Copy a file or a folder of DVC's cache, as a whole or not at all. Raises FileNotFoundError if it is not there."""
+    source = _object(cache, output["md5"])
+    if not output["md5"].endswith(".dir"):
+        with replacing(target) as part:
+            shutil.copyfile(source, part)
+        return
+    files = {file["relpath"]: _object(cache, file["md5"]) for file in json.loads(source.read_bytes())}
+    with replacing(target, directory=True) as part:
+        for name, file in files.items():
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, part / name)
+
+
+def _object(cache: Path, md5: str) -> Path:
+    path = cache / "files" / "md5" / md5[:2] / md5[2:]
+    path.stat()  # raises FileNotFoundError
+    return path

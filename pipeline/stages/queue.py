@@ -14,12 +14,13 @@ import pandas as pd
 
 from hgld.foundation.display.visible import echo
 from hgld.foundation.files import replacing
-from hgld.foundation.settings import Params
+from hgld.foundation.settings import Params, profiles
 from hgld.foundation.tables import write_csv
 from hgld.hierarchy.curation.verdict_checks import without_effect
 from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, is_stale, load_verdicts, settled
+from hgld.hierarchy.fusion.evidence_kinds import proposal_sources
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
-from hgld.pipeline.dataset.landmarks import build_labels, image_counts, read_proposals
+from hgld.pipeline.dataset.landmarks import image_counts, labels_and_proposals
 
 Row = Mapping[Any, Any]
 
@@ -38,17 +39,17 @@ def run(params: Params) -> None:
 
     Raises HgldError when a verdict file is malformed.
     """
-    labels = build_labels(params)
-    proposals = read_proposals(params, labels)
     natures = load_taxonomy(Path(params.build.taxonomy)).natures
+    labels, proposals = labels_and_proposals(params, natures, proposal_sources())
     verdicts = load_verdicts(REVIEW_FOLDER, natures, params.verdict_profiles)
     table = candidates(labels, proposals, image_counts(params))
     queue = order(table, verdicts, params.queue.control, params.queue.seed)
     with replacing(params.data / "queue", directory=True) as folder:
         write_csv(queue, folder / "queue.csv")
     reasons = queue["reason"].value_counts().sort_index()
-    if warning := without_effect(REVIEW_FOLDER, natures, params.profile, labels["category"]):
-        echo(warning)
+    names = profiles() if Path("params.yaml").is_file() else ()
+    if warnings := without_effect(REVIEW_FOLDER, natures, params.profile, labels["category"], names):
+        echo(*warnings)
     echo(f"{len(queue)} to review: " + ", ".join(f"{count} {name}" for name, count in reasons.items()))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hgld.foundation.display.visible import echo
+from hgld.foundation.display.visible import echo_text
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.files import replacing, write_text
 from hgld.foundation.settings import Params, Refine
@@ -77,7 +77,7 @@ def run(params: Params) -> None:
         for name, frame in tables.items():
             write_parquet(frame, folder / f"{name}.parquet")
         write_text(json.dumps(metrics, indent=2) + "\n", folder / "metrics.json")
-    echo(_summary(metrics))
+    echo_text(_summary(metrics))
 
 
 def _kinds_of(method: str, profile: str) -> tuple[EvidenceKind, ...]:

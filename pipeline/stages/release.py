@@ -10,14 +10,15 @@ import pandas as pd
 from hgld.foundation.display.visible import echo
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import read_json, replacing, sha256, write_text
-from hgld.foundation.settings import Params
+from hgld.foundation.settings import Params, profiles
 from hgld.foundation.tables import write_csv, write_parquet
 from hgld.hierarchy.curation.verdict_checks import without_effect
 from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, load_verdicts, settled
+from hgld.hierarchy.fusion.evidence_kinds import proposal_sources
 from hgld.hierarchy.fusion.release_decision import Thresholds, claims, decide
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.dataset.card_numbers import card_numbers
-from hgld.pipeline.dataset.landmarks import SPLITS, build_labels, read_proposals
+from hgld.pipeline.dataset.landmarks import SPLITS, labels_and_proposals
 from hgld.pipeline.dataset.schemas import read_stage_table
 from hgld.pipeline.dataset.splits import image_labels, landmark_labels, query_labels
 
@@ -46,16 +47,16 @@ def run(params: Params) -> None:
         _write_json(folder / "metadata.json", _metadata(params, tables, counts, snapshot))
         _write_json(folder / "card.json", card_numbers(params.release, labels, tables, counts))
         _write_checksums(folder)
-    if warning := without_effect(REVIEW_FOLDER, natures, params.profile, labels["category"]):
-        echo(warning)
+    names = profiles() if Path("params.yaml").is_file() else ()
+    if warnings := without_effect(REVIEW_FOLDER, natures, params.profile, labels["category"], names):
+        echo(*warnings)
     sources = labels["source"].replace("", "(empty)").value_counts().sort_index()
     echo(f"{len(labels)} categories: " + ", ".join(f"{count} {name}" for name, count in sources.items()))
 
 
 def read_claims(params: Params, natures: Mapping[str, str]) -> tuple[pd.DataFrame, int]:
     """All claims about the profile's categories, and the number of categories on which annotators disagree."""
-    labels = build_labels(params)
-    proposals = read_proposals(params, labels)
+    labels, proposals = labels_and_proposals(params, natures, proposal_sources())
     agreed, conflicts = settled(load_verdicts(REVIEW_FOLDER, natures, params.verdict_profiles))
     disputed = set(conflicts["category"]) & set(labels["category"])
     return claims(labels, proposals, agreed), len(disputed)
@@ -91,7 +92,7 @@ def verify(params: Params, labels: pd.DataFrame, tables: Tables, natures: Mappin
         if sorted(expected) != sorted(table.iloc[:, 0]):
             problems.append(f"{name}: its {len(table)} ids are not the {len(expected)} ids of {source}, each once")
     if problems:
-        raise HgldError("the release would violate its guarantees; nothing was written:\n" + "\n".join(problems))
+        raise HgldError("the release would violate its guarantees; nothing was written:", *problems)
 
 
 def _metadata(params: Params, tables: Tables, counts: dict[str, int], snapshot: dict[str, object]) -> dict[str, object]:

@@ -72,8 +72,8 @@ def run(params: Params, *, refresh: bool = False, freeze_to: Path | None = None)
             echo(f"{freeze_to}: the statements received; a later run can use them as wikidata.facts")
     by_method = ", ".join(f"{numbers['categories']:,} by {method}" for method, numbers in metrics["by_method"].items())
     echo(
-        f"{len(names):,} categories: {by_method}; {len(tables.class_edges):,} subclass edges\n"
-        f"{endpoint.limiter.requests:,} queries sent, {endpoint.limiter.cache_hits:,} answered from the cache"
+        f"{len(names):,} categories: {by_method}; {len(tables.class_edges):,} subclass edges",
+        f"{endpoint.limiter.requests:,} queries sent, {endpoint.limiter.cache_hits:,} answered from the cache",
     )
 
 
@@ -92,9 +92,7 @@ def read_categories(folder: Path) -> list[str]:
             except HgldError as error:
                 problems.append(f"{split} landmark {landmark}: {error}")
     if problems:
-        raise HgldError(
-            f"{folder}: {len(problems)} landmark(s) whose category is not a valid page name:\n" + "\n".join(problems)
-        )
+        raise HgldError(f"{folder}: {len(problems)} landmark(s) whose category is not a valid page name:", *problems)
     return sorted(set(names.values()))
 
 

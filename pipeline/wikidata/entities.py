@@ -106,7 +106,7 @@ def read_soft_redirects(path: Path) -> dict[str, str]:
         except HgldError as error:
             problems.append(f"{path}:{line}: {error}")
     if problems:
-        raise HgldError("\n".join(problems))
+        raise HgldError(*problems)
     return redirects
 
 

@@ -1,5 +1,6 @@
 """Text stays text through CSV and Parquet; malformed rows are reported with file and line."""
 
+import gzip
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hgld.foundation import tables
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tables import (
     check_unique,
@@ -68,6 +70,64 @@ def test_malformed_file_is_refused(tmp_path: Path, content: bytes, message: str)
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(HgldError, match=message):
         read_csv(tmp_path / "a.csv", ["a", "b"])
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    ("a;b\n1;2\n", "expected commas between the values; found a;b; save the file with commas"),
+    ("a\tb\n1\t2\n", r"expected commas between the values; found a\tb; save the file with commas"),
+    ("A,b\n", "expected the header a,b (and any others); found A,b: no column 'a'"),
+    ("a,b,b\n", "expected the header a,b (and any others); found a,b,b: two columns 'b'"),
+    ("a,b,,,c\n", "expected the header a,b (and any others); found a,b,,,c: a column without a name"),
+    ("\ufeff\ufeffa,b\n", r"expected the header a,b (and any others); found \ufeffa,b: no column 'a'"),
+])  # fmt: skip
+def test_wrong_header_is_refused_with_the_difference(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "a.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(HgldError) as caught:
+        read_csv(tmp_path / "a.csv", ["a", "b"], extra=True)
+    assert str(caught.value) == f"{tmp_path}/a.csv:1: {message}"
+
+
+def test_columns_that_a_spreadsheet_has_added_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b,,\n1,,,\n2,x,,\n")
+    assert read_csv(tmp_path / "a.csv", ["a", "b"], extra=True).to_dict("list") == {"a": ["1", "2"], "b": ["", "x"]}
+    (tmp_path / "a.csv").write_text("a,b,,\n1,,,\n2,x,,y\n")
+    with pytest.raises(HgldError, match=r"a\.csv:3: a value in a column without a name"):
+        read_csv(tmp_path / "a.csv", ["a", "b"], extra=True)
+
+
+def test_message_about_a_huge_header_is_short(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(",".join(f"column {number}" for number in range(100_000)))
+    for extra in (False, True):
+        with pytest.raises(HgldError) as caught:
+            read_csv(tmp_path / "a.csv", ["a"], extra=extra)
+        assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_line_that_is_not_utf_8_is_named(tmp_path: Path, end: str) -> None:
+    lines = [b"a,b", *(b"%d,x" % number for number in range(5000))]
+    for place in (1, 7, 4000, 5000):
+        wrong = [*lines[:place], b"0,caf\xe9", *lines[place:]]
+        (tmp_path / "a.csv").write_bytes(end.encode().join(wrong))
+        with pytest.raises(HgldError, match=rf"a\.csv:{place + 1}: not UTF-8"):
+            read_csv(tmp_path / "a.csv", ["a", "b"])
+
+
+def test_table_that_does_not_fit_into_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bytes before it is read, in values while it is."""
+    with (tmp_path / "a.csv").open("wb") as handle:
+        handle.write(b"a,b\n")
+        handle.truncate(tables._MAX_BYTES + 1)
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 1000, mtime=0))
+    with pytest.raises(HgldError, match=r"a\.csv: more than 1,024 MiB, which are held in memory at once; split"):
+        read_csv(tmp_path / "a.csv", ["a", "b"])
+    assert len(read_csv(tmp_path / "a.csv.gz", ["a", "b"])) == 1000
+    monkeypatch.setattr(tables, "_MAX_VALUES", 1999)
+    with pytest.raises(HgldError, match=r"a\.csv\.gz: more than 1,999 values; split the file"):
+        read_csv(tmp_path / "a.csv.gz", ["a", "b"])
+    monkeypatch.setattr(tables, "_MAX_BYTES", 4000)
+    with pytest.raises(HgldError, match=r"a\.csv\.gz: more than 0 MiB"):
+        read_csv(tmp_path / "a.csv.gz", ["a", "b"])
 
 
 def test_missing_table_names_the_stage_to_run(tmp_path: Path) -> None:

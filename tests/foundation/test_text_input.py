@@ -1,5 +1,6 @@
 """Input files are read in bounded memory, or refused with one line, whatever they are."""
 
+import bz2
 import gzip
 import os
 import resource
@@ -83,3 +84,19 @@ def test_pipe_is_read(tmp_path: Path) -> None:
     os.close(writer)
     assert len(read_csv(Path(f"/dev/fd/{reader}"), ["a", "b"])) == 1
     os.close(reader)
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    ("a,b\n1,2\n".encode("utf-16"), "UTF-16 text; save the file as UTF-8"),
+    ("a,b\n1,2\n".encode("utf-16-be"), "UTF-16 text; save the file as UTF-8"),
+    (b"PK\x03\x04\x14\0", "a ZIP archive, as .xlsx and .ods are"),
+    (gzip.compress(b"a,b\n1,2\n"), "compressed by gzip; unpack it, or give it a name that ends in .gz"),
+    (bz2.compress(b"a,b\n1,2\n"), "compressed by bzip2, xz or zstd"),
+    (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+    (b"\n<!doctype HTML><html>", "a web page"),
+])  # fmt: skip
+def test_file_of_another_kind_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(HgldError) as caught:
+        read_csv(tmp_path / "a.csv", ["a", "b"])
+    assert str(caught.value).startswith(f"{tmp_path}/a.csv: expected a CSV file, found {message}")

@@ -120,9 +120,42 @@ def _command(_: Path) -> list[str]:
     return [NAME]
 
 
+def _option(_: Path) -> list[str]:
+    return [f"--{NAME}"]
+
+
+def _option_of_command(_: Path) -> list[str]:
+    return ["build", f"--{NAME}"]
+
+
+def _extra_argument(_: Path) -> list[str]:
+    return ["show", "1", NAME]
+
+
+def _subcommand(_: Path) -> list[str]:
+    return ["evaluate", NAME]
+
+
+def _value(_: Path) -> list[str]:
+    return ["review", "--limit", NAME]
+
+
+def _output_file(_: Path) -> list[str]:
+    Path("a.csv").write_text("name\nparish church\n")
+    return ["classify", "a.csv", "--column", "name", "-o", NAME.replace("/", "")]
+
+
+def _input_file(_: Path) -> list[str]:
+    name = NAME.replace("/", "")
+    Path(name).write_text("id,images\n" + "0" * 16 + "," + "1" * 16 + "\n")
+    Path("sol.csv").write_text("id,images,Usage\n" + "0" * 16 + "," + "1" * 16 + ",Public\n")
+    return ["evaluate", "retrieval", name, "sol.csv"]
+
+
 CASES: list[Callable[[Path], list[str]]] = [
     _csv_header, _csv_row, _csv_column, _labels, _profile, _setting, _pickle, _submission, _file_name,
-    _curated, _verdict, _card, _command,
+    _curated, _verdict, _card, _command, _option, _option_of_command, _extra_argument, _subcommand, _value,
+    _output_file, _input_file,
 ]  # fmt: skip
 
 

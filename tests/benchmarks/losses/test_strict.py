@@ -7,11 +7,13 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from hgld.benchmarks.losses import LOSSES, make_loss
+from hgld.benchmarks.losses.strict import ranges_of
 from hgld.foundation.errors import HgldError
 from tests.benchmarks.losses.examples import CLASSES, DIM, batch, example, nested
 
@@ -37,7 +39,7 @@ def test_a_typo_raises_with_a_suggestion(name: str) -> None:
         (lambda: LOSSES["sup_hap"](offest=1.0), "unknown setting 'offest'; did you mean 'offset'"),
         (lambda: LOSSES["sup_ap"](0.01), "by name"),
         (lambda: LOSSES["cluster"](dim=4), "'num_classes' is needed"),
-        (lambda: LOSSES["sup_ap"](tau=0.0), "tau must be above 0"),
+        (lambda: LOSSES["sup_ap"](tau=0.0), "tau must be a number from 1e-12 to 1e\\+06, got 0.0"),
         (lambda: LOSSES["sup_ap"](reduction="sum"), "unknown reduction"),
         (lambda: LOSSES["sup_hap"](relevance="map"), "takes weights"),
         (lambda: LOSSES["sup_hap"](relevance="pup"), "did you mean 'pop'"),
@@ -48,14 +50,14 @@ def test_a_typo_raises_with_a_suggestion(name: str) -> None:
         (lambda: LOSSES["sup_ap"](level=True), "level must be a whole number"),
         (lambda: LOSSES["triplet"](semihard=1), "semihard must be true or false"),
         (lambda: LOSSES["sup_ap"](reduction=None), "reduction must be text"),
-        (lambda: LOSSES["sup_hap"](relevance="map", weights=(-0.5, 1.0)), "from 0 up"),
+        (lambda: LOSSES["sup_hap"](relevance="map", weights=(-0.5, 1.0)), "from 0 to 1e"),
         (
             lambda: LOSSES["sup_hap"](relevance="map", weights=0.5),
-            "a list of numbers from 0 up, not all 0; got 0.5",
+            "a list of numbers from 0 to 1e\\+06, not all 0; got 0.5",
         ),
         (lambda: LOSSES["sup_hap"](relevance="map", weights=()), "a list of numbers"),
         (lambda: LOSSES["sup_hap"](relevance="map", weights=("a",)), "a list of numbers"),
-        (lambda: LOSSES["sup_hap"](offset="1.4"), "offset must be a number, got '1.4'"),
+        (lambda: LOSSES["sup_hap"](offset="1.4"), "offset must be a number from 0 to 1e\\+06, got '1.4'"),
         (
             lambda: LOSSES["sup_ap"]()(*batch(4), batch(4)[0][:, :3], batch(4)[1]),
             "8 wide and ref_embeddings 3",
@@ -70,6 +72,16 @@ def test_a_typo_raises_with_a_suggestion(name: str) -> None:
         (lambda: LOSSES["sup_hap"]()(batch(4)[0], batch(3)[1]), "one row of labels each"),
         (lambda: LOSSES["sup_hap"]()(batch(4)[0], batch(4)[0]), "must be integers"),
         (lambda: make_loss("cluster", num_classes=2, dim=8)(*batch(8)), "proxies from 0 to 1"),
+        (lambda: make_loss("cluster", num_classes=10**8, dim=2048), "numbers; expected 1 to 4,294,967,296"),
+        (lambda: LOSSES["arcface"](num_classes=8, dim=8, m=28.6), "m must be a number from 0 to 1.5708, got 28.6"),
+        (lambda: LOSSES["sup_hap"](relevance="map", weights=(1e308, 1.0)), "from 0 to 1e\\+06"),
+        (lambda: LOSSES["blackbox_ap"](noise=0.1), "noise must be a tensor"),
+        (lambda: LOSSES["blackbox_ap"](noise=torch.ones(2, 2)), "noise has no effect with margin 0"),
+        (lambda: LOSSES[["sup_hap"]], "unknown loss"),  # type: ignore[index]
+        (lambda: make_loss(None), "unknown loss None"),  # type: ignore[arg-type]
+        (lambda: LOSSES["csl"](num_classes=[[1, 2], [3]], dim=4), "must be rows of integers, all of one length"),
+        (lambda: LOSSES["csl"](num_classes="table", dim=4), "got str"),
+        (lambda: LOSSES["sup_hap"]()(batch(4)[0].long(), batch(4)[1]), "must be floating-point numbers"),
     ],
 )
 def test_wrong_settings_and_inputs_are_refused(make: Callable[[], object], message: str) -> None:
@@ -87,13 +99,48 @@ def test_a_loss_is_frozen() -> None:
     ("settings", "message"),
     [
         ({"margins": (0.1, 0.2)}, "2 margins for 3 levels"),
-        ({"num_classes": 8}, "must be integers of shape"),
-        ({"dim": 0}, "must be 1 or more"),
+        ({"num_classes": 8}, "the table of the classes' labels must be a torch tensor"),
+        ({"dim": 0}, "dim must be a whole number from 1 to 65536, got 0"),
     ],
 )
 def test_wrong_settings_of_csl_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(HgldError, match=message):
         example("csl", **settings)
+
+
+NOT_NUMBERS = (math.nan, math.inf, -math.inf, True, "0.1", 1e300, -1e300, 10**400, [0.1], torch.tensor(0.1))
+OPTIONAL = {"offset", "beta", "leak", "gamma", "margins"}
+LISTS = {"at_k", "margins"}
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_every_number_of_every_loss_has_a_range(name: str) -> None:
+    """A negative leak, a scale of 0 or an angle in degrees trained a loss that is no loss."""
+    ranges, parameters = ranges_of(LOSSES[name]), inspect.signature(LOSSES[name]).parameters
+    assert ranges.keys() - {"level"} <= parameters.keys()
+    for setting, parameter in parameters.items():
+        if name == "csl" and setting == "num_classes":
+            continue
+        default = parameter.default
+        if isinstance(default, (int, float)) and not isinstance(default, bool):
+            assert ranges[setting].problem(default) == ""
+        if setting not in ranges:
+            assert isinstance(default, (bool, str)) or setting in ("noise", "weights"), f"{setting} has no range"
+            continue
+        low, high = ranges[setting].low, ranges[setting].high
+        beyond = math.nextafter(low, -math.inf) if abs(low) < 1 else low - 1, high * 1.001 + 1e-3
+        for value in (*NOT_NUMBERS, *beyond, *([] if setting in OPTIONAL else [None])):
+            for wrong in (value, [value]) if setting in LISTS else (value,):
+                if setting in LISTS and wrong == [0.1] and low <= 0.1:
+                    continue
+                with pytest.raises(HgldError, match=f"{setting} must be "):
+                    example(name, **{setting: wrong})
+
+
+def test_settings_may_be_numbers_of_numpy() -> None:
+    plain, given = (LOSSES["cluster"](num_classes=kind(8), dim=kind(DIM), seed=kind(3)) for kind in (int, np.int64))
+    assert torch.equal(plain.weight, given.weight)  # type: ignore[attr-defined]
+    assert LOSSES["sup_hap"](alpha=np.float32(2), delta=np.float64(0.5)) == LOSSES["sup_hap"](alpha=2.0, delta=0.5)
 
 
 OTHER_VALUES: dict[str, Any] = {

@@ -52,10 +52,23 @@ def test_the_query_is_removed_whatever_its_ids_are(ids: Any) -> None:
         ([0.0, 1.0, math.nan], [0, 1, 2], "query_ids: nan in row 2"),
         ([0, 1, 2], [0, math.nan, 2], "gallery_ids: nan in row 1"),
         ([[0], [1], [2]], [[0], [1], [2]], r"query_ids: \[0\] in row 0"),
-        (["a", "b", "c"], ["a.jpg", "b.jpg", "c.jpg"], "'a.jpg' of the one and 'a' of the other"),
+        (["a", "b", "c"], ["a.jpg", "b.jpg", "c.jpg"], "'a.jpg' of gallery_ids is 'a' in the other list"),
         (["a.JPG", "b", "c"], ["a", "d", "e"], "differ only in form"),
         ([" a", "b", "c"], ["a", "d", "e"], "differ only in form"),
         (["1.0", "2.0", "3.0"], ["1", "2", "3"], "differ only in form"),
+        (["a", "b", "c"], ["a", "b.jpg", "d"], "'b.jpg' of gallery_ids is 'b'"),
+        (["AB", "CD", "EF"], ["ab", "d", "e"], "'AB' of query_ids is 'ab'"),
+        (["q/ab.jpg", "c", "d"], ["ab", "x", "y"], "'q/ab.jpg' of query_ids is 'ab'"),
+        (["7", "8", "9"], ["007", "010", "011"], "'007' of gallery_ids is '7'"),
+        ({"a", "b", "c"}, ["a", "b", "c"], "query_ids must be a list, with one id per row; got set"),
+        (iter("abc"), ["a", "b", "c"], "query_ids must be a list"),
+        ("abc", ["a", "b", "c"], "query_ids must be a list, with one id per row; got str"),
+        (3, 3, "query_ids must be a list, with one id per row; got int"),
+        ([True, False, True], [0, 1, 2], "query_ids: True in row 0"),
+        ([True, False, True], [True, False, True], "query_ids: True in row 0"),
+        ([pd.NA, "b", "c"], ["a", "b", "c"], "query_ids: <NA> in row 0"),
+        ([pd.NA, pd.NA, pd.NA], [pd.NA, pd.NA, pd.NA], "query_ids: <NA> in row 0"),
+        (pd.Series(pd.to_datetime(["2020", None, "2021"])), ["a", "b", "c"], "query_ids: NaT in row 1"),
         (["a", "b", "c"], None, "query_ids and gallery_ids belong together"),
         (None, ["a", "b", "c"], "query_ids and gallery_ids belong together"),
         (["a", "b"], ["a", "b", "c"], "2 ids for 3 rows"),
@@ -70,6 +83,8 @@ def test_ids_that_can_never_match_are_an_error(query_ids: Any, gallery_ids: Any,
 def test_queries_of_another_set_share_no_id_with_the_gallery() -> None:
     assert ap(["a", "b", "c"], ["d", "e", "f"]) == [1.0] * 3
     assert ap(["a.jpg", "b", "c"], ["a.png", "e", "f"]) == [1.0] * 3, "two files"
+    assert ap(["query/1.jpg", "b", "c"], ["index/1.jpg", "e", "f"]) == [1.0] * 3, "two folders"
+    assert ap(["a", "b", "c"], ["a", "B", "00c"])[1:] == [1.0] * 2, "where some ids match, these are others"
 
 
 def test_the_queries_as_their_own_gallery_have_one_list_of_ids() -> None:

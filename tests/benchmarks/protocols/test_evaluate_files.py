@@ -127,7 +127,7 @@ def test_embeddings_of_the_official_size_equal_their_scores(tmp_path: Path) -> N
         (
             "a.npz",
             {"query": np.ones((2, 3)), "index": np.zeros((4, 3))},
-            "row 0 of index is zero or not finite (4 such rows)",
+            "index: the embedding of row 0 is zero (4 such rows)",
         ),
     ],
 )

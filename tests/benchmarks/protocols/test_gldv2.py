@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -256,5 +257,33 @@ def test_predictions_without_a_file_are_checked() -> None:
         retrieval(dict.fromkeys(RECOGNITION, ("a", "a")), truth)
     with pytest.raises(HgldError, match="not a finite number"):
         recognition(dict.fromkeys(RECOGNITION, Prediction("7", math.nan)), truth)
-    with pytest.raises(HgldError, match="at least 1"):
-        retrieval({}, truth, k=0)
+    for k in (0, 2.5, "5", None, True):
+        with pytest.raises(HgldError, match="a whole number from 1 up"):
+            retrieval({}, truth, k=k)  # type: ignore[arg-type]
+    ids: Any
+    for ids in ("a b", {"a", "b"}, [5], None):
+        with pytest.raises(HgldError, match="expected a list of ids, each a text, best first"):
+            retrieval(dict.fromkeys(RECOGNITION, ids), truth)
+    for guess in ("7", ("7", 0.5), Prediction(7, 0.5)):  # type: ignore[arg-type]
+        with pytest.raises(HgldError, match="expected None or a Prediction with a text as landmark"):
+            recognition(dict.fromkeys(RECOGNITION, guess), truth)  # type: ignore[arg-type]
+    with pytest.raises(HgldError, match="expected predictions by query id, as a dict, and a Solution"):
+        retrieval([], truth)  # type: ignore[arg-type]
+    with pytest.raises(HgldError, match="expected the table that `retrieval` returns"):
+        retrieval_summary(pd.DataFrame())
+
+
+@pytest.mark.parametrize("row", [("q", 5.0, "Public"), ("q", None, "Public"), (3, "5", "Public")])
+def test_a_solution_that_is_not_text_is_an_error(row: tuple[Any, ...]) -> None:
+    """A column of numbers with a missing one is 5.0 where the submission says 5."""
+    with pytest.raises(HgldError, match=r"row 0: .* is not all text"):
+        solution(pd.DataFrame([row], columns=["id", "landmarks", "Usage"]).astype(object))
+
+
+def test_a_test_image_among_the_answers_is_an_error(tmp_path: Path) -> None:
+    """Features of index and queries in one file: every query finds itself first."""
+    own = "".join(f"{query},{query} a\n" for query in TRUTH)
+    with pytest.raises(HgldError, match="query q1 lists q1, a test image; expected index images"):
+        retrieval_submission(write(tmp_path, "id,images\n" + own), truth_of(TRUTH))
+    leave_one_out = truth_of({"a": ("b", "Public"), "b": ("a", "Public")})
+    assert retrieval_submission(write(tmp_path, "id,images\na,b\nb,a\n"), leave_one_out) == {"a": ("b",), "b": ("a",)}

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hgld.benchmarks.models import pickle_scan
 from hgld.benchmarks.protocols.plain_pickle import Array, load_plain
 from hgld.foundation.errors import HgldError
 
@@ -154,14 +155,28 @@ TUPLES, LISTS = doubled(b")", tuple_of_two), doubled(b"]", list_of_two)
         (TUPLES + b".", "more than 30 deep"),
         (LISTS + b".", "more than 30 deep"),
         (doubled(b"]", list_of_two, 25) + b".", "more than 2,000,000 values"),
-        (LISTS + b"cnumpy\ndtype\nh\x28\x85R.", "type of an array by something else than text"),
+        (LISTS + b"cnumpy\ndtype\nh\x28\x85R.", "makes more than 16,000,000 values"),
         (b"]q\x00h\x00a.", "more than 30 deep"),
         (b"]" * 100_000 + b"a" * 99_999 + b".", "more than 30 deep"),
-        (b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b".", "1,099,511,627,776 bytes in a file of 12"),
-        (b"}X\x40\x42\x0f\x00" + b"a" * 1_000_000 + b"Ns.", "a str or too long"),
-        (pickle.dumps(np.zeros((3, 0)), 2).replace(b"K\x03K\x00", b"J\x00\x00\x00\x40K\x00"), "more than 2,000,000"),
+        (b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b".", "not a readable pickle"),
+        (b"}X\x40\x42\x0f\x00" + b"a" * 1_000_000 + b"Ns.", "a key or a member of a set that is too long"),
+        (pickle.dumps(np.zeros((3, 0)), 2).replace(b"K\x03K\x00", b"J\x00\x00\x00\x40K\x00"), "has no values"),
         (b"N0" * 5_000_000 + b"N.", "more than 8,388,608 bytes"),
-        (b"cnumpy\ndtype\nN}b.", "changes an object"),
+        (b"cnumpy\ndtype\n}b.", "changes numpy.dtype, which it did not make"),
+        (b"}" + b")" + b"\x85" * 200_000 + b"Ns.", "a key or a member of a set that is a tuple"),  # hash(): a crash
+        (
+            b"}"
+            + b"".join(b"\x8a\x20" + (n * (2**61 - 1)).to_bytes(32, "little") + b"Ns" for n in range(1, 50_000))
+            + b".",
+            "a key or a member of a set that is too large",
+        ),  # equal hashes
+        (b"Nr\xff\xff\xff\x7f.", "numbers one of its values 2,147,483,647"),
+        (b"N" * 200_000 + b"(t" * 100_000 + b"R.", "refers to a function without a name"),
+        (b"\x8b" + (10**6).to_bytes(4, "little") + b"\x7f" * 10**6 + b".", "a whole number of 7,999,999 bits"),
+        (b"I" + b"9" * 5000 + b"\n.", "not a readable pickle"),
+        (b"\x82\x01.", r"a reference outside of it \(EXT1\)"),
+        (b"P0\n.", r"a reference outside of it \(PERSID\)"),
+        (b"\x97.", r"a reference outside of it \(NEXT_BUFFER\)"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -171,6 +186,18 @@ def test_a_small_file_costs_little(tmp_path: Path, program: bytes, message: str)
     with pytest.raises(HgldError, match=message):
         load_plain(write(tmp_path, program))
     assert time.process_time() - started < 20
+
+
+def test_the_number_of_steps_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pickle_scan, "MAX_STEPS", 1000)
+    with pytest.raises(HgldError, match="more than 1,000 steps"):
+        load_plain(write(tmp_path, b"N0" * 600 + b"N."))
+
+
+def test_keys_that_are_numbers_or_text_are_read(tmp_path: Path) -> None:
+    value = {1: "a", "b": 2, None: 3, b"c": {1.5, True}, np.int64(7): frozenset("xy")}
+    for protocol in PROTOCOLS[4:]:
+        assert load_plain(write(tmp_path, pickle.dumps(value, protocol))) == value
 
 
 def test_shared_values_are_read(tmp_path: Path) -> None:

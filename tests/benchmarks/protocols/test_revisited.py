@@ -168,6 +168,32 @@ def test_ranks_saved_as_floating_point_numbers_are_not_taken_for_scores(dtype: A
     assert revisited(counts.astype(dtype), truth)["AP"][0] == 1
 
 
+@pytest.mark.parametrize(
+    "ranking",
+    [
+        np.where(np.arange(8) < 3, RANKS, -1.0),  # filled up
+        np.where(np.arange(8) == 5, RANKS[:, :1], RANKS.astype(float)),  # one twice
+        RANKS + 1.0,  # counted from 1
+        RANKS + 90.0,  # of a larger set
+    ],
+)
+def test_whole_numbers_that_may_be_ranks_are_never_taken_for_scores(ranking: Any) -> None:
+    with pytest.raises(HgldError, match="may be ranks"):
+        revisited(ranking, truth_of(([1], [3], [])))
+    with pytest.raises(HgldError, match=r"image indices from 0 to 7|ranked twice"):
+        revisited(ranking, truth_of(([1], [3], [])), kind="ranks")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.uint64, ">i4", ">u2"])
+def test_ranks_and_scores_of_any_type_and_layout_count_alike(dtype: Any) -> None:
+    truth, scores = truth_of(([1], [3], [])), -np.argsort(RANKS, axis=1).astype(float) - 0.5
+    expected = revisited(RANKS, truth)
+    for ranks in (RANKS.astype(dtype), np.asfortranarray(RANKS.astype(dtype)), RANKS.tolist()):
+        assert revisited(ranks, truth).equals(expected)
+    for given_ in (scores, scores.astype(">f4"), scores[:, ::-1][:, ::-1], scores.tolist()):
+        assert revisited(given_, truth).drop(columns="ties").equals(expected.drop(columns="ties"))
+
+
 @needs_official
 def test_ranks_in_half_precision_are_recognised_though_rounded() -> None:
     truth = read_ground_truth(OFFICIAL)
@@ -241,6 +267,17 @@ def test_measures_on_the_official_ground_truth_equal_a_slow_loop(difficulty: str
         (np.array([[1, 1]]), "hard", "ranked twice"),
         (torch.zeros(1, 8, dtype=torch.bool), "hard", "bool"),
         (np.array([[0.0, 1.0, 2.0]]), "hard", "may be ranks"),
+        (np.arange(8)[None] + 1, "hard", "run from 1 to 8; if they count from 1, subtract 1"),
+        (np.array([[2, 3, -1]]), "hard", "without -1 for the others"),
+        (np.array([[2, 3, 99]]), "hard", "are the distractors missing, or are these scores"),
+        (np.where(np.arange(8) == 3, np.inf, 0.5)[None], "hard", "a score is infinite"),
+        (np.full((1, 8), -np.inf), "hard", "a score is infinite"),
+        (np.ma.masked_less(np.linspace(1, 0, 8)[None], 0.5), "hard", "has masked values"),
+        ([[1, 2], [3]], "hard", "rows of one length"),
+        (np.array([["1"]]), "hard", "an array of <U1"),
+        (None, "hard", "got NoneType"),
+        (torch.eye(1, 8).to_sparse(), "hard", "must be a dense tensor"),
+        (torch.eye(1, 8), None, "unknown difficulty None"),
     ],
 )
 def test_bad_rankings_are_errors(ranking: Any, difficulty: str, message: str) -> None:
@@ -255,6 +292,15 @@ def test_bad_rankings_are_errors(ranking: Any, difficulty: str, message: str) ->
 def test_a_kind_that_does_not_fit_is_an_error(kind: str, message: str) -> None:
     with pytest.raises(HgldError, match=message):
         revisited(torch.linspace(1, 0, 8)[None], truth_of(([1], [2], [])), kind=kind)
+
+
+def test_other_arguments_are_errors() -> None:
+    scores, truth = torch.linspace(1, 0, 8)[None], truth_of(([1], [2], []))
+    for distractors in (-3, 2.5, True, "3"):
+        with pytest.raises(HgldError, match="distractors must be a whole number from 0 up"):
+            revisited(scores, truth, distractors=distractors)  # type: ignore[arg-type]
+    with pytest.raises(HgldError, match="truth must come from read_ground_truth; got str"):
+        revisited(scores, "gnd.pkl")  # type: ignore[arg-type]
 
 
 def test_the_number_of_distractors_costs_nothing() -> None:

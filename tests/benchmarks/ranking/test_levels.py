@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import permutations
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from hgld.benchmarks.losses import LOSSES
 from hgld.benchmarks.metrics import evaluate
-from hgld.benchmarks.ranking.levels import UNKNOWN, agreement, check_finest_first
+from hgld.benchmarks.ranking.levels import UNKNOWN, agreement, check_finest_first, check_hierarchy
 from hgld.benchmarks.training.setup import contiguous_labels
 from hgld.foundation.errors import HgldError
 from tests.benchmarks import oracles
@@ -84,6 +86,62 @@ def test_coarsest_first_is_an_error_in_metrics_and_losses(side: str) -> None:
         contiguous_labels(labels.flip(1))
     with pytest.raises(HgldError, match="table of the classes' labels: column 1 is finer"):
         LOSSES["csl"](num_classes=labels.flip(1), dim=DIM)
+
+
+def test_every_wrong_order_of_the_levels_is_an_error_everywhere() -> None:
+    """Fine, coarsest, middle passed: H-AP was .4985 where .6143 is right."""
+    embeddings, labels = batch(160)[0], torch.arange(160)[:, None] // torch.tensor([2, 8, 32])
+    gallery = torch.cat([labels, labels.index_fill(1, torch.tensor([1]), UNKNOWN)])
+    for order in set(permutations(range(3))) - {(0, 1, 2)}:
+        wrong = labels[:, list(order)]
+        calls: list[Callable[[], object]] = [
+            lambda: evaluate(embeddings, wrong),  # noqa: B023 (called at once)
+            lambda: evaluate(embeddings, labels, embeddings.repeat(2, 1), gallery[:, list(order)]),  # noqa: B023
+            lambda: example("sup_hap")(embeddings, wrong),  # noqa: B023
+            lambda: example("triplet")(embeddings, labels, embeddings, wrong),  # noqa: B023
+            lambda: contiguous_labels(wrong),  # noqa: B023
+            lambda: LOSSES["csl"](num_classes=wrong, dim=DIM),  # noqa: B023
+        ]
+        for call in calls:
+            with pytest.raises(HgldError, match=r"column \d is finer than column \d"):
+                call()
+    with pytest.raises(HgldError, match=r"give them as labels\[:, \[0, 2, 1\]\]"):
+        evaluate(embeddings, labels[:, [0, 2, 1]])
+
+
+def test_a_hierarchy_in_order_and_columns_that_do_not_nest_are_never_refused() -> None:
+    """Country and kind of a landmark: in a batch each country may have a single kind, by chance."""
+    generator = torch.Generator().manual_seed(0)
+    draws = [torch.randint(k, (2000, 200), generator=generator) for k in (30, 2, 60)]
+    labels = torch.stack([torch.arange(200).expand(2000, 200), *draws[1:]], dim=2)
+    for batch_labels in labels:
+        check_hierarchy(batch_labels[:32], "labels", chance=1e-6)
+    check_hierarchy(labels[0], "labels")
+    for missing in (0.1, 0.5):
+        nested = torch.arange(160)[:, None] // torch.tensor([2, 8, 32, 64])
+        unknown = torch.rand(nested.shape, generator=generator) < missing
+        check_hierarchy(nested.masked_fill(unknown, UNKNOWN), "labels")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.tensor([[-100, 0], [1, 0]]), "labels: -100 in row 0, column 0; a label is a number from 0 up"),
+        (torch.tensor([[1, 0], [2, 1 << 63]], dtype=torch.uint64), "in row 1, column 1"),
+        (torch.zeros(2, 300, dtype=torch.long), "300 columns; expected one per level, at most 64"),
+        (torch.eye(2, dtype=torch.bool), "labels must be integers"),
+        (torch.eye(2, dtype=torch.complex64), "must be a dense tensor of numbers"),
+        (torch.eye(2, dtype=torch.long, device="meta"), r"dense tensor of numbers; got torch.int64 \(meta\)"),
+        ([[1, 0], [2, 0]], "labels must be a torch tensor or a NumPy array; got list"),
+    ],
+    ids=str,
+)
+def test_labels_that_are_none_are_an_error_everywhere(labels: Any, message: str) -> None:
+    """Beyond 255 levels agreements overflowed; -100, which losses of torch ignore, was a class."""
+    embeddings = torch.eye(2)
+    for call in (lambda: evaluate(embeddings, labels), lambda: example("sup_hap")(embeddings, labels)):
+        with pytest.raises(HgldError, match=message):
+            call()
 
 
 @settings(max_examples=100, deadline=None)

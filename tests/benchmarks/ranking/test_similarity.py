@@ -135,6 +135,11 @@ def test_numpy_arrays_are_taken_as_tensors(dtype: Any) -> None:
         (np.ones((2, 3), dtype=complex), "numbers that torch knows; got an array of complex128"),
         (np.array([["a"]]), "got an array of <U1"),
         (np.array([[None]]), "got an array of object"),
+        (np.ma.masked_less(np.eye(2), 0.5), "query has masked values"),
+        (torch.eye(2, dtype=torch.complex64), "dense tensor of numbers; got torch.complex64"),
+        (torch.eye(2).to_sparse(), r"got torch.float32 \(sparse_coo\)"),
+        (torch.eye(2, device="meta"), r"got torch.float32 \(meta\)"),
+        (torch.eye(2).to(torch.float8_e4m3fn), "got torch.float8_e4m3fn"),
     ],
 )
 def test_other_inputs_are_errors(value: Any, message: str) -> None:

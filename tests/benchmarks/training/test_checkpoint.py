@@ -18,7 +18,7 @@ import torch
 from ruamel.yaml import YAML
 
 from hgld.benchmarks.models.network import Architecture, build_network
-from hgld.benchmarks.training import train
+from hgld.benchmarks.training import checkpoint, train
 from hgld.benchmarks.training.checkpoint import FORMAT, TrainingState, code_and_libraries
 from hgld.benchmarks.training.memory import CrossBatchMemory
 from hgld.benchmarks.training.setup import loss_terms, make_schedules
@@ -117,7 +117,7 @@ def test_state_comes_back_whole(settings: Params, tmp_path: Path) -> None:
     expected = saved(training_state(settings, seed=1), path)
     state = training_state(settings, seed=2)
     state.curves.clear()
-    state.resume(path, {"ids": ["a"]}, "cpu")
+    state.resume(path, {"ids": ["a"]})
     assert saved(state, tmp_path / "again.pt") == expected
 
 
@@ -143,7 +143,7 @@ def test_unsuitable_state_is_reported_and_changes_nothing(
         torch.save(content, path)
     state = training_state(settings, seed=1)
     before = saved(state, tmp_path / "before.pt")
-    state.resume(path, {"ids": ["a"]}, "cpu")
+    state.resume(path, {"ids": ["a"]})
     printed = capsys.readouterr().out
     assert message in printed and bool(message) == bool(printed)
     assert saved(state, tmp_path / "after.pt") == before
@@ -155,9 +155,9 @@ def test_state_of_other_inputs_says_which(settings: Params, tmp_path: Path, caps
     inputs = {"settings": 1, "images": ["a", 5], "labels": [0], "code": "x", "libraries": {"torch": "2"}}
     state.save_epoch(path, inputs)
     for name in inputs:
-        state.resume(path, {**inputs, name: "other"}, "cpu")
+        state.resume(path, {**inputs, name: "other"})
         assert f"was saved with other {name}; starting from the first epoch" in capsys.readouterr().out
-    state.resume(path, {**inputs, "images": 0, "code": 0}, "cpu")
+    state.resume(path, {**inputs, "images": 0, "code": 0})
     assert "was saved with other images and code;" in capsys.readouterr().out
 
 
@@ -209,7 +209,7 @@ def test_damaged_state_is_reported_and_changes_nothing(
     torch.save(document, path)
     state = training_state(settings, seed=1)
     before = saved(state, tmp_path / "before.pt")
-    state.resume(path, {"ids": ["a"]}, "cpu")
+    state.resume(path, {"ids": ["a"]})
     printed = capsys.readouterr().out
     assert message in printed and printed.count("\n") == 1 and "starting from the first epoch" in printed
     assert saved(state, tmp_path / "after.pt") == before
@@ -250,3 +250,55 @@ def test_two_trainings_in_one_folder_run_one_at_a_time(world: Params) -> None:
     with exclusive(params.data / "train"), pytest.raises(HgldError, match="train: another run is writing there"):
         train.run(params)
     assert not (params.data / "train").exists() and not (params.data / "training").exists()
+
+
+@pytest.mark.parametrize("change", ["number of processes", "initial weights"])
+def test_state_of_other_weights_or_processes_is_not_used(
+    world: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], change: str
+) -> None:
+    """Such as other pretrained weights under the same name; batch statistics differ between numbers of processes."""
+    params = tiny(world, epochs=2)
+    interrupted(params)
+    fingerprints = checkpoint._fingerprints
+    monkeypatch.setattr(checkpoint, "_fingerprints", lambda inputs: fingerprints({**inputs, change: "other"}))
+    capsys.readouterr()
+    train.run(params)
+    assert f"was saved with other {change}; starting from the first epoch" in capsys.readouterr().out
+
+
+def test_digest_of_weights_differs_when_one_does(settings: Params) -> None:
+    network = training_state(settings, seed=1).network
+    before = checkpoint.weights_digest(network)
+    assert before == checkpoint.weights_digest(training_state(settings, seed=1).network)
+    with torch.no_grad():
+        network.head.bias[0] += 1e-6
+    assert checkpoint.weights_digest(network) != before
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), KeyboardInterrupt()])
+def test_lack_of_memory_does_not_make_a_state_damaged(
+    settings: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """Hours of training would start over."""
+    path = tmp_path / "state.pt"
+    saved(training_state(settings, seed=1), path)
+
+    calls = iter([error])
+
+    def fail_once(*_: object) -> None:
+        for first in calls:
+            raise first
+
+    monkeypatch.setattr(TrainingState, "_load", fail_once)
+    with pytest.raises(type(error)):
+        training_state(settings, seed=2).resume(path, {"ids": ["a"]})
+
+
+def test_images_are_decoded_once_for_several_trainings(world: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result is the same; the training alone decodes them again."""
+    params = tiny(world, epochs=1)
+    train.run(params)
+    expected = hashes(params.data / "train")
+    monkeypatch.setattr(train, "survey", lambda *_: pytest.fail("decoded again"))
+    train.run(params)
+    assert hashes(params.data / "train") == expected

@@ -43,6 +43,8 @@ def test_a_loss_named_twice_is_an_error() -> None:
 
 def test_contiguous_labels_have_no_gaps() -> None:
     assert contiguous_labels(torch.tensor([[9, 2], [4, 2], [9, 7]])).tolist() == [[1, 0], [0, 0], [1, 1]]
+    missing = contiguous_labels(torch.tensor([[9, -1], [4, 5], [9, 7]]))
+    assert missing.tolist() == [[1, -1], [0, 0], [1, 1]], "a missing label is no class"
 
 
 @pytest.mark.parametrize(

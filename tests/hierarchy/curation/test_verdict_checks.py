@@ -6,10 +6,12 @@ from hgld.hierarchy.curation.verdict_checks import (
     category_problems,
     near_categories,
     profile_problems,
+    same_time_notes,
+    time_problems,
     verdict_notes,
     without_effect,
 )
-from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, read_verdicts
+from hgld.hierarchy.curation.verdicts import COLUMNS, Verdict, append_verdict, read_verdicts
 
 LABELS = ["church", "lake"]
 KNOWN = {"sample": ["Red Chapel", "Rad Chapel", "Blue Lake"], "gldv2": ["Mount Rainier"]}
@@ -41,15 +43,57 @@ def test_verdict_on_an_unknown_category_is_named_with_near_names(tmp_path: Path)
 
 
 def test_stages_warn_of_their_own_profile_only(tmp_path: Path) -> None:
-    assert without_effect(tmp_path, LABELS, "sample", KNOWN["sample"]) == ""
+    assert without_effect(tmp_path, LABELS, "sample", KNOWN["sample"]) == []
     _judge(tmp_path, "Mount Rainier", "gldv2")
     _judge(tmp_path, "Red Chapel", "")
-    assert without_effect(tmp_path, LABELS, "sample", KNOWN["sample"]) == ""
+    assert without_effect(tmp_path, LABELS, "sample", KNOWN["sample"]) == []
     _judge(tmp_path, "Blue Lak", "")
     (tmp_path / "two\nlines").touch()
-    first, second = without_effect(tmp_path, LABELS, "sample", KNOWN["sample"]).splitlines()
+    first, second = without_effect(tmp_path, LABELS, "sample", KNOWN["sample"])
     assert first.startswith(f"warning: {tmp_path}/ana.csv:4: the verdict has no effect: no category 'Blue Lak'")
     assert second == rf"warning: {tmp_path}/two\nlines: not read; verdicts are in files named <annotator>.csv"
+
+
+def test_stages_warn_of_a_profile_that_does_not_exist(tmp_path: Path) -> None:
+    """Such as the end of a comment with a comma in a row of an older version."""
+    _judge(tmp_path, "Red Chapel", "sample")
+    _judge(tmp_path, "Blue Lake", " big")
+    (warning,) = without_effect(tmp_path, LABELS, "sample", KNOWN["sample"], ["sample", "gldv2"])
+    lead = f"warning: {tmp_path}/ana.csv:3: the verdict does not count: no profile ' big' in params.yaml"
+    assert warning == lead
+
+
+def _rows(folder: Path, *rows: tuple[str, str, str]) -> None:
+    """Rows (label, time, profile) on Red Chapel."""
+    lines = [f"Red Chapel,{label},,,,ana,{time},,{profile}" for label, time, profile in rows]
+    (folder / "ana.csv").write_text("\n".join([",".join(COLUMNS), *lines, ""]))
+
+
+def test_verdict_of_a_time_to_come_is_named(tmp_path: Path) -> None:
+    """Further than a day, which dates of other time zones may be ahead."""
+    _rows(tmp_path, ("church", "2026-01-04T09:00:00Z", ""), ("lake", "2026-01-04T09:00:01Z", ""),
+          ("church", "2026-01-04", ""), ("church", "2026-01-05", ""))  # fmt: skip
+    files = read_verdicts(tmp_path, LABELS)
+    problems = list(time_problems(files, "2026-01-03T09:00:00Z"))
+    assert [problem.split(" is in the future")[0] for problem in problems] == [
+        f"{tmp_path}/ana.csv:3: decided_on 2026-01-04T09:00:01Z",
+        f"{tmp_path}/ana.csv:5: decided_on 2026-01-05",
+    ]
+    assert list(time_problems(files)) == []
+
+
+def test_different_verdicts_of_the_same_time_are_named(tmp_path: Path) -> None:
+    """Which of them counts depends on the order of the lines, which a merge may change."""
+    tie = [("church", "2026-01-04", "sample"), ("church", "2026-01-04T00:00:00Z", "sample"),
+           ("lake", "2026-01-03", "sample"), ("lake", "2026-01-04", "gldv2"), ("", "2026-01-04", "sample")]  # fmt: skip
+    _rows(tmp_path, *tie)
+    (note,) = same_time_notes(read_verdicts(tmp_path, LABELS))
+    where = f"{tmp_path}/ana.csv"
+    assert note.startswith(f"{where}:6: another verdict on 'Red Chapel' than in {where}:2, of the same time; the last")
+    assert without_effect(tmp_path, LABELS, "sample", KNOWN["sample"]) == [f"warning: {note}"]
+    assert note in verdict_notes(read_verdicts(tmp_path, LABELS), LABELS, {})
+    _rows(tmp_path, *tie, ("lake", "2026-01-05", "sample"))  # a newer verdict decides
+    assert same_time_notes(read_verdicts(tmp_path, LABELS)) == []
 
 
 def test_warnings_are_bounded(tmp_path: Path) -> None:
@@ -57,7 +101,7 @@ def test_warnings_are_bounded(tmp_path: Path) -> None:
     _judge(tmp_path, "Red Chapel", "sample")
     with (tmp_path / "ana.csv").open("a") as handle:
         handle.write("\n".join(rows))
-    lines = without_effect(tmp_path, LABELS, "sample", [f"Place {number}a" for number in range(900)]).splitlines()
+    lines = without_effect(tmp_path, LABELS, "sample", [f"Place {number}a" for number in range(900)])
     assert len(lines) == 21
     assert lines[-1] == "... and 481 more"
 

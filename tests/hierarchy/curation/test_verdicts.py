@@ -75,7 +75,7 @@ def test_unreadable_file_is_reported(tmp_path: Path, kind: str) -> None:
         path.symlink_to("nowhere")
     else:
         path.write_bytes(b"\xff")
-    with pytest.raises(HgldError, match=r"dir\.csv: (cannot be read|not UTF-8)"):
+    with pytest.raises(HgldError, match=r"dir\.csv( is a folder|: not UTF-8)|no file .*dir\.csv"):
         load_verdicts(tmp_path, LABELS)
 
 
@@ -129,6 +129,13 @@ def test_annotator_names_are_restricted(tmp_path: Path, name: str) -> None:
     ("Abbey,church,,,,ana,2026-01-03,,sample,x", "10 values for 9 columns"),
     ('"Abbey,church,,,,ana,2026-01-03,', "not a CSV row"),
     ("<<<<<<< HEAD", "an unresolved git merge conflict"),
+    ("=======,,,,,,,,", "an unresolved git merge conflict"),
+    ("Abbey,church,,,,ana,2962-01-03,", "decided_on '2962-01-03' is not a date YYYY-MM-DD"),
+    ("Abbey,church,,,,ana,2026-01-03T10:00:00+01:00,", "decided_on '2026-01-03T10:00:00+01:00' is not a date"),
+    ('Abbey,church,,,,ana,2026-01-03,"one\ntwo"', "not a CSV row (unexpected end of data); a quotation mark is not "
+     "closed, or a value has a line break"),
+    ("Category:Abbey,church,,,,ana,2026-01-03,", "category 'Category:Abbey' is not in its normal form, 'Abbey'; to "
+     "correct it: hgld check --fix"),
 ])  # fmt: skip
 def test_invalid_row_is_reported_with_its_line(tmp_path: Path, row: str, message: str) -> None:
     (tmp_path / "ana.csv").write_text(f"{HEADER}\nLake,lake,,,,ana,2026-01-03,\n{row}\n")
@@ -306,7 +313,13 @@ def test_file_without_the_column_profile_is_read_and_appended_to(tmp_path: Path)
 
 def test_headers_of_two_merged_files_are_both_read(tmp_path: Path) -> None:
     rows = ["Abbey,church,,,,ana,2026-01-03,", "Lake,lake,,,,ana,2026-01-03,,sample"]
-    for lines in ([OLD_HEADER, rows[0], HEADER, rows[1]], [HEADER, OLD_HEADER, *rows]):
+    bom = f"\ufeff{HEADER}"
+    for lines in (
+        [OLD_HEADER, rows[0], HEADER, rows[1]],
+        [HEADER, OLD_HEADER, *rows],
+        [bom, *rows],
+        [HEADER, bom, *rows],
+    ):
         (tmp_path / "ana.csv").write_text("\n".join([*lines, ""]))
         assert load_verdicts(tmp_path, LABELS)["profile"].tolist() == ["", "sample"]
 
@@ -363,16 +376,41 @@ def test_other_header_is_refused_with_the_difference(tmp_path: Path, header: str
     assert message in problem
 
 
-@pytest.mark.parametrize(("name", "message"), [
-    ("ana.CSV", "rename it to ana.csv"), ("Ana.csv", "rename it to ana.csv"), ("ana (1).csv", "rename it to ana-1.csv"),
-    ("Bob.csv", "add its rows to bob.csv"), ("añа.csv", "rename it to a.csv"), (".csv.csv", "rename it to csv.csv"),
+@pytest.mark.parametrize(("name", "annotator", "message"), [
+    ("ana.CSV", "ana", "rename it to ana.csv"), ("Ana.csv", "Ana", "rename it to ana.csv"),
+    ("ana (1).csv", "ana", "rename it to ana.csv"), ("ana (1).csv", "bob", "add its rows to bob.csv"),
+    ("Bob.csv", "Bob", "add its rows to bob.csv"), ("añа.csv", "añа", "rename it to a.csv"),
+    (".csv.csv", "", "rename it to csv.csv"),
 ])  # fmt: skip
-def test_file_that_is_not_named_after_an_annotator_is_a_problem(tmp_path: Path, name: str, message: str) -> None:
+def test_file_that_is_not_named_after_an_annotator_is_a_problem(
+    tmp_path: Path, name: str, annotator: str, message: str
+) -> None:
+    """It is to be named after the annotator of its rows, if that is a name, else as it is named."""
     append_verdict(tmp_path, _verdict(annotator="bob"))
-    shutil.copy(tmp_path / "bob.csv", tmp_path / name)
+    text = f"{HEADER}\nLake,lake,,,,{annotator},2026-01-03,,\n"
+    (tmp_path / name).write_text(text)
     (problem,) = read_verdicts(tmp_path, LABELS).problems
     assert problem.startswith(f"{tmp_path / name}: not read, as the name of the file")
     assert problem.endswith(message)
+    assert not rewrite_file(tmp_path / name)
+    assert (tmp_path / name).read_text() == text
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    (f"{HEADER}\n".encode("utf-16"), "found UTF-16 text; save the file as UTF-8"),
+    (f"{HEADER}\n".encode("utf-16-le"), "found UTF-16 text; save the file as UTF-8"),
+    (b"PK\x03\x04\x14\0\x06\0", "found a ZIP archive, as .xlsx and .ods are; save the sheet as CSV"),
+])  # fmt: skip
+def test_other_kinds_of_files_are_named(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "ana.csv").write_bytes(content)
+    (problem,) = read_verdicts(tmp_path, LABELS).problems
+    assert problem.startswith(f"{tmp_path}/ana.csv: expected a CSV file of verdicts, {message}")
+
+
+def test_link_to_a_device_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "ana.csv").symlink_to("/dev/zero")
+    (problem,) = read_verdicts(tmp_path, LABELS).problems
+    assert problem == f"{tmp_path}/ana.csv is a device; a CSV file of verdicts was expected"
 
 
 def test_every_other_file_is_listed_as_not_read(tmp_path: Path) -> None:

@@ -67,6 +67,17 @@ from tests.paths import PUBLISHED_LABELS
         ("\tLake Garda\r\n", "Lake Garda"),
         ("100%25 %41 wool", "100% A wool"),
         ("Quo_vadis%3f 'a' \\ $1 \"b\"", "Quo vadis? 'a' \\ $1 \"b\""),
+        ("commons.wikimedia.org/wiki/Category:Lake_Garda", "Lake Garda"),
+        ("https://commons.wikimedia.org:443/wiki/Category:Lake_Garda", "Lake Garda"),
+        ("https://commons.wikimedia.org/?title=Category:Lake+Garda", "Lake Garda"),
+        ("https://commons.wikimedia.org/w/?uselang=it&title=Category%3ALake_Garda#top", "Lake Garda"),
+        ("https://commons.wikimedia.org/wiki/index.php?title=Category:Lake_Garda&curid=1", "Lake Garda"),
+        ("https://commons.m.wikimedia.org/wiki/Category%3ALake_Garda", "Lake Garda"),
+        ("Category:Category:Lake Garda", "Lake Garda"),
+        ("Category:Template:Lake", "Template:Lake"),
+        ("2001: A Space Odyssey", "2001: A Space Odyssey"),
+        ("UTC+01:00", "UTC+01:00"),
+        ("Talk", "Talk"),
         (".com", ".com"),
         ("Foo/.../Sandbox", "Foo/.../Sandbox"),
         ("A~~", "A~~"),
@@ -128,6 +139,19 @@ def test_the_first_letter_is_that_of_mediawiki(letter: str, first: str) -> None:
         ("x" * 256, "256 bytes; a title on Commons has at most 255"),
         ("é" * 128, "256 bytes"),
         ("a\u0301" * 100_000, r"'\.\.\. is not a category: 200,000 characters"),
+        *[
+            (page, "is not a category: another page; expected Category:Name, or the URL of a category on Commons")
+            for page in [
+                "http://commons.wikimedia.org/wiki/File:Lake_Garda.jpg",
+                "http://commons.wikimedia.org/wiki/Template%3AFoo",
+                "http://commons.wikimedia.org/wiki/Main_Page",
+                "http://commons.wikimedia.org/wiki//Category:Lake_Garda",
+                "https://commons.wikimedia.org/w/index.php?title=Category_talk:Lake_Garda",
+                *("File:Lake.jpg", "image : Lake.jpg", "Category_talk:Lake", "User_talk:Me", ":Template:Foo"),
+                *("en:Category:Lake Garda", ":de:Category:Lake Garda", "commons:Category:Lake Garda"),
+            ]
+        ],
+        ("https://commons.wikimedia.org/wiki/?curid=1", "no category name"),
         ("https://en.wikipedia.org/wiki/Category:Lake_Garda", "'https://' cannot.*the URL of a category there"),
     ],
 )

@@ -82,6 +82,9 @@ def test_rows_become_anchors_ignored_classes_and_cuts(tmp_path: Path) -> None:
         ({"taxonomy": ["lake,natural,Q1,lake,,why,ana"]}, "taxonomy.csv:2", "precedence '': expected a whole number"),
         ({"taxonomy": ["lake,natural,Q1,lake,33,,ana"]}, "taxonomy.csv:2", "comment '': expected why the row is there"),
         ({"taxonomy": ["lake,natural,Q1,lake,33,why,"]}, "taxonomy.csv:2", "decided_by '': expected published, hgld"),
+        ({"taxonomy": ["la\u2028ke,natural,Q1,lake,33,why,ana"]}, "taxonomy.csv:2", r"'la\u2028ke': expected a label"),
+        ({"taxonomy": ['"la\nke",natural,Q1,lake,33,why,ana']}, "taxonomy.csv:2", r"'la\nke': expected a label"),
+        ({"taxonomy": ["la\x85ke,natural,Q1,lake,33,why,ana"]}, "taxonomy.csv:2", r"'la\x85ke': expected a label"),
         (
             {"taxonomy": ["lake,natural,Q1,lake,33,why,ana", "river,natural,Q1,river,33,why,ana"]},
             "taxonomy.csv:3", "already an anchor of 'lake'",

@@ -87,6 +87,9 @@ BELOW_IGNORED = {
     "Q900012": ("drainage basin", "Q900098", "river"),
     "Q900013": ("cultural center", "Q900098", "museum"),
     "Q900014": ("walled town", "Q34876", "city"),
+    "Q900015": ("special city of South Korea", "Q10864048", "city"),
+    "Q900017": ("special municipality", "Q10864048", "city"),
+    "Q900016": ("municipality of Luxembourg", "Q192611", "city"),
     "Q900020": ("parish of Andorra", "Q10864048", ""),
     "Q900021": ("commune of Ivory Coast", "Q56061", ""),
     "Q900022": ("Massachusetts House of Representatives electoral district", "Q192611", ""),
@@ -94,6 +97,8 @@ BELOW_IGNORED = {
     "Q900024": ("province of China", "Q34876", ""),
     "Q900025": ("film award", "Q618779", ""),
     "Q900026": ("thingummy", "Q56061", ""),
+    "Q900027": ("quarter of Saint Lucia", "Q10864048", ""),
+    "Q900028": ("municipality of East Timor", "Q10864048", ""),
 }
 
 

@@ -11,7 +11,7 @@ from hgld.cli import main
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params, load_params
 from hgld.foundation.tables import write_parquet
-from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
+from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, load_verdicts
 from hgld.pipeline.commands.check import CheckResult, check, class_snapshot
 from tests.paths import ROOT
 
@@ -107,6 +107,41 @@ def test_fix_puts_rows_in_order_and_names_what_it_changed() -> None:
     assert (done.exit_code, done.output.splitlines()[0]) == (0, f"{path}: sorted")
     assert path.read_text(encoding="utf-8") == before
     assert CliRunner().invoke(main, ["check", "--fix"]).output.startswith("All files are in order.")
+
+
+def test_verdicts_of_a_time_to_come_are_problems(params: Params) -> None:
+    append_verdict(REVIEW, Verdict("Red Chapel", "church", "", "", "", "ana", "2098-01-03", "", "sample"))
+    (problem,) = check(params, REVIEW).problems
+    assert problem.startswith("review/ana.csv:2: decided_on 2098-01-03 is in the future")
+
+
+@pytest.mark.usefixtures("params")
+def test_rename_corrects_the_verdicts_on_a_label_that_the_taxonomy_renamed() -> None:
+    """The old name stops the stages, and says how to go on; no verdict on another label is changed."""
+    rows = [("Red Chapel", "kirk", "kirk"), ("Blue Lake", "lake", "kirk"), ("Rock", "", "lake")]
+    for category, label, suggested in rows:
+        append_verdict(
+            REVIEW, Verdict(category, label, suggested, "clip", "0.5", "ana", "2026-01-03", "a, b", "sample")
+        )
+    before = (REVIEW / "ana.csv").read_text()
+    with pytest.raises(HgldError) as caught:
+        load_verdicts(REVIEW, ["church", "lake"])
+    assert caught.value.args[1:] == (
+        "review/ana.csv:2: unknown label 'kirk'",
+        "After a label was renamed in the taxonomy, correct its verdicts with: hgld check --rename OLD=NEW",
+    )
+    done = CliRunner().invoke(main, ["check"])
+    assert (done.exit_code, done.output.splitlines()) == (1, ["Error: 1 problem(s)", *caught.value.args[1:]])
+    for wrong, message in (
+        ("church=lake", "'church' is a label"), ("kirk=chruch", "did you mean 'church'?"), ("kirk", "expected OLD=NEW"),
+        ("=church", "expected OLD=NEW"),
+    ):  # fmt: skip
+        done = CliRunner().invoke(main, ["check", "--rename", wrong])
+        assert (done.exit_code, message in done.output) == (1, True)
+        assert (REVIEW / "ana.csv").read_text() == before
+    done = CliRunner().invoke(main, ["check", "--rename", "kirk=church"])
+    assert (done.exit_code, done.output.splitlines()[0]) == (0, "review/ana.csv: 'kirk' is now 'church'")
+    assert (REVIEW / "ana.csv").read_text() == before.replace("kirk", "church")
 
 
 @pytest.mark.usefixtures("params")

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from hgld.foundation.errors import HgldError
+from hgld.foundation.tables import read_csv
 from hgld.pipeline.commands.classify import classify
 from tests.paths import PUBLISHED_LABELS, SHARED
 
@@ -61,6 +62,18 @@ def test_input_columns_with_the_name_of_an_output_column_are_renamed(tmp_path):
     classify(table, "text", tmp_path / "out.csv")
     row = read(tmp_path / "out.csv").iloc[0]
     assert (row["input_hierarchical_label"], row["hierarchical_label"]) == ("mine", "lake")
+
+
+def test_its_own_output_can_be_classified_again(tmp_path):
+    """Each column keeps its values under a name of its own."""
+    path = write(tmp_path / "0.csv", ["text", "score"], [["lake", "mine"]])
+    for turn in range(1, 4):
+        path, before = tmp_path / f"{turn}.csv", path
+        classify(before, "text", path)
+    result = read_csv(path, ["text", "score"], extra=True)
+    assert result.filter(like="score").iloc[0].to_dict() == {
+        "input_score": "mine", "input_input_score": "0.9900", "input_input_input_score": "0.9900", "score": "0.9900",
+    }  # fmt: skip
 
 
 def test_labelled_names_train_the_model_and_empty_labels_are_ignored(tmp_path):

@@ -151,6 +151,7 @@ def test_heat_map_escapes_and_shortens_names_and_may_be_empty(tmp_path: Path) ->
     assert "<script" not in drawing
     assert f"reference: {escape(name)}, ours: {escape(name)}: 1 of 1 (100.0%)" in drawing
     heatmap.write_png(matrix, tmp_path / "a.png", "$_{", "reference", "ours")
+    heatmap.write_png(confusion_matrix({"1": "東京"}, {"1": "東京"}, {}), tmp_path / "c.png", "t", "reference", "ours")
     heatmap.write_png(confusion_matrix({"1": "x"}, {"1": ""}, {}), tmp_path / "b.png", "t", "reference", "ours")
     with Image.open(tmp_path / "a.png") as image, Image.open(tmp_path / "b.png") as empty:
         assert image.width < 1000 and empty.width < 1000

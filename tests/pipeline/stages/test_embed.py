@@ -142,6 +142,19 @@ def test_no_output_holds_an_address_or_a_path_of_the_machine(tiny, tmp_path: Pat
         assert str(tmp_path).encode() not in data, path
 
 
+@pytest.mark.parametrize("damage", ["missing", "truncated"])
+def test_a_tar_that_is_not_whole_is_an_error_and_no_broken_image(tiny, damage: str) -> None:
+    """As in train and benchmark: half of the images would be gone, with max_broken 0.5."""
+    tar = tiny.data / "images" / "index" / "images_000.tar"
+    if damage == "missing":
+        tar.unlink()
+    else:
+        with tar.open("r+b") as handle:
+            handle.truncate(600)
+    with pytest.raises(HgldError, match="run the images stage"):
+        run(tiny.with_settings("embed", max_broken=1.0))
+
+
 def test_more_broken_images_than_the_limit_are_an_error(tiny) -> None:
     _break(tiny, "a00000013" + "0" * 7)
     with pytest.raises(HgldError, match=r"1 of 19 images cannot be read, more than embed.max_broken \(0.05\) allows"):
