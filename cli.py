@@ -1,6 +1,10 @@
 """The command line: each command parses, calls one function and echoes; it imports heavy modules itself."""
 
+import errno
 import importlib
+import os
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +39,35 @@ def _shown(error: click.ClickException) -> click.ClickException:
     return error
 
 
+def _keep_standard_files() -> None:
+    """Open /dev/null in the place of standard files that are closed: the next file opened would take their place."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
 class _Commands(click.Group):
     """Lists the commands by section, suggests names, and turns HgldError into a message and exit code 1."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command; what no command expects of the machine is one line too: a full disk, no memory, no output."""
+        _keep_standard_files()
+        try:
+            if sys.stdout is None:
+                raise OSError(errno.EBADF, "standard output is closed; redirect it to a file or to /dev/null")
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            fault = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+            if not fault:
+                raise
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not re.search("out of memory|allocate memory", str(error)):
+                raise
+            fault = f"out of memory ({' '.join(str(error).split())[:200]}); use a smaller input or batch"
+        click.echo(f"Error: {visible(fault)}", err=True)
+        sys.exit(1)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, names in _SECTIONS.items():

@@ -93,19 +93,23 @@ def _temporary_folder(path: Path) -> tuple[Path, int]:
     """A new folder beside `path`, and a locked handle of it that says that this process is alive."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent))
-        handle = os.open(folder, os.O_RDONLY)
-        _lock(handle)
-        if folder.exists():
+        try:
+            handle = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # swept by another process, as below
+            continue
+        if _lock(handle) is not False and folder.exists():
             return folder, handle
         os.close(handle)  # swept by another process before it was locked
 
 
-def _lock(handle: int) -> bool:
-    """Whether the handle could be locked: another process has it, or the file system has no locks, if not."""
+def _lock(handle: int) -> bool | None:
+    """Whether the handle could be locked: False if another process has it, None if the file system has no locks."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError:
+        return None
     return True
 
 
@@ -115,9 +119,10 @@ def _sweep(folder: Path) -> None:
         return
     _SWEPT.add(folder)
     for leftover in folder.glob(".*.part"):
-        if not leftover.is_dir() or leftover.is_symlink():
+        try:
+            handle = os.open(leftover, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:  # a file, a link, or another process has swept it
             continue
-        handle = os.open(leftover, os.O_RDONLY)
         if _lock(handle):
             for old in leftover.glob("*.old"):
                 if not (path := folder / old.stem).exists():

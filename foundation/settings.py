@@ -10,12 +10,13 @@ from pydantic_core import ErrorDetails
 
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError, suggest
-from hgld.foundation.text_input import read_yaml
+from hgld.foundation.text_input import read_yaml, whole_number
 
 # The largest networks: wider embeddings and larger images than any published model of the field.
 MAX_DIM = 65_536
 MAX_IMAGE_SIZE = 1_024
 
+_MAX_PROCESSES = 100_000
 # The most characters of a value that a message quotes.
 _MAX_SHOWN = 100
 
@@ -221,6 +222,22 @@ def profiles(path: Path = Path("params.yaml")) -> list[str]:
     document = _read_yaml(Path(path))
     _check_keys(document, f"{path}")
     return [name for name in document if name != "profile"]
+
+
+def torchrun_variables() -> tuple[int, int, int]:
+    """RANK, WORLD_SIZE and LOCAL_RANK, the environment variables of torchrun; (0, 1, 0) without it.
+
+    Raises HgldError when they are not numbers that fit together.
+    """
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    values = [os.environ.get(name, default) for name, default in zip(names, "010", strict=True)]
+    rank, world, local = map(whole_number, values)
+    if rank is None or world is None or local is None or not max(rank, local) < world <= _MAX_PROCESSES:
+        shown = ", ".join(f"{name}={value[:40]}" for name, value in zip(names, values, strict=True))
+        raise HgldError(
+            f"{shown}: expected numbers from 0 to WORLD_SIZE - 1, as torchrun sets them; unset them without it"
+        )
+    return rank, world, local
 
 
 def _check_keys(section: dict[str, object], where: str) -> None:

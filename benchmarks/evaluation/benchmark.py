@@ -43,6 +43,8 @@ REPORT_METRICS = ("H-AP", "mAP@100_l0", "ties")  # computed always, as the repor
 
 # The files of --out.
 OUTPUTS = ("per_query.parquet", "report.html", "table.txt", "metrics.json")
+# The folders of the other stages, which have a metrics.json of their own.
+_OTHER_STAGES = ("metadata", "images", "wikidata", "build", "embed", "refine", "queue", "release", "train")
 
 
 class Embeddings(NamedTuple):
@@ -64,7 +66,7 @@ def benchmark(model_path: Path, params: Params, out: Path | None) -> BenchmarkRe
     """
     if out is not None:
         for path in (out, *(out / name for name in OUTPUTS)):
-            check_output(path, model_path, *(params.data / stage for stage in ("release", "images", "train")))
+            check_output(path, model_path, *(params.data / folder for folder in _OTHER_STAGES))
     keep_freed_memory()
     settings = params.benchmark
     levels = known_levels(params.train.levels)

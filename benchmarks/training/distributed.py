@@ -17,7 +17,6 @@ and the backward pass.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +32,7 @@ from hgld.benchmarks.models.network import Network
 from hgld.benchmarks.ranking.levels import check_labels
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError, reason
-from hgld.foundation.settings import Train
+from hgld.foundation.settings import Train, torchrun_variables
 
 T = TypeVar("T")
 # In the text of the errors of gloo, which have no class of their own, when another process has ended.
@@ -57,15 +56,16 @@ def process_group() -> Iterator[None]:
     Without torchrun, or where a group exists already, nothing happens. When a process fails, one line that says so
     comes before its traceback, and the others end with one line, as their connection to it is lost.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+    number, world, local = torchrun_variables()
+    if world == 1 or dist.is_initialized():
         yield
         return
     gpu = torch.cuda.is_available()
-    if gpu:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    name = f"process {os.environ.get('RANK')} of {os.environ['WORLD_SIZE']}"
+    name = f"process {number} of {world}"
     try:
-        dist.init_process_group("nccl" if gpu else "gloo")
+        if gpu:
+            torch.cuda.set_device(local)
+        _join("nccl" if gpu else "gloo")
         yield
     except HgldError as error:
         raise error.within(name) from None
@@ -81,6 +81,16 @@ def process_group() -> Iterator[None]:
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _join(backend: str) -> None:
+    """Form the group. Raises HgldError when the variables of torchrun lack, or no other process answers."""
+    try:
+        dist.init_process_group(backend)
+    except (ValueError, RuntimeError) as error:
+        raise HgldError(
+            f"cannot reach the other processes ({reason(error)[:300]}); start all of them with torchrun"
+        ) from None
 
 
 def of_all_processes(value: T) -> list[T]:

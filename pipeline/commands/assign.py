@@ -14,6 +14,7 @@ import pandas as pd
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import check_output
 from hgld.foundation.tables import check_unique, read_csv_with_lines, write_csv
+from hgld.hierarchy.curated import CURATED
 from hgld.hierarchy.names.class_evidence import best_class_by_name
 from hgld.hierarchy.names.class_names import load_class_names
 from hgld.hierarchy.names.name_rules import NameRules, build_name_rules
@@ -39,7 +40,7 @@ def assign(landmarks: Path, endpoint: Endpoint, out: Path) -> str:
     Raises HgldError for a malformed input (all bad rows with file:line), a duplicate id, and an endpoint that is
     unusable or holds no classes.
     """
-    check_output(out, landmarks)
+    check_output(out, landmarks, *CURATED.iterdir())
     if out.is_dir():
         raise HgldError(f"{out} is a folder; give the file that the labels are to be written to")
     table, lines = read_csv_with_lines(landmarks, ["landmark_id", "category"], extra=True)

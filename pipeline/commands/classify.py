@@ -9,6 +9,7 @@ from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.files import check_output
 from hgld.foundation.tables import read_csv_with_lines, read_parquet, write_csv
+from hgld.hierarchy.curated import CURATED
 from hgld.hierarchy.fusion.proposals import top_two
 from hgld.hierarchy.names.class_names import load_class_names
 from hgld.hierarchy.names.known_classes import KnownClasses, class_label_table, index_by_name
@@ -46,7 +47,7 @@ def classify(
     Raises HgldError for a missing column, a text that is not UTF-8 (file:line), or an unusable snapshot.
     """
     snapshot_files = [facts / name for name in ("build/classes.parquet", *TABLES)] if facts else []
-    check_output(out, texts, labelled, *snapshot_files)
+    check_output(out, texts, labelled, *snapshot_files, *CURATED.iterdir())
     if out.is_dir():
         raise HgldError(f"{out} is a folder; give the file that the labels are to be written to")
     table, lines = read_csv_with_lines(texts, [], extra=True)

@@ -1,7 +1,6 @@
 """CLIP through the public API of open_clip: images and texts to unit vectors."""
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from PIL import Image
 
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.files import sha256
-from hgld.foundation.settings import Embed
+from hgld.foundation.settings import Embed, torchrun_variables
 
 Vectors = npt.NDArray[np.float32]
 
@@ -72,7 +71,7 @@ def load_clip(settings: Embed) -> Clip:
         raise HgldError(f"no CLIP weights {file}; set embed.pretrained to a file or to a pretrained tag of open_clip")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(torchrun_variables()[2])
     try:
         model, _, preprocess = open_clip.create_model_and_transforms(
             settings.model, pretrained=settings.pretrained, device=device

@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from hgld.foundation.errors import HgldError
+from hgld.foundation.display.visible import echo
+from hgld.foundation.errors import reason
 from hgld.foundation.files import replacing
+from hgld.foundation.settings import torchrun_variables
 from hgld.foundation.tar_images import DECODING, ImageTars, UnreadableImageError
 from hgld.pipeline.embedding.clip import Clip, Vectors
 
@@ -49,10 +51,8 @@ def this_rank() -> Rank:
 
     Raises HgldError when RANK and WORLD_SIZE are invalid.
     """
-    number, world = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
-    if not (number.isascii() and number.isdigit() and world.isascii() and world.isdigit()) or int(number) >= int(world):
-        raise HgldError(f"RANK={number} and WORLD_SIZE={world}: expected 0 ≤ RANK < WORLD_SIZE, as torchrun sets them")
-    return Rank(int(number), int(world))
+    number, world, _ = torchrun_variables()
+    return Rank(number, world)
 
 
 def embed_images(
@@ -83,11 +83,9 @@ def _embed_shard(
 ) -> tuple[Vectors, dict[str, str]]:
     key, unreadable = _key(clip, tars, ids, batch)
     path = cache / f"{key}.npz"
-    if path.is_file():
-        with np.load(path, allow_pickle=False) as shard:
-            undecodable = dict(zip(shard["broken"].tolist(), shard["reasons"].tolist(), strict=True))
-            return np.asarray(shard["vectors"], dtype=np.float32), unreadable | undecodable
     readable = [image for image in ids if image not in unreadable]
+    if shard := _cached(path, readable):
+        return shard[0], unreadable | shard[1]
     batches, undecodable = [], {}
     for start in range(0, len(readable), batch):
         inputs, reasons = _decode(clip, tars, readable[start : start + batch])
@@ -103,6 +101,26 @@ def _embed_shard(
             reasons=np.array(list(undecodable.values()), "U"),
         )
     return vectors, unreadable | undecodable
+
+
+def _cached(path: Path, readable: Sequence[str]) -> tuple[Vectors, dict[str, str]] | None:
+    """The vectors and undecodable images of a shard; None where there is none, or a damaged one, which is replaced."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as shard:
+            vectors = np.asarray(shard["vectors"], dtype=np.float32)
+            undecodable = dict(zip(shard["broken"].tolist(), shard["reasons"].tolist(), strict=True))
+    # a damaged archive raises whatever its parser stumbles over
+    except Exception as error:
+        fault = reason(error)
+    else:
+        whole = vectors.ndim == 2 and len(vectors) + len(undecodable) == len(readable) and np.isfinite(vectors).all()
+        if whole and undecodable.keys() <= set(readable):
+            return vectors, undecodable
+        fault = "not the vectors of these images"
+    echo(f"{path}: damaged ({fault}); computed again")
+    return None
 
 
 def _key(clip: Clip, tars: ImageTars, ids: Sequence[str], batch: int) -> tuple[str, dict[str, str]]:

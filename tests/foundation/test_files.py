@@ -126,6 +126,18 @@ def test_remains_of_a_killed_writer_are_swept_by_the_next_process_and_those_of_a
     assert sorted(path.name for path in tmp_path.iterdir()) == ["another", "living", "out"]
 
 
+def test_writers_that_begin_at_once_do_not_sweep_each_other(tmp_path: Path) -> None:
+    """The first write of a process sweeps, maybe between another's making of its folder and its lock on it."""
+    code = (
+        "import os, sys; from pathlib import Path; from hgld.foundation import files\n"
+        "for number in range(300):\n"
+        "    files._SWEPT.clear(); files.write_text('x', Path(sys.argv[1], f'{os.getpid()}-{number}'))"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(4)]
+    assert [writer.wait() for writer in writers] == [0] * 4
+    assert len(list(tmp_path.iterdir())) == 4 * 300
+
+
 def test_concurrent_writers_leave_one_whole_file(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from hgld.foundation.files import write_text\n"

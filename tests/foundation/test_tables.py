@@ -3,7 +3,10 @@
 import gzip
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -207,3 +210,15 @@ def test_many_malformed_rows_are_counted_not_listed(tmp_path: Path) -> None:
     with pytest.raises(HgldError, match=r"(?s)^1000 malformed.*and 980 more$") as caught:
         read_csv(tmp_path / "a.csv", ["a", "b"])
     assert len(str(caught.value).splitlines()) == 22
+
+
+def test_a_table_of_more_rows_than_any_stage_writes_is_not_read(tmp_path: Path) -> None:
+    """Fifty million equal values take some kilobytes of a Parquet file, and gigabytes of memory."""
+    path = tmp_path / "large.parquet"
+    part = pa.table({"id": pa.DictionaryArray.from_arrays(np.zeros(1 << 20, np.int8), ["x"])})
+    with pq.ParquetWriter(path, part.schema) as writer:
+        for _ in range(48):
+            writer.write_table(part, row_group_size=1 << 20)
+    assert path.stat().st_size < 200_000
+    with pytest.raises(HgldError, match=r"large\.parquet: 50,331,648 rows, more than the 50,000,000"):
+        read_parquet(path, ["id"])

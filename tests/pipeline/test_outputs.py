@@ -40,10 +40,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("link").symlink_to("mine")
     Path("link.csv").symlink_to("mine/report.html")
     Path("same.csv").symlink_to("a.csv")
+    Path("hard.csv").hardlink_to("a.csv")
+    Path("linked").symlink_to(".")
+    Path("curated").symlink_to(ROOT / "hierarchy" / "curated")
     for name in ("model.pt", "report.html"):
         Path("run").mkdir(exist_ok=True)
         Path("run", name).write_bytes(b"a model")
-    Path("data/sample/release").mkdir(parents=True)
+    for stage in ("release", "refine"):
+        Path("data/sample", stage).mkdir(parents=True)
     return tmp_path
 
 
@@ -62,12 +66,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "classify a.csv --column category -o a.csv",
         "classify a.csv --column category --labelled b.csv -o b.csv",
         "classify a.csv --column category -o link.csv",
+        "classify a.csv --column category -o hard.csv",
+        "classify a.csv --column category -o linked/a.csv",
+        "classify a.csv --column category -o curated/name_words.csv",
+        "assign a.csv --endpoint http://127.0.0.1:9/q -o curated/taxonomy.csv",
         "compare a.csv b.csv --out link",
         "compare old new --out new",
         "compare old new --out old",
         "benchmark run/model.pt --out link",
         "benchmark run/report.html --out run",
         "benchmark run/model.pt --out data/sample/release",
+        "benchmark run/model.pt --out data/sample/refine",
         "graph -o link",
         "graph -o data/sample/release",
         "wikidata --freeze link",

@@ -102,6 +102,36 @@ def test_tables_of_another_run_are_refused(params: Params) -> None:
     for stage in (queue, release):
         with pytest.raises(HgldError, match="1 proposals are for categories that need none, such as 'Blue Lake'"):
             stage.run(params)
+    for column, fault in (
+        ("hierarchical_label", "labels are unknown"),
+        ("runner_up", "labels are unknown"),
+        ("source", "sources are unknown"),
+        ("outcome", "outcome: isin"),
+    ):
+        write_parquet(table.assign(**{column: ["spaceport", *table[column][1:]]}), path)
+        for stage in (queue, release):
+            with pytest.raises(HgldError, match=rf"(?s){fault}.*'spaceport'.*dvc repro refine"):
+                stage.run(params)
+    write_parquet(table, path)
+    path = params.data / "build" / "labels.parquet"
+    whole = read_parquet(path)
+    write_parquet(whole.replace("church", "spaceport"), path)
+    with pytest.raises(HgldError, match=r"labels are unknown, such as 'spaceport'; .*dvc repro build"):
+        queue.run(params)
+    # the labels alone are gone: their classes and paths are still there
+    write_parquet(whole.assign(hierarchical_label=""), path)
+    with pytest.raises(HgldError, match="rows have one of hierarchical_label and natural_or_human_made"):
+        release.run(params)
+    write_parquet(whole, path)
+    path = params.data / "wikidata" / "items.parquet"
+    items = read_parquet(path)
+    for column in ("qid", "confidence"):
+        write_parquet(items.assign(**{column: ""}), path)
+        with pytest.raises(HgldError, match=r"(?s)rows have one of qid and confidence.*dvc repro wikidata"):
+            build.run(params)
+    write_parquet(items.assign(qid=items["qid"] + "x"), path)
+    with pytest.raises(HgldError, match="qid: a QID or empty fails"):
+        build.run(params)
     path = params.data / "embed" / "prompts.parquet"
     whole = read_parquet(path)
     write_parquet(whole.replace("church", "spaceport"), path)

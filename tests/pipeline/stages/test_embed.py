@@ -86,6 +86,28 @@ def test_a_second_run_uses_the_cache_and_gives_the_same_bytes(tiny, monkeypatch:
     assert {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()} == first
 
 
+@pytest.mark.parametrize(
+    "damage", ["truncated", "of no bytes", "another file", "other arrays", "other images", "not finite"]
+)
+def test_a_damaged_shard_of_the_cache_is_computed_again(tiny, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tiny.params)
+    first = {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()}
+    (shard,) = (tiny.data / "cache" / "embed").iterdir()
+    whole = shard.read_bytes()
+    with np.load(shard) as archive:
+        arrays = dict(archive)
+    if damage in ("truncated", "of no bytes", "another file"):
+        shard.write_bytes({"truncated": whole[: len(whole) // 2], "of no bytes": b"", "another file": b"PK"}[damage])
+    else:
+        vectors = arrays["vectors"]
+        changed = {"other arrays": {"other": vectors}, "other images": {**arrays, "vectors": vectors[1:]}}
+        np.savez(shard, **changed.get(damage, {**arrays, "vectors": np.full_like(vectors, np.nan)}))
+    run(tiny.params)
+    assert "computed again" in capsys.readouterr().out
+    assert shard.read_bytes() == whole
+    assert {path.name: path.read_bytes() for path in (tiny.data / "embed").iterdir()} == first
+
+
 def test_an_interrupted_run_resumes_from_complete_shards(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "SHARD", 5)
     done = []
@@ -300,5 +322,5 @@ def test_two_ranks_share_the_shards_and_recover_from_a_killed_one(tiny, monkeypa
 def test_an_invalid_rank_is_rejected(monkeypatch: pytest.MonkeyPatch, number: str, world: str) -> None:
     monkeypatch.setenv("RANK", number)
     monkeypatch.setenv("WORLD_SIZE", world)
-    with pytest.raises(HgldError, match=f"RANK={number} and WORLD_SIZE={world}"):
+    with pytest.raises(HgldError, match=f"RANK={number}, WORLD_SIZE={world}"):
         shards.this_rank()

@@ -14,10 +14,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from hgld.hierarchy.curation.verdicts import COLUMNS
-from hgld.pipeline.stages import queue, release
+from hgld.pipeline.stages import check, queue, release
+from hgld.pipeline.stages.previous_outputs import put_back
 from tests.paths import ROOT
 
 STAGES = ("queue", "release", "train")
+GATE = "check"
 # a verdict with one bad cell
 BAD = {"category": "Torn Place", "hierarchical_label": "no such label", "annotator": "ana", "decided_on": "2026-01-03"}
 
@@ -43,7 +45,7 @@ def _pipeline(folder: Path) -> None:
     """The stages of dvc.yaml, with their commands, outputs and data, but without the files of code; committed."""
     yaml = YAML(typ="safe", pure=True)
     document = yaml.load(ROOT / "dvc.yaml")
-    stages = {name: document["stages"][name] for name in STAGES}
+    stages = {name: document["stages"][name] for name in (GATE, *STAGES)}
     for stage in stages.values():
         stage["deps"] = [dep for dep in stage["deps"] if (folder / dep.replace("${profile}", "sample")).exists()]
     yaml.dump({"stages": stages}, folder / "dvc.yaml")
@@ -62,6 +64,7 @@ def repository(proposed) -> Path:
     Path("review").mkdir()
     queue.run(proposed.params)
     release.run(proposed.params)
+    check.run(proposed.params, [])
     names = "train/model.pt train/curves.csv train/metrics.json images/tars.csv images/images.parquet"
     for name in names.split():
         path = proposed.data / name
@@ -102,6 +105,47 @@ def test_what_people_work_with_survives_a_run_that_fails_or_is_killed(repository
     os.killpg(run.pid, signal.SIGKILL)
     run.communicate()
     assert _contents(repository / "train") == before["train"]
+
+
+def _versions(folder: Path) -> dict[str, tuple[int, int]]:
+    """Which files there are, and whether they are still the same ones: a file that was deleted is another when back."""
+    states = {path.relative_to(folder).as_posix(): path.stat() for path in folder.rglob("*") if path.is_file()}
+    return {name: (state.st_ino, state.st_mtime_ns) for name, state in states.items()}
+
+
+def test_nothing_is_deleted_before_what_people_edit_is_valid(repository: Path) -> None:
+    before = {stage: _versions(repository / stage) for stage in STAGES}
+    rows = [COLUMNS, [BAD.get(name, "") for name in COLUMNS]]
+    Path("review/ana.csv").write_text("".join(f"{','.join(row)}\n" for row in rows))
+    params = Path("params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(params.replace("name: sup_hap", "name: sup_hpa", 1), encoding="utf-8")
+    run = _dvc("repro", "--force")
+    output, _ = run.communicate()
+    assert run.returncode and "failed to reproduce 'check'" in output, output
+    assert re.search(r"2 problem\(s\).*unknown loss 'sup_hpa'.*review/ana\.csv:2:.*'no such label'", output, re.DOTALL)
+    assert {stage: _versions(repository / stage) for stage in STAGES} == before
+
+
+def test_outputs_come_back_after_a_change_of_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """dvc.lock has the other profile then. The newest version is the one of the last run."""
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    shutil.copytree(ROOT / ".dvc", ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
+    out = "data/${profile}/train"
+    stage = {"cmd": f"mkdir -p {out} && cp input {out}/model.pt", "deps": ["input"], "outs": [f"{out}/model.pt"]}
+    YAML(typ="safe", pure=True).dump({"stages": {"train": stage}}, Path("dvc.yaml"))
+    for profile, content in (("one", "old"), ("one", "new"), ("two", "new")):
+        Path("params.yaml").write_text(f"profile: {profile}\n")
+        Path("input").write_text(f"{profile}: {content}")
+        run = _dvc("repro")
+        assert run.communicate() and run.returncode == 0
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("DVC_STAGE", "train")
+    for profile in ("one", "two"):
+        model = Path(f"data/{profile}/train/model.pt")
+        model.unlink()
+        put_back(profile)
+        assert model.read_text() == f"{profile}: new"
 
 
 def test_stage_runs_without_a_word_when_the_cache_holds_no_previous_outputs(repository: Path) -> None:

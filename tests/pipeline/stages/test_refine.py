@@ -108,10 +108,27 @@ def test_unlabelled_accuracy_of_no_categories_counts_none() -> None:
     assert unlabelled_accuracy(none, ROOT / "sources" / "sample" / "landmarks.csv")[1] == 0
 
 
-def test_vectors_that_do_not_match_their_table_are_rejected(embedded) -> None:
-    np.save(embedded.data / "embed" / "images.npy", np.zeros((3, 2), np.float32))
-    with pytest.raises(HgldError, match=r"images.npy: \(3, 2\) vectors for 8 rows; run: dvc repro embed"):
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        (np.zeros((3, 2), np.float32), r"\(3, 2\) vectors for 8 rows"),
+        (np.eye(8, dtype=np.float32)[0], r"\(8,\) vectors for 8 rows"),
+        (np.eye(8), "expected float32, found float64"),
+        (np.eye(8, dtype=np.float32).astype("U4"), "expected float32, found <U4"),
+        (np.eye(8, dtype=np.float32) * 7, "row 0 has the length 7, and not 1"),
+        (np.diag(np.array([1, 1, np.nan, 1, 1, 1, 1, 1], np.float32)), "row 2 has the length nan"),
+        (np.eye(8, dtype=np.float32), "images.npy has 8 columns and prompts.npy 2: not from the same run"),
+    ],
+)
+def test_arrays_that_are_not_the_vectors_of_their_table_are_rejected(
+    vectors: np.ndarray, message: str, embedded
+) -> None:
+    np.save(embedded.data / "embed" / "images.npy", vectors)
+    with pytest.raises(HgldError, match=rf"embed.*{message}.*; run the stage that makes it: dvc repro embed"):
         run(embedded.params)
+
+
+def test_vectors_that_do_not_match_their_table_are_rejected(embedded) -> None:
     (embedded.data / "embed" / "images.npy").write_bytes(b"\x93NUMPY nonsense")
     with pytest.raises(HgldError, match="not an array of vectors"):
         run(embedded.params)
