@@ -1,9 +1,10 @@
 """params.yaml: per profile one section for each stage; an unknown key is an error with a suggestion."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -16,6 +17,8 @@ from hgld.foundation.text_input import read_yaml, whole_number
 MAX_DIM = 65_536
 MAX_IMAGE_SIZE = 1_024
 
+# Of a profile, which is also the name of a folder.
+_PROFILE = re.compile(r"\w[\w.-]{0,63}")
 _MAX_PROCESSES = 100_000
 # The most characters of a value that a message quotes.
 _MAX_SHOWN = 100
@@ -60,7 +63,7 @@ class Wikidata(_Section):
     timeout_s: float = Field(gt=0, le=86_400)
     retries: int = Field(ge=0, le=1_000)
     pause_s: float = Field(ge=0, le=3_600, description="minimum time between the starts of two requests")
-    canary: Mapping[Literal["P31", "P279", "P373", "sitelink"], int] = Field(
+    canary: Mapping[Literal["P31", "P279", "P373", "sitelink"], Annotated[int, Field(ge=0, le=10**12)]] = Field(
         description="minimum number of statements of each property; an endpoint with fewer is refused"
     )
     soft_redirects: str | None = Field(
@@ -205,6 +208,11 @@ def load_params(path: Path = Path("params.yaml"), profile: str | None = None) ->
     if not isinstance(chosen, str) or chosen not in document:
         hint = suggest(chosen, document) if isinstance(chosen, str) else ""
         raise HgldError(f"{path}: no profile {_shown(chosen)} (there are: {visible(', '.join(document))}){hint}")
+    if not _PROFILE.fullmatch(chosen):
+        raise HgldError(
+            f"{path}: {_shown(chosen)} is no name for a profile: it names a folder of data/ and of sources/; "
+            "expected letters, digits, '_', '-' and '.'"
+        )
     section = document[chosen]
     if not isinstance(section, dict):
         raise HgldError(f"{path}: {visible(chosen)}: expected one section per stage, found {_shown(section)}")

@@ -1,5 +1,7 @@
 """The command line: every command has help and is in the README; errors are one message and exit code 1."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -7,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from hgld.cli import STAGES, main
+from hgld.foundation import settings
 from tests.paths import ROOT
 
 
@@ -76,7 +79,7 @@ def test_an_unknown_profile_gets_a_suggestion(monkeypatch: pytest.MonkeyPatch) -
         ("assign FILE --endpoint http://127.0.0.1:9/q -o FOLDER", "FOLDER is a folder; give the file that"),
         ("compare FILE FOLDER", "FOLDER is a folder"),
         ("compare FOLDER FILE", "FOLDER is a folder"),
-        ("benchmark FOLDER", "FOLDER: is a folder; expected a checkpoint"),
+        ("benchmark FOLDER", "FOLDER: is a folder; give the path of the checkpoint"),
     ],
 )
 def test_a_folder_instead_of_a_file_is_an_error(tmp_path: Path, words: str, message: str) -> None:
@@ -85,3 +88,48 @@ def test_a_folder_instead_of_a_file_is_an_error(tmp_path: Path, words: str, mess
     done = CliRunner().invoke(main, [names.get(word, word) for word in words.split()])
     assert done.exit_code == 1
     assert done.output.startswith("Error: " + message.replace("FOLDER", str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "words", ["compare LONG FILE", "compare FILE LONG", "classify FILE --column x --facts LONG -o o"]
+)
+def test_a_name_that_is_too_long_is_one_line(tmp_path: Path, words: str) -> None:
+    (tmp_path / "file.csv").write_text("landmark_id,x,hierarchical_label\n1,Lake,lake\n")
+    names = {"LONG": "a" * 5000, "FILE": str(tmp_path / "file.csv")}
+    done = CliRunner().invoke(main, [names.get(word, word) for word in words.split()])
+    assert isinstance(done.exception, SystemExit)
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: aaa") and done.output.endswith(": File name too long\n")
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory:\nyou tried")]
+)
+def test_no_memory_is_one_line(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def out_of_memory(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(settings, "load_params", out_of_memory)
+    done = CliRunner().invoke(main, ["show", "1"])
+    assert isinstance(done.exception, SystemExit)
+    assert done.output.startswith("Error: out of memory (") and done.output.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    ("words", "redirection", "message"),
+    [
+        ("--version", ">/dev/full", "Error: No space left on device\n"),
+        ("--help", ">&-", "Error: standard output is closed; redirect it to a file or to /dev/null\n"),
+        (
+            "review --annotator ana",
+            "<&- >&-",
+            "Error: standard output is closed; redirect it to a file or to /dev/null\n",
+        ),
+        ("compare nowhere.csv nowhere.csv", "<&-", "Error: no file nowhere.csv\n"),
+    ],
+)
+def test_standard_files_that_cannot_be_used_are_one_line(words: str, redirection: str, message: str) -> None:
+    hgld = Path(sys.executable).with_name("hgld")
+    done = subprocess.run(f"{hgld} {words} {redirection}", shell=True, stderr=subprocess.PIPE, text=True, cwd="/")
+    assert (done.returncode, done.stderr) == (1, message)

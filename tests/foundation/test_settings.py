@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from hgld.foundation.errors import HgldError
-from hgld.foundation.settings import Train, load_params
+from hgld.foundation.settings import Train, load_params, torchrun_variables
 from tests.paths import ROOT
 
 TEXT = (ROOT / "params.yaml").read_text()
@@ -110,6 +110,39 @@ RANGES = {
     "threads": [0, 10**6],
     "max_broken": [-0.1, 1.1],
 }
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "/tmp/x", ".", "..", "a/b", "a b", "x" * 65, "-rf"])
+def test_a_profile_cannot_lead_out_of_its_folder(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text().replace("\nsample:", f'\n"{name}":', 1))
+    with pytest.raises(HgldError, match="is no name for a profile"):
+        load_params(path, name)
+
+
+@pytest.mark.parametrize(
+    ("rank", "world", "local"),
+    [
+        ("x", "2", "0"),
+        ("0", "", "0"),
+        ("0", "1.5", "0"),
+        ("0", "-1", "0"),
+        ("0", "0", "0"),
+        ("2", "2", "0"),
+        ("0", "2", "2"),
+        ("0", "9" * 5000, "0"),
+        ("0", "1000000000", "0"),
+        ("٠", "2", "0"),
+    ],
+)
+def test_variables_of_torchrun_are_checked(monkeypatch: pytest.MonkeyPatch, rank: str, world: str, local: str) -> None:
+    for name, value in {"RANK": "1", "WORLD_SIZE": "3", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    assert torchrun_variables() == (1, 3, 0)
+    for name, value in {"RANK": rank, "WORLD_SIZE": world, "LOCAL_RANK": local}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(HgldError, match=f"RANK={rank[:40]}, WORLD_SIZE={world[:40]}, LOCAL_RANK={local}: expected"):
+        torchrun_variables()
 
 
 def test_every_number_of_the_training_has_a_range(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from hgld.benchmarks.losses import LOSSES
 from hgld.benchmarks.models.network import load_checkpoint
 from hgld.benchmarks.training import train
-from hgld.benchmarks.training.distributed import gather, world_size
+from hgld.benchmarks.training.distributed import gather, process_group, world_size
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params
 from tests.benchmarks.conftest import make_world, tiny
@@ -193,6 +193,17 @@ def test_one_process_is_the_identity() -> None:
     rows, row_labels = gather(inputs, labels)
     assert rows is inputs
     assert row_labels is labels
+
+
+def test_without_the_address_of_the_others_no_process_joins(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(
+        HgldError, match=r"process 0 of 2: cannot reach .*MASTER_ADDR.*; start all of them with torchrun"
+    ):
+        with process_group():
+            pass
 
 
 @pytest.mark.parametrize(
