@@ -202,7 +202,7 @@ def _report(result: Any, as_json: bool, per_query: Path | None = None) -> None:
 @evaluate.command()
 @click.argument("truth", metavar="GND.pkl", type=_file)
 @click.argument("ranking", metavar="RANKS.npy|EMBEDDINGS.npz", type=_file)
-@click.option("--distractors", type=click.IntRange(min=0), default=0, show_default=True,
+@click.option("--distractors", type=click.IntRange(0, 10**12), default=0, show_default=True,
               help="Number of distractor images (R1M: 1001001) after those of the ground truth.")  # fmt: skip
 @click.option("--kind", type=click.Choice(["scores", "ranks"]), help="What RANKS.npy holds (default: integers are "
               "ranks, floating-point numbers scores, unless all are whole).")  # fmt: skip
@@ -229,7 +229,7 @@ def revisited(
 @evaluate.command()
 @click.argument("submission", metavar="SUBMISSION.csv", type=_file)
 @click.argument("solution", metavar="SOLUTION.csv", type=_file)
-@click.option("--k", type=click.IntRange(min=1), default=100, show_default=True, help="Cut lists here.")
+@click.option("--k", type=click.IntRange(1, 10**12), default=100, show_default=True, help="Cut lists here.")
 @click.option("--index", type=_file, metavar="CSV", help="index.csv: reject ids not in its column id.")
 @_json
 @_per_query
@@ -284,7 +284,9 @@ def review(annotator: str | None, limit: int | None, profile: str | None) -> Non
     from hgld.foundation.settings import load_params
     from hgld.pipeline.review import terminal
 
-    terminal.review(load_params(profile=profile), annotator or terminal.default_annotator(), limit=limit)
+    terminal.review(
+        load_params(profile=profile), terminal.default_annotator() if annotator is None else annotator, limit=limit
+    )
 
 
 @main.command()

@@ -41,6 +41,8 @@ def load_arrays(
     if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
         raise HgldError(f"{path} is a folder; expected a .npy with ranks or scores, or a .npz with embeddings")
     try:
+        if path.is_fifo():
+            raise HgldError(f"{path} is a pipe, in which nothing can be looked up; save the arrays to a file first")
         with path.open("rb") as file:
             if file.read(2) == b"PK":
                 return _archive(path, names, check)
@@ -50,6 +52,8 @@ def load_arrays(
     except FileNotFoundError:
         raise HgldError(f"no file {path}") from None
     except UNREADABLE as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise HgldError(f"{path}: cannot be read: {error.strerror}") from None
         raise HgldError(
             f"{path}: not a NumPy file of numbers ({visible(reason(error))}); write it with numpy.save or numpy.savez"
         ) from None

@@ -58,7 +58,7 @@ COLUMNS = [field.name for field in fields(Verdict)]
 REVIEW_FOLDER = Path("review")
 
 _HEADER = ",".join(COLUMNS) + "\n"
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_NAME = re.compile(r"(?!.{61})[a-z0-9]+(-[a-z0-9]+)*")
 # of this century: a mistyped year would outdo, or be outdone by, every other verdict
 _TIME = re.compile(r"(20\d\d-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?Z?)?")
 _SCORE = re.compile(r"[01](\.\d+)?|\d(\.\d+)?[eE]-\d+")
@@ -71,7 +71,10 @@ _OTHER_FILES = ("README.md", ".*.part")
 def verdict_file(folder: Path, annotator: str) -> Path:
     """The file of one annotator. Raises HgldError for a name that has more than a-z, 0-9 and inner hyphens."""
     if not _NAME.fullmatch(annotator):
-        raise HgldError(f"annotator '{annotator}': use lower-case letters, digits and hyphens only, such as ana-lopez")
+        raise HgldError(
+            f"annotator '{annotator[:80]}': use lower-case letters, digits and hyphens only, "
+            "at most 60, such as ana-lopez"
+        )
     return Path(folder) / f"{annotator}.csv"
 
 

@@ -86,7 +86,8 @@ def _embed_shard(
     readable = [image for image in ids if image not in unreadable]
     if shard := _cached(path, readable):
         return shard[0], unreadable | shard[1]
-    batches, undecodable = [], {}
+    batches: list[Vectors] = []
+    undecodable: dict[str, str] = {}
     for start in range(0, len(readable), batch):
         inputs, reasons = _decode(clip, tars, readable[start : start + batch])
         undecodable |= reasons

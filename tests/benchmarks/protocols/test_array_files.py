@@ -1,6 +1,7 @@
 """Files of arrays that are encrypted, foreign, damaged or too large: one line each, before anything is read."""
 
 import io
+import os
 import re
 import zipfile
 from collections.abc import Callable
@@ -70,6 +71,24 @@ HOSTILE = {
     ),
     "damaged": (lambda path: rewritten(path, lambda content: content[:60] + b"xx" + content[62:]), "not a NumPy file"),
 }  # fmt: skip
+
+
+def _fifo(path: Path) -> str:
+    os.mkfifo(path)
+    return "is a pipe"
+
+
+def _loop(path: Path) -> str:
+    path.symlink_to(path)
+    return ": cannot be read: "
+
+
+@pytest.mark.parametrize("make", [_fifo, _loop])
+def test_what_is_no_file_is_said(truth: Path, tmp_path: Path, make: Callable[[Path], str]) -> None:
+    message = make(path := tmp_path / "a.npy")
+    done = CliRunner().invoke(main, ["evaluate", "revisited", str(truth), str(path)])
+    assert (done.exit_code, done.output.count("\n")) == (1, 1), done.output
+    assert done.output.startswith(f"Error: {path}") and message in done.output
 
 
 @pytest.mark.parametrize("case", HOSTILE)

@@ -199,11 +199,13 @@ def test_without_the_address_of_the_others_no_process_joins(monkeypatch: pytest.
     for name, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("MASTER_ADDR", raising=False)
-    with pytest.raises(
-        HgldError, match=r"process 0 of 2: cannot reach .*MASTER_ADDR.*; start all of them with torchrun"
+    with (
+        pytest.raises(
+            HgldError, match=r"process 0 of 2: cannot reach .*MASTER_ADDR.*; start all of them with torchrun"
+        ),
+        process_group(),
     ):
-        with process_group():
-            pass
+        pass
 
 
 @pytest.mark.parametrize(

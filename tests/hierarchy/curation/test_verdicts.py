@@ -107,7 +107,7 @@ def test_control_characters_are_refused(tmp_path: Path, character: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["", "Ana", "ana lopez", "../ana", "-ana", "ana-", "añа"])
+@pytest.mark.parametrize("name", ["", "Ana", "ana lopez", "../ana", "-ana", "ana-", "añа", "a" * 61])
 def test_annotator_names_are_restricted(tmp_path: Path, name: str) -> None:
     with pytest.raises(HgldError, match="use lower-case letters, digits and hyphens only"):
         append_verdict(tmp_path, _verdict(annotator=name))
