@@ -9,7 +9,7 @@ instead of the values. Which names it may refer to is checked again by the reade
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -95,7 +95,7 @@ def scan_pickle(stream: IO[bytes], allowed: Container[str], persistent: str = ""
     memo: dict[int, _Value] = {}
     first: list[object] = []
     work = 0
-    for step, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+    for step, (opcode, argument, _) in enumerate(_steps(stream)):
         name = opcode.name
         if step >= MAX_STEPS:
             raise HgldError(f"it takes more than {MAX_STEPS:,} steps to load")
@@ -125,6 +125,14 @@ def scan_pickle(stream: IO[bytes], allowed: Container[str], persistent: str = ""
                 _check_call(name, argument, parts, allowed, persistent)
             _put_back(stack, opcode, argument, parts)
     return first
+
+
+def _steps(stream: IO[bytes]) -> Iterator[tuple[Any, Any, int | None]]:
+    """The steps of a pickle. Raises HgldError for a name that is not ASCII, as all names of Python's modules are."""
+    try:
+        yield from pickletools.genops(stream)
+    except UnicodeDecodeError as error:
+        raise HgldError(f"it names {error.object[:80].decode('utf-8', 'replace')!r}, which is not ASCII") from None
 
 
 def _check_key(fault: str) -> None:
