@@ -319,6 +319,9 @@ def check(strict: bool, fix: bool, rename: str | None, inputs: bool, profile: st
     The losses and metrics of params.yaml are constructed, in every profile unless one is chosen. The taxonomy is
     checked against the class graph of the profile: labels that may both apply need an order, each row an effect.
     """
+    from hgld.pipeline.stages.previous_outputs import put_back
+
+    put_back(profile)
     from hgld.benchmarks.evaluation.check_settings import setting_problems
     from hgld.foundation.errors import HgldError
     from hgld.foundation.settings import load_params, profiles

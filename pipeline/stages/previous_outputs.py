@@ -25,7 +25,8 @@ from hgld.foundation.errors import HgldError, reason
 from hgld.foundation.files import replacing
 
 # Left out: `embed`, whose vectors may be many gigabytes, which nobody reads, and which are also in data/P/cache.
-STAGES = ("download", "images", "wikidata", "build", "refine", "queue", "release", "train", "benchmark")
+# `check`: DVC deletes the outputs of a stage even if it then cannot run it, for want of the file that `check` writes.
+STAGES = ("check", "download", "images", "wikidata", "build", "refine", "queue", "release", "train", "benchmark")
 
 # The outputs of a stage as DVC records them: each has a path, and a checksum (md5).
 _Outputs = list[dict[str, Any]]

@@ -13,6 +13,8 @@ from hgld.cli import main
 from hgld.foundation import files
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tables import write_csv, write_parquet
+from hgld.hierarchy.curated import CURATED
+from hgld.pipeline.commands import assign, classify
 from hgld.pipeline.stages import build, queue, release
 from tests.paths import ROOT
 
@@ -42,7 +44,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("same.csv").symlink_to("a.csv")
     Path("hard.csv").hardlink_to("a.csv")
     Path("linked").symlink_to(".")
-    Path("curated").symlink_to(ROOT / "hierarchy" / "curated")
+    shutil.copytree(CURATED, "curated")
+    for command in (assign, classify):  # so that a mistake cannot overwrite the real ones
+        monkeypatch.setattr(command, "CURATED", Path("curated"))
     for name in ("model.pt", "report.html"):
         Path("run").mkdir(exist_ok=True)
         Path("run", name).write_bytes(b"a model")

@@ -124,6 +124,8 @@ def test_nothing_is_deleted_before_what_people_edit_is_valid(repository: Path) -
     assert run.returncode and "failed to reproduce 'check'" in output, output
     assert re.search(r"2 problem\(s\).*unknown loss 'sup_hpa'.*review/ana\.csv:2:.*'no such label'", output, re.DOTALL)
     assert {stage: _versions(repository / stage) for stage in STAGES} == before
+    # without it, DVC would delete the outputs of a single stage, and then not run it
+    assert (repository / GATE / "valid.json").is_file()
 
 
 def test_outputs_come_back_after_a_change_of_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
