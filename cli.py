@@ -5,6 +5,7 @@ import importlib
 import os
 import re
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ STAGES = {
 
 _SECTIONS = {
     "Stages of the pipeline, in order (dvc repro runs them)": [*STAGES, "benchmark"],
-    "For researchers": ["evaluate"],
+    "For researchers": ["data", "leaderboard", "evaluate"],
     "For annotators": ["review", "show", "check"],
     "For any list of landmarks": ["assign", "classify", "compare", "serve"],
     "For maintainers": ["card", "graph", "sample"],
@@ -151,33 +152,221 @@ def _add_stage(name: str, text: str) -> None:
         from hgld.foundation.settings import load_params
 
         params = load_params(profile=profile)
-        folder = "benchmarks.training" if name == "train" else "pipeline.stages"
-        importlib.import_module(f"hgld.{folder}.{name}").run(params, **options)
+        importlib.import_module(f"hgld.pipeline.stages.{name}").run(params, **options)
 
     for option in _STAGE_OPTIONS.get(name, ()):
         option(command)
 
 
 for _name, _text in STAGES.items():
-    _add_stage(_name, _text)
+    if _name != "train":
+        _add_stage(_name, _text)
+
+
+def _list(kind: type, what: str, values: int | None = None) -> Any:
+    """A callback that turns comma-separated values into a tuple; values: how many there have to be."""
+
+    def parse(context: click.Context, option: click.Parameter, text: str | None) -> tuple[Any, ...] | None:
+        if text is None:
+            return None
+        try:
+            parsed = tuple(kind(part.strip()) for part in text.split(","))
+        except ValueError:
+            parsed = ()
+        if not parsed or "" in parsed or (values and len(parsed) != values):
+            raise click.BadParameter(f"expected {what}, found {text!r}")
+        return parsed
+
+    return parse
+
+
+def _with(options: Iterable[Any]) -> Callable[[Any], Any]:
+    """Several options as one decorator."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(list(options)):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_three = _list(float, "three numbers separated by commas", 3)
+# The options of `benchmark`; each is a field of Choice or ModelOptions.
+_DATA_OPTIONS = [
+    click.option("--data", metavar="DATA", help="A table (CSV, Parquet), a folder, or LAYOUT:FOLDER such as sop:DIR; "
+                 "`hgld data DATA` shows what it holds (default: the release of the profile)."),
+    click.option("--levels", metavar="A,B,…", callback=_list(str, "names separated by commas"),
+                 help="The levels, finest first: columns of a table, or names for those of a folder."),
+    click.option("--split", metavar="NAME", help="How data without a split are divided: class (default), "
+                 "image or none; see docs/data.md."),
+]  # fmt: skip
+_MODEL_OPTIONS = [
+    click.option("--backbone", metavar="NAME", help="The network of timm that a state dict belongs to."),
+    click.option("--pooling", metavar="NAME", help="cls, avg, max, gem, avg+max or patch-cls (default: its own)."),
+    click.option("--head", default="none", show_default=True, metavar="NAME",
+                 help="What follows the pooling: none, linear, layernorm-linear."),
+    click.option("--image-size", type=int, metavar="PIXELS", help="Side of the input (default: the model's)."),
+    click.option("--mean", callback=_three, metavar="R,G,B", help="Mean of the pixels, in 0..1."),
+    click.option("--std", callback=_three, metavar="R,G,B", help="Standard deviation of the pixels, in 0..1."),
+    click.option("--interpolation", metavar="NAME", help="bilinear, bicubic, nearest or lanczos."),
+    click.option("--crop-pct", type=float, metavar="SHARE", help="Side of the crop by the shorter side of the image."),
+    click.option("--prefix", metavar="TEXT", help="What stands before the network's keys in a state dict."),
+    click.option("--state-key", metavar="NAME", help="Which of the sets of weights in a file, such as state_dict_ema."),
+    click.option("--ignore", multiple=True, metavar="PREFIX", help="Leave out keys that begin so (repeatable)."),
+    click.option("--output", metavar="NAME", help="Which output of an ONNX model is the embedding."),
+    click.option("--ids", type=_file, metavar="FILE", help="The ids of the rows of a .npy, one a line."),
+    click.option("--trust", is_flag=True, help="Let code that comes with the model run."),
+    click.option("--flip", is_flag=True, help="Average with the embedding of the mirrored image."),
+    click.option("--scales", callback=_list(float, "numbers separated by commas"), metavar="S,S,…",
+                 help="Average over the input scaled by these, such as 0.7,1,1.4."),
+]  # fmt: skip
+_COMPUTE_OPTIONS = [
+    click.option("--whiten", type=click.IntRange(min=1), metavar="D",
+                 help="Whiten to D numbers by PCA on the train images."),
+    click.option("--half", is_flag=True, help="Compute in half precision."),
+    click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, … (default: a GPU if there is one)."),
+    click.option("--cache", type=_folder, metavar="DIR", help="Keep embeddings here (default: data/PROFILE/cache for "
+                 "the release, else ~/.cache/hgld)."),
+    click.option("--metrics", callback=_list(str, "names separated by commas"), metavar="M,M,…",
+                 help="Such as H-AP,R@1_l0 (default: those of params.yaml, or of every level)."),
+    click.option("--batch", type=click.IntRange(1, 65_536), metavar="N", help="Images at a time."),
+    click.option("--threads", type=click.IntRange(1, 1_024), metavar="N", help="Threads."),
+]  # fmt: skip
+
+
+@main.command(short_help=STAGES["train"])
+@click.argument("run", required=False)
+@_with(_DATA_OPTIONS)
+@click.option(
+    "--out", type=_folder, help="Write model.pt, curves.csv and metrics.json here (default: trained/RUN-DATA)."
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), metavar="N", help="Seed of the weights and batches.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one setting, such as lr=1e-4 or "
+              "loss.0.settings.tau=0.02 (repeatable).")  # fmt: skip
+@_profile
+def train(run: str | None, profile: str | None, **options: Any) -> None:
+    """Train a retrieval model on the release, or on any data; an interrupted training resumes.
+
+    RUN is a YAML file with the settings that differ from params.yaml, or a recipe: roadmap, roadmap_plus, happier,
+    happier_f, road_ndcg, road_recall, or a baseline such as smooth_ap. Without arguments this is the stage of dvc.yaml.
+    docs/train.md describes all settings.
+    """
+    from hgld.foundation.settings import load_params, params_here
+    from hgld.pipeline.stages.previous_outputs import put_back
+
+    given = {name: value for name, value in options.items() if value is not None and value != ()}
+    here = Path("params.yaml").exists()
+    if run is None and not given and (here or profile):
+        put_back(profile)
+        importlib.import_module("hgld.benchmarks.training.train").run(load_params(profile=profile))
+        return
+    from hgld.benchmarks.run_files.command import Order, train_run
+
+    if "data" not in given and here:
+        put_back(profile)
+    echo(f"written to {train_run(Order(run=run, **given), params_here(profile))}")
 
 
 @main.command()
-@click.argument("model", type=_file)
+@click.argument("model")
 @click.option("--out", type=_folder, help="Write metrics.json, per_query.parquet and report.html here.")
 @_profile
-def benchmark(model: Path, out: Path | None, profile: str | None) -> None:
-    """Score the checkpoint MODEL on the release: print a table, and write an HTML report to --out.
+def benchmark(model: str, out: Path | None, profile: str | None, **options: Any) -> None:
+    """Score MODEL on the release or on any data: print a table, and write an HTML report to --out.
 
-    docs/checkpoint.md specifies the format of a checkpoint.
+    MODEL is a checkpoint of `hgld train`, weights with --backbone, timm:NAME, open_clip:NAME/PRETRAINED, embeddings
+    (.npz, .npy, .parquet), an ONNX or TorchScript file, or package.module:function; see docs/evaluate.md.
     """
     from hgld.pipeline.stages.previous_outputs import put_back
 
     put_back(profile)
+    from hgld.benchmarks.evaluation.benchmark import Choice
     from hgld.benchmarks.evaluation.benchmark import benchmark as score
+    from hgld.benchmarks.evaluation.scoring import OtherRankError
+    from hgld.foundation.settings import params_here
+
+    try:
+        echo_text(score(model, params_here(profile), out, Choice.of(options)).text())
+    except OtherRankError as done:  # not an error: torchrun would end the others
+        echo(str(done))
+
+
+for _option in (*_DATA_OPTIONS, *_MODEL_OPTIONS, *_COMPUTE_OPTIONS):
+    _option(benchmark)
+
+
+@main.command()
+@click.argument("data", required=False)
+@_with(_DATA_OPTIONS[1:])
+@click.option("--check-images", is_flag=True, help="Also decode every image, and list those that cannot be.")
+@_profile
+def data(
+    data: str | None, levels: tuple[str, ...] | None, split: str | None, check_images: bool, profile: str | None
+) -> None:
+    """Print what is found in DATA: images, classes per level, how they are split and used, and what is wrong.
+
+    DATA is a table (CSV or Parquet with the columns path, split and the levels), a folder (coarse/fine/image.jpg), the
+    folder of a published dataset, or LAYOUT:FOLDER; without it, the release. docs/data.md describes all of them.
+    """
+    from hgld.benchmarks.datasets.files.description import describe
+    from hgld.benchmarks.datasets.registry import open_data
     from hgld.foundation.settings import load_params
 
-    echo_text(score(model, load_params(profile=profile), out).text())
+    params = None if data is not None and not Path("params.yaml").exists() else load_params(profile=profile)
+    threads = params.benchmark.threads if params else 2
+    with open_data(data, params, levels=levels, split=split) as dataset:
+        echo_text(describe(dataset, check_images=check_images, threads=threads))
+
+
+@main.command()
+@click.argument("results", nargs=-1, required=True)
+@click.option(
+    "--metrics",
+    callback=_list(str, "names separated by commas"),
+    metavar="M,M,…",
+    help="Which, such as H-AP,R@1_l0 (default: all that every result has).",
+)
+@click.option("--baseline", metavar="NAME", help="Compare with this result (default: the best one of each metric).")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "md", "latex", "csv", "json", "html"]),
+    default="table",
+    show_default=True,
+    help="Of the output; csv and json have every number.",
+)
+@click.option("--out", type=_file, metavar="FILE", help="Write it to FILE instead of printing it.")
+@click.option(
+    "--resamples",
+    type=click.IntRange(100, 1_000_000),
+    default=10_000,
+    show_default=True,
+    metavar="N",
+    help="Of the bootstrap and of the test.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, metavar="N",
+              help="Seed of the resamples.")  # fmt: skip
+def leaderboard(results: tuple[str, ...], form: str, out: Path | None, **options: Any) -> None:
+    """Compare models: RESULTS are folders that `hgld benchmark MODEL --out DIR` wrote for the same queries.
+
+    One table of models and metrics, with 95 % bootstrap intervals, differences to the best model, and a paired test of
+    each. NAME=DIR gives a result a name; docs/compare.md describes the statistics.
+    """
+    from hgld.benchmarks.comparison.finished_runs import read_runs
+    from hgld.benchmarks.comparison.formats import FORMATS
+    from hgld.benchmarks.comparison.leaderboard import compare
+    from hgld.foundation.files import check_output, write_text
+
+    runs = read_runs(results)
+    if out is not None:
+        check_output(out, *(path for run in runs for path in (run.path, run.path.with_name("metrics.json"))))
+    text = FORMATS[form](compare(runs, **options))
+    if out is None:
+        echo_text(text.removesuffix("\n"))
+    else:
+        write_text(text, out)
+        echo(f"written to {out}")
 
 
 @main.group()

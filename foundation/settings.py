@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.text_input import read_yaml, whole_number
-
-# The largest networks: wider embeddings and larger images than any published model of the field.
-MAX_DIM = 65_536
-MAX_IMAGE_SIZE = 1_024
+from hgld.foundation.train_settings import MAX_DIM as MAX_DIM
+from hgld.foundation.train_settings import MAX_IMAGE_SIZE as MAX_IMAGE_SIZE
+from hgld.foundation.train_settings import STATED, Section
+from hgld.foundation.train_settings import LossTerm as LossTerm
+from hgld.foundation.train_settings import Train as Train
 
 # Of a profile, which is also the name of a folder.
 _PROFILE = re.compile(r"\w[\w.-]{0,63}")
@@ -24,11 +25,7 @@ _MAX_PROCESSES = 100_000
 _MAX_SHOWN = 100
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Download(_Section):
+class Download(Section):
     """The source of the metadata: an https base URL or a local folder in GLDv2's layout; and how to fetch it."""
 
     source: str
@@ -39,7 +36,7 @@ class Download(_Section):
     parallel: int = Field(ge=1, le=32)
 
 
-class Images(_Section):
+class Images(Section):
     """How many tars of each split to fetch, and which of them to leave out, such as train/images_017.tar."""
 
     source: str
@@ -52,7 +49,7 @@ class Images(_Section):
     parallel: int = Field(ge=1, le=32)
 
 
-class Wikidata(_Section):
+class Wikidata(Section):
     """The SPARQL endpoint, or the folder of Turtle files for a local one; and how to query it."""
 
     endpoint: str | None
@@ -71,13 +68,13 @@ class Wikidata(_Section):
     )
 
 
-class Build(_Section):
+class Build(Section):
     """The curated files that cut the class graph into labels."""
 
     taxonomy: str
 
 
-class Embed(_Section):
+class Embed(Section):
     """The CLIP model (open_clip's names), its prompts, and how many images of a landmark to embed."""
 
     model: str
@@ -90,7 +87,7 @@ class Embed(_Section):
     max_broken: float = Field(0.5, ge=0, le=1, description="fraction of the images that may be unreadable")
 
 
-class Refine(_Section):
+class Refine(Section):
     """From evidence to one proposal per landmark; it is accepted when score and margin reach their thresholds."""
 
     method: str = Field(
@@ -104,14 +101,14 @@ class Refine(_Section):
     truth: str | None = Field(description="a CSV of category,drawn_as, used only to measure the proposals")
 
 
-class Queue(_Section):
+class Queue(Section):
     """The review queue: size and seed of the random control sample of accepted proposals."""
 
     control: int = Field(ge=0, le=10_000_000)
     seed: int = Field(ge=0, lt=2**63)
 
 
-class Release(_Section):
+class Release(Section):
     """Name and version of the release, and whose verdicts it applies."""
 
     name: str
@@ -119,47 +116,7 @@ class Release(_Section):
     verdicts_from: list[str] = Field([], description="other profiles whose verdicts count here too")
 
 
-class LossTerm(_Section):
-    """One term of the training loss: its name in LOSSES, its weight and its settings."""
-
-    name: str
-    weight: float = Field(gt=0, le=1e6)
-    settings: dict[str, bool | float | int | str | list[float] | list[int] | None] = {}
-
-
-class Train(_Section):
-    """The network, the loss, and the schedule."""
-
-    backbone: str
-    pretrained: bool
-    dim: int = Field(ge=2, le=MAX_DIM)
-    pooling: Literal["gem", "avg"]
-    image_size: int = Field(ge=16, le=MAX_IMAGE_SIZE)
-    levels: list[str] = Field(min_length=1)
-    clean_only: bool
-    loss: list[LossTerm] = Field(min_length=1)
-    epochs: int = Field(ge=1, le=100_000)
-    batch_size: int = Field(ge=2, le=1_000_000)
-    per_class: int = Field(ge=1, le=1_000_000)
-    together: bool = Field(False, description="fill half of each batch with landmarks of one label (hard negatives)")
-    chunk: int = Field(
-        0, ge=0, le=1_000_000, description="gradient caching: images per forward pass; 0: the whole batch"
-    )
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the network; losses use float32")
-    memory: int = Field(0, ge=0, le=100_000_000, description="XBM: number of past embeddings in the gallery; 0: none")
-    memory_from: int = Field(1, ge=1, le=100_000, description="the first epoch in which the memory is used")
-    pos_mixup: bool = Field(False, description="add mixtures of positives to the gallery")
-    # Adam moves a weight by up to lr per step, and a weight of a network is below 1.
-    lr: float = Field(gt=0, le=1)
-    proxy_lr: float = Field(gt=0, le=100)
-    weight_decay: float = Field(ge=0, le=10)
-    warmup_epochs: int = Field(ge=0, le=100_000)
-    seed: int = Field(ge=0, lt=2**63)
-    threads: int = Field(ge=1, le=1_024)
-    max_broken: float = Field(0.1, ge=0, le=1, description="fraction of the images that may be unreadable")
-
-
-class Benchmark(_Section):
+class Benchmark(Section):
     """The metrics, and the gallery of the report."""
 
     metrics: list[str] = Field(min_length=1)
@@ -170,7 +127,7 @@ class Benchmark(_Section):
     max_broken: float = Field(0.1, ge=0, le=1, description="fraction of each role's images that may be unreadable")
 
 
-class Params(_Section):
+class Params(Section):
     """All sections of one profile."""
 
     profile: str
@@ -218,11 +175,26 @@ def load_params(path: Path = Path("params.yaml"), profile: str | None = None) ->
         raise HgldError(f"{path}: {visible(chosen)}: expected one section per stage, found {_shown(section)}")
     _check_keys(section, f"{path}: {chosen}")
     try:
-        return Params(profile=chosen, **section)
+        params = Params(profile=chosen, **section)
     except ValidationError as error:
         raise HgldError(*(_explain(path, chosen, details) for details in error.errors())) from None
     except TypeError:
         raise HgldError(f"{path}: {chosen}: unknown key 'profile'; move it to the top level of the file") from None
+    if missing := sorted(STATED - params.train.model_fields_set):
+        raise HgldError(*(f"{path}: {chosen}.train.{name}: missing; add it" for name in missing))
+    return params
+
+
+def params_here(profile: str | None = None, path: Path = Path("params.yaml")) -> Params | None:
+    """The settings of one profile, as `load_params`; None in a folder without a params.yaml of hgld.
+
+    The name is DVC's: a params.yaml without a key `profile` belongs to another project, and counts as none.
+    """
+    if profile is None:
+        document = _read_yaml(path) if os.path.lexists(path) else {}
+        if "profile" not in document:
+            return None
+    return load_params(path, profile)
 
 
 def profiles(path: Path = Path("params.yaml")) -> list[str]:
@@ -283,6 +255,25 @@ def _explain(path: Path, profile: str, error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return f"{where}: missing; add it"
     return f"{where}: {error['msg']}; found {_shown(error['input'])}"
+
+
+def train_settings(values: Mapping[str, object], where: str) -> Train:
+    """The settings of a training outside params.yaml. Raises HgldError, in the words of `load_params`."""
+    try:
+        return Train(**values)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise HgldError(*(_explain_train(where, details) for details in error.errors())) from None
+
+
+def _explain_train(where: str, error: ErrorDetails) -> str:
+    """One validation error of a run file as a message."""
+    keys = [str(part) for part in error["loc"]]
+    if error["type"] == "extra_forbidden":
+        inside = f" in {'.'.join(keys[:-1])}" if keys[:-1] else ""
+        return f"{where}: unknown key {keys[-1]!r}{inside}{suggest(keys[-1], _known(['train', *keys[:-1]]))}"
+    if error["type"] == "missing":
+        return f"{where}: {'.'.join(keys)}: missing; add it"
+    return f"{where}: {'.'.join(keys)}: {error['msg']}; found {_shown(error['input'])}"
 
 
 def _known(keys: list[str]) -> list[str]:

@@ -23,6 +23,7 @@ from hgld.foundation.tables import read_parquet
 COLUMNS = ["id", "split", "tar", "offset", "size"]
 # The only formats that are decoded. Pillow knows many more, and would start Ghostscript for a file that is EPS.
 FORMATS = ("JPEG",)
+_JPEG = ("JPEG", "MPO")  # what Pillow calls a JPEG that holds several pictures
 # Part of the key of what is computed from decoded images: change it when `decode` gives other pixels.
 DECODING = "upright RGB of JPEG"
 MAX_PIXELS = 100_000_000
@@ -90,37 +91,69 @@ def jpeg_frame(data: bytes) -> Frame:
     return Frame(width, height, scans)
 
 
-def decode(data: bytes) -> Image.Image:
+def decode(data: bytes, formats: tuple[str, ...] = FORMATS) -> Image.Image:
     """The image in the bytes of a JPEG file, as RGB and upright: its EXIF orientation is applied.
 
-    Raises UnreadableImageError for other formats, damaged files, and images with more than MAX_PIXELS, MAX_RATIO or
-    MAX_SCANS.
+    formats: Pillow's names of those that are decoded; of an animation, the first frame. Grey values of 16 bits become 8
+    bits, transparency is dropped.
+
+    Raises UnreadableImageError for other formats, damaged files, images with more than MAX_PIXELS, MAX_RATIO or
+    MAX_SCANS, and pixels of 32 bits, of which white and black are not known.
     """
     _check_bounds(data)
     try:
         with _without_warnings():
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            transposition = _UPRIGHT.get(_orientation(image))
+            image = Image.open(io.BytesIO(data), formats=formats)
+            transposition = _UPRIGHT.get(_orientation(image)) if image.format in _JPEG else None
         with image:
-            picture = image.convert("RGB")
+            if image.format in _JPEG:
+                picture = image.convert("RGB")
+            else:
+                _check_size(*image.size)
+                picture, transposition = _other_than_jpeg(image)
         return picture if transposition is None else picture.transpose(transposition)
     except UnidentifiedImageError:
-        raise UnreadableImageError(f"not a readable picture: not a {' or '.join(FORMATS)} file") from None
+        raise UnreadableImageError(f"not a readable picture: not a {' or '.join(formats)} file") from None
     except _DAMAGED as error:
         if "out of memory" in str(error):  # Pillow's word for what its decoder could not allocate
             raise MemoryError(str(error)) from None
         raise UnreadableImageError(f"not a readable picture: {reason(error)}") from None
 
 
+def _other_than_jpeg(image: Image.Image) -> tuple[Image.Image, Image.Transpose | None]:
+    """The picture as RGB, and what turns it upright: the orientation may stand behind the pixels of a PNG.
+
+    Pillow turns a TIFF upright as it loads it, and its orientation is then gone.
+    """
+    if image.format == "TIFF":  # libtiff warns while it loads
+        with _without_warnings():
+            image.load()
+    else:
+        image.load()
+    with _without_warnings():
+        transposition = _UPRIGHT.get(_orientation(image))
+    if image.mode in ("I", "F"):
+        raise UnreadableImageError(f"pixels of 32 bits (mode {image.mode}); save it with 8 bits per channel")
+    if image.mode.startswith("I;16"):  # Pillow would cut off all above 255
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB"), transposition
+    if image.mode == "P" and "transparency" in image.info:  # Pillow warns of it unless it goes this way
+        image = image.convert("RGBA")
+    return image.convert("RGB"), transposition
+
+
 def _check_bounds(data: bytes) -> None:
     """Raise UnreadableImageError for a JPEG that would take too much time or memory."""
     width, height, scans = jpeg_frame(data) if data.startswith(b"\xff\xd8") else Frame(0, 0, 0)
+    _check_size(width, height)
+    if scans > MAX_SCANS:
+        raise UnreadableImageError(f"{scans} scans are too many; a progressive JPEG has about 10")
+
+
+def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise UnreadableImageError(f"{width} x {height} pixels are too many")
     if max(width, height) > MAX_RATIO * min(width, height) > 0:
         raise UnreadableImageError(f"{width} x {height} pixels are too narrow")
-    if scans > MAX_SCANS:
-        raise UnreadableImageError(f"{scans} scans are too many; a progressive JPEG has about 10")
 
 
 _WARNINGS = Lock()

@@ -121,23 +121,27 @@ def read_yaml(path: Path) -> Any:
 
     Raises HgldError for a file that cannot be read, is not YAML, or is too large or too deeply nested.
     """
+    with open_text(path, expected="a YAML file") as handle:
+        return parse_yaml(handle.read(_MAX_CHARACTERS + 1), str(path))
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """The content of YAML 1.2 text, as `read_yaml`; where: what messages call it."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
-    with open_text(path, expected="a YAML file") as handle:
-        text = handle.read(_MAX_CHARACTERS + 1)
     if len(text) > _MAX_CHARACTERS:
-        raise HgldError(f"{path}: more than {_MAX_CHARACTERS:,} characters; expected a file of settings")
+        raise HgldError(f"{where}: more than {_MAX_CHARACTERS:,} characters; expected a file of settings")
     try:
-        _check_size(path, YAML(typ="safe", pure=True).parse(text))
+        _check_size(where, YAML(typ="safe", pure=True).parse(text))
         return YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
         # the last ones: of values that are no valid number or date, such as 2024-13-45
         fault = reason(error).replace(' in "<unicode string>"', "")
-        raise HgldError(f"{path}: not YAML: {fault}") from None
+        raise HgldError(f"{where}: not YAML: {fault}") from None
 
 
-def _check_size(path: Path, events: Iterable[Any]) -> None:
+def _check_size(path: str, events: Iterable[Any]) -> None:
     """Raise HgldError unless the values of a document are few, with its aliases expanded, and not nested deeply."""
     from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 

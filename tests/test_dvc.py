@@ -17,7 +17,7 @@ PACKAGES = ("foundation", "hierarchy", "pipeline", "benchmarks")
 # Left out on purpose, although every stage imports them: messages, settings, and how tables and files are written. A
 # stage that costs hours is not run again for them; who changes the form of a file runs `dvc repro --force`.
 NO_DEPENDENCY = {f"foundation/{name}.py" for name in ("errors", "files", "settings", "tables")}
-NO_DEPENDENCY |= {f"foundation/{name}.py" for name in ("lock", "sorted_rows", "text_input")} | {
+NO_DEPENDENCY |= {f"foundation/{name}.py" for name in ("lock", "sorted_rows", "text_input", "train_settings")} | {
     "foundation/display/visible.py"
 }
 NO_DEPENDENCY |= {"pipeline/dataset/schemas.py"}

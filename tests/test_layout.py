@@ -37,12 +37,20 @@ MAY_IMPORT = {
     "hierarchy/curated hierarchy/taxonomy hierarchy/names hierarchy/fusion hierarchy/comparison hierarchy/curation",
     "benchmarks/ranking": "",
     "benchmarks/datasets": "ranking",
+    "benchmarks/datasets/files": "datasets",
+    "benchmarks/datasets/layouts": "benchmarks/datasets/files protocols",
     "benchmarks/models": "",
+    "benchmarks/models/sources": "models",
     "benchmarks/losses": "ranking",
     "benchmarks/metrics": "ranking",
-    "benchmarks/training": "losses models datasets ranking",
+    "benchmarks/training": "losses metrics models datasets ranking "
+    "benchmarks/training/optimisation benchmarks/training/monitoring",
+    "benchmarks/training/optimisation": "models",
+    "benchmarks/training/monitoring": "metrics models datasets benchmarks/training/optimisation",
+    "benchmarks/run_files": "datasets training",
     "benchmarks/protocols": "ranking models",
-    "benchmarks/evaluation": "training metrics models datasets ranking",
+    "benchmarks/evaluation": "training metrics models benchmarks/models/sources datasets ranking",
+    "benchmarks/comparison": "metrics",
     "benchmarks/speed": "metrics losses ranking",
 }
 NOT_IN_HIERARCHY = {"torch", "requests", "SPARQLWrapper", "open_clip", "timm", "urllib3", "socket", "http"}
@@ -179,7 +187,7 @@ def test_one_file_knows_where_the_shared_data_are() -> None:
 
 def test_every_subpackage_is_packaged_and_cli_is_the_only_root_module() -> None:
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    found = {"hgld"}
+    found = {"hgld", "hgld.runs"}
     for package in PACKAGES:
         for init in (ROOT / package).rglob("__init__.py"):
             found.add(".".join(["hgld", *init.parent.relative_to(ROOT).parts]))
@@ -190,7 +198,7 @@ def test_every_subpackage_is_packaged_and_cli_is_the_only_root_module() -> None:
 def test_the_wheel_holds_every_data_file_and_names_no_other() -> None:
     patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     unused = {(name, pattern) for name, own in patterns.items() for pattern in own if name != "hgld"}
-    for package in PACKAGES:
+    for package in (*PACKAGES, "runs"):
         for path in (ROOT / package).rglob("*"):
             if path.is_file() and path.suffix not in {".py", ".pyc"}:
                 name = ".".join(["hgld", *path.parent.relative_to(ROOT).parts])

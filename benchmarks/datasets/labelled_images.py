@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from hgld.benchmarks.ranking.levels import check_hierarchy
+from hgld.foundation.errors import HgldError
 
 
 class LabelledImages(Protocol):
@@ -47,7 +48,11 @@ class RetrievalDataset:
     query_columns: one row per query, copied into the per-query results; query_group: the column of it by which the
     report groups the queries ("": no group). subsets: by name, a bool per query; each subset is also scored on its own.
     left_out: queries that the benchmark excludes. lists_differ: queries whose published list of relevant images is not
-    the set of gallery images of their class. broken_queries, broken_gallery: images left out as unreadable.
+    the set of gallery images of their class. broken_queries, broken_gallery: images left out as unreadable. name: what
+    reports call the data; facts: what they say about it, such as where it is from. val: images that the data set aside
+    for validation while training.
+
+    A role may be empty: see `require`. Where queries and gallery are the same images, they may be the same object.
 
     Raises HgldError for labels whose levels are in the wrong order.
     """
@@ -64,7 +69,18 @@ class RetrievalDataset:
     lists_differ: int = 0
     broken_queries: int = 0
     broken_gallery: int = 0
+    name: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    val: LabelledImages | None = None
 
     def __post_init__(self) -> None:
         for role in ("train", "query", "gallery"):
-            check_hierarchy(getattr(self, role).labels, f"labels of the {role} images")
+            if len(getattr(self, role)):
+                check_hierarchy(getattr(self, role).labels, f"labels of the {role} images")
+
+    def require(self, *roles: str) -> None:
+        """Raise HgldError if there are no images of one of the roles, such as train."""
+        for role in roles:
+            if not len(getattr(self, role)):
+                protocol = self.facts.get("protocol", "")
+                raise HgldError(f"{self.name or 'the data'}: no {role} images" + (f"; {protocol}" if protocol else ""))

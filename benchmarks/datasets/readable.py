@@ -91,12 +91,13 @@ def readable(
     if not broken:
         return images
     total, first = len(images), broken[min(broken)]
+    remedy = getattr(images, "remedy", "run `hgld images` again")
     if len(broken) == total:
-        raise HgldError(f"none of {total} {what} images can be read; the first: {first}; run `hgld images` again")
+        raise HgldError(f"none of {total} {what} images can be read; the first: {first}; {remedy}")
     if len(broken) > limit * total:
         raise HgldError(
             f"{len(broken)} of {total} {what} images cannot be read, more than {section}.max_broken ({limit:g}) "
-            f"allows; the first: {first}; run `hgld images` again, or allow more in params.yaml"
+            f"allows; the first: {first}; {remedy}, or allow more in params.yaml"
         )
     return ImageSubset(images, [row for row in range(total) if row not in broken])
 
@@ -114,24 +115,42 @@ def readable_roles(dataset: RetrievalDataset, *, limit: float, threads: int, cac
 
     cache: the folder where the unreadable ones are remembered.
     """
-    kept, counts = [], []
+    broken: list[dict[int, str]] = []
     for what, images in (("query", dataset.query), ("gallery", dataset.gallery)):
+        if broken and dataset.gallery is dataset.query:
+            broken *= 2
+            break
         remembered = SurveyCache.of(images, cache / f"{what}.json")
         if (found := remembered.read()) is None:
             found = survey(images, range(len(images)), threads)
             remembered.write(found)
-        kept.append(readable(images, found.broken, what=what, section="benchmark", limit=limit))
-        report_broken(found.broken, len(images), what)
-        counts.append(len(found.broken))
+        broken.append(found.broken)
+    return without_broken(dataset, *broken, limit=limit)
+
+
+def without_broken(
+    dataset: RetrievalDataset, queries: dict[int, str], gallery: dict[int, str], *, limit: float
+) -> RetrievalDataset:
+    """The dataset without unreadable queries and gallery images (reason by row), which are printed and counted in it.
+
+    Raises HgldError when the fraction of either exceeds `limit`.
+    """
+    kept, counts = [], []
+    for what, images, broken in (("query", dataset.query, queries), ("gallery", dataset.gallery, gallery)):
+        kept.append(readable(images, broken, what=what, section="benchmark", limit=limit))
+        report_broken(broken, len(images), what)
+        counts.append(len(broken))
     if not any(counts):
         return dataset
-    query, gallery = kept
+    query, gallery_images = kept
+    if dataset.gallery is dataset.query:
+        gallery_images = query
     rows = list(query.rows) if isinstance(query, ImageSubset) else list(range(len(query)))
     columns = dataset.query_columns
     return replace(
         dataset,
         query=query,
-        gallery=gallery,
+        gallery=gallery_images,
         query_columns=columns if columns.empty else columns.iloc[rows].reset_index(drop=True),
         subsets={name: [members[row] for row in rows] for name, members in dataset.subsets.items()},
         broken_queries=counts[0],

@@ -16,7 +16,7 @@ from hgld.foundation.files import write_text
 from hgld.foundation.tar_images import DECODING, MAX_BYTES, MAX_PIXELS, MAX_RATIO, MAX_SCANS
 
 # Besides the images themselves: what decides which can be read, and their pixels.
-_DECODER = [DECODING, MAX_BYTES, MAX_PIXELS, MAX_RATIO, MAX_SCANS, version("pillow")]
+DECODER = [DECODING, MAX_BYTES, MAX_PIXELS, MAX_RATIO, MAX_SCANS, version("pillow")]
 
 
 @runtime_checkable
@@ -57,7 +57,7 @@ class SurveyCache:
         """The cache at `path` of the images as they are now."""
         if not isinstance(images, Fingerprinted):
             return cls(path, len(images))
-        key = hashlib.sha256(json.dumps([_DECODER, images.fingerprint()]).encode()).hexdigest()
+        key = hashlib.sha256(json.dumps([DECODER, images.fingerprint()]).encode()).hexdigest()
         return cls(path, len(images), key)
 
     def read(self) -> Survey | None:

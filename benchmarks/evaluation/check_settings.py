@@ -3,7 +3,7 @@
 import torch
 
 from hgld.benchmarks.datasets.release import known_levels
-from hgld.benchmarks.metrics import parse
+from hgld.benchmarks.metrics.macro import check_metric
 from hgld.benchmarks.training.setup import check_train_settings, loss_terms
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params, Train
@@ -18,7 +18,7 @@ def setting_problems(params: Params) -> list[str]:
     problems = []
     for name in params.benchmark.metrics:
         try:
-            parse(name, levels)
+            check_metric(name, levels)
         except HgldError as error:
             problems.append(f"{params.profile}.benchmark.metrics: {error}")
     # Each loss on its own, so that every mistake is reported; then their sum.

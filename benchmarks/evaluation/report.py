@@ -14,6 +14,8 @@ import pandas as pd
 from PIL import Image
 
 from hgld.benchmarks.datasets.labelled_images import LabelledImages, RetrievalDataset
+from hgld.benchmarks.evaluation import mistakes
+from hgld.benchmarks.evaluation.embedding_map import level_maps
 from hgld.benchmarks.evaluation.result import BenchmarkResult
 from hgld.benchmarks.ranking.levels import agreement
 from hgld.foundation.display import svg
@@ -21,6 +23,7 @@ from hgld.foundation.display.html_page import render_page
 
 THUMBNAIL_PIXELS = 112
 MAX_GROUPS = 40
+FAILURES = 4  # example queries of each kind of failure
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,16 @@ class Thumbnail:
 
 @dataclass(frozen=True)
 class ExampleQuery:
-    """One query with the names of its classes, finest first, and its nearest gallery images, best first."""
+    """One query with the names of its classes, finest first, and its nearest gallery images, best first.
+
+    mistake: the first wrong image in words.
+    """
 
     query: Thumbnail
     classes: tuple[str, ...]
     h_ap: float
     nearest: tuple[Thumbnail, ...]
+    mistake: str
 
 
 def page(
@@ -54,13 +61,14 @@ def page(
     metrics = list(scores.columns)
     headline = [name for name in ("H-AP", "NDCG", "R@1_l0", "mAP@100_l0") if name in metrics]
     group = dataset.query_group
+    evenly, worst, severe = example_queries(result, dataset, max_examples)
     return render_page(
         "hgld.benchmarks.evaluation",
         "report.html",
         title=result.provenance.get("release", ""),
         provenance=result.provenance,
         series=svg.SERIES,
-        headline=[(name, scores.loc["model", name], scores.loc["untrained", name]) for name in headline],
+        headline=[(name, scores[name].to_dict()) for name in headline],
         scores=scores,
         metrics=metrics,
         note=result.note(),
@@ -68,7 +76,16 @@ def page(
         group=_words(group or ""),
         group_note="" if group is None else group_note(result.per_query, group),
         curve_names=[] if curves is None else [c for c in curves.columns if c not in ("epoch", "lr")],
-        examples=example_queries(result, dataset, max_examples),
+        evenly=len(evenly),
+        examples=[
+            ("queries, evenly from the highest H-AP to the lowest", evenly),
+            ("other queries with the lowest H-AP", worst),
+            ("other queries whose first mistake is the most severe", severe),
+        ],
+        severities=mistakes.severities(result, dataset.levels),
+        scatter=mistakes.ap_against_h_ap(result.per_query),
+        maps=level_maps(result.drawn, dataset),
+        map_note=map_note(result, dataset),
         levels=dataset.levels,
         legend=legend(dataset.levels),
         settings=flatten(config),
@@ -129,13 +146,28 @@ def group_note(per_query: pd.DataFrame, group: str) -> str:
     return text
 
 
-def example_queries(result: BenchmarkResult, dataset: RetrievalDataset, count: int) -> list[ExampleQuery]:
-    """Queries at even intervals from the highest H-AP to the lowest; undefined ones are left out."""
+def map_note(result: BenchmarkResult, dataset: RetrievalDataset) -> str:
+    """What the map of the embeddings shows."""
+    count, every = len(result.drawn.rows), len(dataset.gallery)
+    which = f"{count:,} of the {every:,} index images, drawn at random" if count < every else "The index images"
+    share = f"{result.drawn.share * 100:.0f} % of the variance"
+    return f"{which}, on the first two principal components of their embeddings ({share})."
+
+
+def example_queries(result: BenchmarkResult, dataset: RetrievalDataset, count: int) -> list[list[ExampleQuery]]:
+    """Queries at even intervals from the highest H-AP to the lowest; other ones with the lowest; the most severe.
+
+    count: of the first; FAILURES of each other at most. Queries with an undefined H-AP are left out.
+    """
     ids, h_ap = dataset.query.ids, result.h_ap
     order = sorted((n for n in range(len(ids)) if h_ap[n] == h_ap[n]), key=lambda n: (-h_ap[n], ids[n]))
     count = min(count, len(order))
-    chosen = [order[round(n * (len(order) - 1) / max(1, count - 1))] for n in range(count)]
-    return [_example(n, result, dataset) for n in chosen]
+    failures = min(FAILURES, count)
+    evenly = [order[round(n * (len(order) - 1) / max(1, count - 1))] for n in range(count)]
+    worst = [n for n in mistakes.worst(result, ids, len(ids)) if n not in evenly][:failures]
+    shown = {*evenly, *worst}
+    severe = [n for n in mistakes.most_severe(result, ids, len(ids)) if n not in shown][:failures]
+    return [[_example(n, result, dataset) for n in chosen] for chosen in (evenly, worst, severe)]
 
 
 def _example(n: int, result: BenchmarkResult, dataset: RetrievalDataset) -> ExampleQuery:
@@ -146,6 +178,7 @@ def _example(n: int, result: BenchmarkResult, dataset: RetrievalDataset) -> Exam
         _class_names(dataset, labels.tolist()),
         result.h_ap[n],
         tuple(thumbnail(dataset.gallery, row, depth) for row, depth in zip(nearest, levels, strict=True)),
+        mistakes.mistake_of(result, n, dataset.levels),
     )
 
 

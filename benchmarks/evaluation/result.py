@@ -9,6 +9,7 @@ import pandas as pd
 from rich.table import Table
 from torch import Tensor
 
+from hgld.benchmarks.evaluation.embedding_map import EmbeddingMap
 from hgld.foundation.display.text_table import plain
 
 
@@ -18,8 +19,11 @@ class BenchmarkResult:
 
     scores: rows model, untrained, chance; one column per metric. per_query: one row per query, by image id, with the
     dataset's query columns and the model's metrics. In the order of the dataset's queries, h_ap (Q,) is the model's
-    H-AP and nearest (Q, 10) the gallery rows with the highest scores, best first. counts: see `note`. provenance: what
-    was scored on what, for the report; without times and folders, so that equal inputs give equal reports.
+    H-AP, nearest (Q, 10) the gallery rows with the highest scores, best first, and mistakes what is known about the
+    first wrong image: `defined` (whether the gallery has an image of the query's finest class), its `rank` from 0 and
+    its `agreement` with the query, NaN where no image is wrong. drawn: the map of the embeddings. counts: see `note`.
+    provenance: what was scored on what, for the report; without times and folders, so that equal inputs give equal
+    reports.
     """
 
     scores: pd.DataFrame
@@ -27,6 +31,8 @@ class BenchmarkResult:
     h_ap: list[float]
     nearest: Tensor
     counts: dict[str, int]
+    mistakes: pd.DataFrame
+    drawn: EmbeddingMap
     provenance: Mapping[str, str] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float | int]:

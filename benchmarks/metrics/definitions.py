@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hgld.benchmarks.metrics.ranked_hits import Ranking, count_up_to, prefix_sums
-from hgld.benchmarks.ranking.levels import at_least, equal, pop_relevance
+from hgld.benchmarks.ranking.levels import at_least, pop_relevance
 
 
 def _or_nan(total: Tensor) -> Tensor:
@@ -133,12 +133,11 @@ def precision_matrix(ranking: Ranking) -> Tensor:
         table[:, a, a] = shallow.sum(shallow.precision)
         if a + 1 == len(by_level):
             break
-        is_shallow = equal(ranking.depth, levels[a])
         sums = prefix_sums(shallow.inverse)
         ends = sums[shallow.bounds[1:]]
         for b in range(a + 1, len(by_level)):
             deep = by_level[b]
-            earlier = count_up_to(is_shallow, deep)
+            earlier = shallow.count_up_to(deep)
             table[:, a, b] = deep.sum(deep.repeat(ends) - sums.index_select(0, earlier))
             table[:, b, a] = deep.sum((earlier - deep.repeat(shallow.bounds[:-1])) * deep.inverse)
     return table
@@ -163,6 +162,28 @@ def asi(ranking: Ranking) -> Tensor:
         value += hits.sum(sums[end] - sums.index_select(0, since.minimum(end)))
         ideal = ideal + ranking.counts[:, t]
     return value / _or_nan(total)
+
+
+def first_mistake(ranking: Ranking) -> Tensor:
+    """Rank, from 0, of the first item of another finest class; NaN where none precedes an item of the query's class.
+
+    >>> first_mistake(Ranking.of(torch.tensor([[2, 1, 2], [2, 2, 0]]), levels=2))
+    tensor([1., nan], dtype=torch.float64)
+    """
+    hits = ranking.reaching(ranking.levels)
+    leading = hits.sum((hits.positions + 1 == hits.hit_number).double())
+    return torch.where(leading < hits.counts, leading, torch.nan)
+
+
+def first_mistake_agreement(ranking: Ranking) -> Tensor:
+    """Agreement of that item with the query: 0, nothing in common, is the most severe mistake.
+
+    >>> first_mistake_agreement(Ranking.of(torch.tensor([[2, 1, 2], [2, 2, 0]]), levels=2))
+    tensor([1., nan], dtype=torch.float64)
+    """
+    rank = first_mistake(ranking)
+    found = ranking.depth.gather(1, rank.nan_to_num().long()[:, None])[:, 0].double()
+    return torch.where(rank.isnan(), torch.nan, found)
 
 
 def boundary_tie(ranking: Ranking) -> Tensor:

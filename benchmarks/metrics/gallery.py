@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from hgld.benchmarks.metrics.ranked_hits import Ranking, Scales
 from hgld.benchmarks.ranking.duplicates import Duplicates, find_duplicates
 from hgld.benchmarks.ranking.levels import UNKNOWN, agreement, check_hierarchy
 from hgld.benchmarks.ranking.similarity import inverse_lengths, similarity
-from hgld.benchmarks.ranking.sorting import Hidden, rank_items
+from hgld.benchmarks.ranking.sorting import Hidden, rank_all
 from hgld.foundation.errors import HgldError
 
 # Gallery rows converted to float32 at a time, if they are in half precision.
@@ -24,7 +24,8 @@ CHUNK = 1 << 16
 class Gallery:
     """Embeddings (N, d) with their duplicates; labels (N, L) with contiguous columns; whether a label is missing.
 
-    factors: by what scores are multiplied to be cosines, (N,); None where every embedding is of length 1.
+    factors: by what scores are multiplied to be cosines, (N,); None where every embedding is of length 1. shuffled:
+    other labels (N, L) under which the same ranking is measured too.
     """
 
     embeddings: Tensor
@@ -33,17 +34,20 @@ class Gallery:
     labels: Tensor
     ragged: bool
     scales: Scales
+    shuffled: tuple[Tensor, ...] = ()
 
     @classmethod
-    def of(cls, embeddings: Tensor, labels: Tensor) -> Gallery:
-        """Prepare a gallery. Raises HgldError for embeddings that are zero or not finite."""
+    def of(cls, embeddings: Tensor, labels: Tensor, shuffles: Iterable[Tensor] = ()) -> Gallery:
+        """Prepare a gallery; shuffles: orders (N,) of its labels. Raises HgldError for zero or infinite embeddings."""
+        narrow = narrowed(labels)
         return cls(
             embeddings=embeddings,
             factors=inverse_lengths(embeddings, "gallery"),
             duplicates=find_duplicates(embeddings),
-            labels=narrowed(labels).T.contiguous().T,
+            labels=narrow.T.contiguous().T,
             ragged=bool((labels == UNKNOWN).any()),
             scales=Scales.of(len(labels), embeddings.device),
+            shuffled=tuple(narrow[order].T.contiguous().T for order in shuffles),
         )
 
     def scores(self, query: Tensor) -> Tensor:
@@ -58,12 +62,20 @@ class Gallery:
             scores[:, self.duplicates.repeats] = scores[:, self.duplicates.first]
         return scores if self.factors is None else scores.mul_(self.factors)
 
-    def ranking(self, scores: Tensor, query_labels: Tensor, own: Sequence[Sequence[int]], ragged: bool) -> Ranking:
-        """The gallery as ranked for each query, without the query's own items. Overwrites `scores`."""
-        depth = agreement(query_labels, self.labels, ragged=ragged or self.ragged)
+    def rankings(
+        self, scores: Tensor, query_labels: Tensor, own: Sequence[Sequence[int]], ragged: bool, nearest: int = 0
+    ) -> tuple[list[Ranking], Tensor]:
+        """The gallery as ranked for each query, without the query's own items: with its labels, then as shuffled.
+
+        Also the first `nearest` items (Q, nearest). Overwrites `scores`.
+        """
+        ragged = ragged or self.ragged
+        depths = [agreement(query_labels, labels, ragged=ragged) for labels in (self.labels, *self.shuffled)]
         pairs = [(row, item) for row, items in enumerate(own) for item in items]
         hidden = Hidden(*torch.tensor(pairs, device=scores.device).T) if pairs else None
-        return Ranking(*rank_items(scores, depth, hidden), self.labels.shape[1], self.scales)
+        ranked = rank_all(scores, depths, hidden, nearest)
+        levels = self.labels.shape[1]
+        return [Ranking(depth, ranked.values, levels, self.scales) for depth in ranked.depths], ranked.nearest
 
 
 def comparable(query: Tensor) -> Tensor:

@@ -13,8 +13,9 @@ Order: score descending, then gallery index ascending. The query itself is remov
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ METRICS = (
     *("H-AP", "NDCG", "NDCG@10", "ASI", "AP_l0", "mAP@R_l0", "mAP@100_l0", "P@1_l0", "R@1_l0"),
     *("recall@10_l0", "AP#1"),
 )
+MACRO = " macro"  # the end of the name of a mean over classes (hgld.benchmarks.metrics.macro)
 # Scores per matrix product. Each product reads the whole gallery: with 88 rows of 761,757 (2^26 float32, 256 MiB) it is
 # bound by arithmetic, with 8 rows by memory and four times slower.
 BLOCK = 1 << 26
@@ -94,6 +96,71 @@ def evaluate(
     >>> evaluate(e, torch.tensor([[5], [5], [6]]), metrics=["AP_l0"])["AP_l0"].tolist()
     [1.0, 1.0, nan]
     """
+    sides = _checked(query, query_labels, gallery, gallery_labels, query_ids, gallery_ids)
+    measures = _measures(metrics, sides.query_labels.shape[1], alpha)
+    values = _measure_all(sides, [measures.values()])[0]
+    return pd.DataFrame(dict(zip(measures, values[0], strict=True)), index=pd.RangeIndex(len(sides.query)))
+
+
+class Shuffled(NamedTuple):
+    """What `evaluate_shuffled` gives per query: scores, those under each shuffle, nearest items (Q, k), and `also`."""
+
+    scores: pd.DataFrame
+    shuffled: list[pd.DataFrame]
+    nearest: Tensor
+    also: pd.DataFrame
+
+
+@torch.no_grad()
+def evaluate_shuffled(
+    query: tuple[Tensor, Tensor, Sequence[Any]],
+    gallery: tuple[Tensor, Tensor, Sequence[Any]],
+    shuffles: Sequence[Tensor],
+    *,
+    metrics: Iterable[str] = METRICS,
+    also: Mapping[str, Measure] = MappingProxyType({}),
+    nearest: int = 10,
+) -> Shuffled:
+    """`evaluate`, also with the gallery's labels in other orders: the level of chance. Every query is ranked once.
+
+    query, gallery: embeddings, labels and ids. shuffles: orders (N,) of the gallery's labels. nearest: how many of the
+    first gallery items to give, the query itself excluded; fewer in a small gallery. Shuffled scores have no `ties`.
+    also: other measures of the ranking, by name, that are no metrics.
+    """
+    sides = _checked(query[0], query[1], gallery[0], gallery[1], query[2], gallery[2])
+    measures = _measures(metrics, sides.query_labels.shape[1], alpha=1.0)
+    of_chance = {name: measure for name, measure in measures.items() if name != "ties"}
+    own = max(map(len, sides.own), default=0)
+    nearest = max(0, min(nearest, len(gallery[1]) - own))
+    own_measures = [*measures.values(), *also.values()]
+    tables, first = _measure_all(sides, [own_measures, *[of_chance.values()] * len(shuffles)], shuffles, nearest)
+    names = [[*measures, *also], *[list(of_chance)] * len(shuffles)]
+    frames = [
+        pd.DataFrame(dict(zip(columns, table, strict=True)), index=pd.RangeIndex(len(sides.query)))
+        for columns, table in zip(names, tables, strict=True)
+    ]
+    scores, others = frames[0][list(measures)], frames[0][list(also)]
+    return Shuffled(scores, frames[1:], first, others)
+
+
+class _Sides(NamedTuple):
+    """Checked queries and gallery; own: the gallery rows of each query that are not ranked."""
+
+    query: Tensor
+    query_labels: Tensor
+    gallery: Tensor
+    gallery_labels: Tensor
+    own: list[list[int]]
+
+
+def _checked(
+    query: Tensor | Array,
+    query_labels: Tensor | Array,
+    gallery: Tensor | Array | None,
+    gallery_labels: Tensor | Array | None,
+    query_ids: Sequence[Any] | None,
+    gallery_ids: Sequence[Any] | None,
+) -> _Sides:
     query, query_labels = as_tensor(query, "query"), signed(as_tensor(query_labels, "query labels"))
     if (gallery is None) != (gallery_labels is None):
         raise HgldError("gallery and gallery_labels belong together: give both or neither")
@@ -121,38 +188,43 @@ def evaluate(
             f"query labels have {query_labels.shape[1]} levels and gallery labels {gallery_labels.shape[1]}: "
             "use the same label columns for both"
         )
-    names = [metrics] if isinstance(metrics, str) or not isinstance(metrics, Iterable) else metrics
-    measures = {name: parse(name, query_labels.shape[1], alpha) for name in names}
     own = [[]] * len(query) if query_ids is None or gallery_ids is None else own_items(query_ids, gallery_ids)
     if own_gallery and (lost := [row for row, items in enumerate(own) if row not in items]):
         raise HgldError(f"query_ids and gallery_ids differ in row {lost[0]}, which is one image: give query_ids alone")
-    values = _measure_all(comparable(query), query_labels, Gallery.of(gallery, gallery_labels), own, measures.values())
-    return pd.DataFrame(dict(zip(measures, values, strict=True)), index=pd.RangeIndex(len(query)))
+    return _Sides(query, query_labels, gallery, gallery_labels, own)
+
+
+def _measures(metrics: str | Iterable[str], levels: int, alpha: float) -> dict[str, Measure]:
+    names = [metrics] if isinstance(metrics, str) or not isinstance(metrics, Iterable) else metrics
+    return {name: parse(name, levels, alpha) for name in names}
 
 
 def _measure_all(
-    query: Tensor, labels: Tensor, gallery: Gallery, own: list[list[int]], measures: Collection[Measure]
-) -> Values:
-    """Every measure of every query, (measures, Q); own: the gallery rows of each query that are not ranked."""
-    width, labels = max(1, len(gallery.labels)), narrowed(labels)
+    sides: _Sides, measures: Sequence[Collection[Measure]], shuffles: Sequence[Tensor] = (), nearest: int = 0
+) -> tuple[list[Values], Tensor]:
+    """Every measure of every query, (measures, Q), for the labels and for each shuffle; and the nearest items."""
+    query, gallery = comparable(sides.query), Gallery.of(sides.gallery, sides.gallery_labels, shuffles)
+    width, labels = max(1, len(gallery.labels)), narrowed(sides.query_labels)
     ragged = bool((labels == UNKNOWN).any())
     on_cpu = query.device.type == "cpu"
     part_rows, block_rows = max(1, (PART if on_cpu else GPU_PART) // width), max(1, BLOCK // width)
-    table = np.full((len(measures), len(query)), np.nan)
+    tables = [np.full((len(group), len(query)), np.nan) for group in measures]
+    first = torch.zeros(len(query), nearest, dtype=torch.int64)
 
     def measure_part(part: tuple[int, Tensor]) -> None:
         start, scores = part
         rows = slice(start, start + len(scores))
-        ranking = gallery.ranking(scores, labels[rows], own[rows], ragged)
-        for values, measure in zip(table, measures, strict=True):
-            values[rows] = measure(ranking).cpu().numpy()
+        rankings, first[rows] = gallery.rankings(scores, labels[rows], sides.own[rows], ragged, nearest)
+        for table, group, ranking in zip(tables, measures, rankings, strict=True):
+            for values, measure in zip(table, group, strict=True):
+                values[rows] = measure(ranking).cpu().numpy()
 
     threads = torch.get_num_threads() if on_cpu and len(query) * width > 4 * PART else 1
     with single_core_threads(threads) as parallel_map:
         for start in range(0, len(query), block_rows):
             parts = torch.split(gallery.scores(query[start : start + block_rows]), part_rows)
             parallel_map(measure_part, zip(range(start, len(query), part_rows), parts, strict=False))
-    return table
+    return tables, first
 
 
 def parse(name: str, levels: int, alpha: float = 1.0) -> Measure:
@@ -164,6 +236,12 @@ def parse(name: str, levels: int, alpha: float = 1.0) -> Measure:
         raise HgldError(f"a metric is given by its name, such as 'H-AP'; got {name!r}")
     matches = {form: match for form, pattern in FORMS.items() if (match := pattern.fullmatch(name))}
     if not matches:
+        if any(pattern.fullmatch(name.removesuffix(MACRO)) for pattern in FORMS.values()):
+            base = name.removesuffix(MACRO)
+            raise HgldError(
+                f"metric {name!r} is a mean over classes, it has no value per query: compute {base!r}, then "
+                "hgld.benchmarks.metrics.macro.macro_mean"
+            )
         known = (*METRICS, "ties")
         raise HgldError(f"unknown metric {name!r}{suggest(name, known)} (the forms: {', '.join(known)})")
     form, match = matches.popitem()

@@ -16,6 +16,9 @@ from torch import Tensor
 
 from hgld.benchmarks.ranking.levels import at_least, equal
 
+# Looking one item up among 480,000 takes as long as passing 30 (0.08 and 0.003 microseconds).
+RARE = 30
+
 
 @dataclass(frozen=True)
 class Scales:
@@ -86,6 +89,13 @@ class Hits:
         if self.queries == 1:
             return values
         return values.repeat_interleave(self.counts, output_size=len(self.flat))
+
+    def count_up_to(self, others: Hits) -> Tensor:
+        """Number of these items up to each of the others, itself included, in its query and in all earlier queries."""
+        if len(others.flat) * RARE < self.queries * self.width:
+            return torch.searchsorted(self.flat, others.flat, right=True)
+        chosen = torch.zeros(self.queries * self.width, dtype=torch.bool, device=self.flat.device)
+        return count_up_to(chosen.index_fill_(0, self.flat, True), others)
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum over the hits of each query. (K,) -> (Q,) float64."""

@@ -1,35 +1,40 @@
-"""What a file is that is not a checkpoint, by its first bytes, and what to do with it."""
+"""What a file is, by its first bytes: the format of a model, or what else it is and what to do with it."""
 
 from __future__ import annotations
 
 import codecs
 import os
 import re
+import zipfile
 from pathlib import Path
 
+from hgld.foundation.errors import HgldError
+
 HEAD_BYTES = 1024
+_ZIP = b"PK\x03\x04"
+_ONNX = rb"\x08[\x02-\x20]\x12[\0-\x40][A-Za-z:B]|\x08[\x03-\x20][\x1a\x22\x28\x32\x3a\x42]"
+# The first bytes of what can be scored, apart from zip archives and safetensors.
+_FORMATS = ((rb"\x93NUMPY", "npy"), (rb"PAR1", "parquet"), (_ONNX, "onnx"), (rb"\x80", "torch"))
 # The end of a TensorFlow checkpoint's .index, a table of LevelDB.
 _SSTABLE = bytes.fromhex("57fb808b247547db")
 # A pickle of protocol 0 consists of printable characters.
 _TEXT_PICKLE = re.compile(r"\([dl]p\d+\n|c[\w.]+\n[\w.]+\n")
 _AGAIN = "download or copy it again"
 _CONVERT = "docs/checkpoint.md shows how to convert weights"
+_EMBEDDINGS = "`hgld benchmark` scores embeddings in it"
+_BACKBONE = "give --backbone NAME to `hgld benchmark`"
 _EXPORT = "export the weights from the framework that trained it"
 _OTHER_FILE = "give the path of the checkpoint"
 # The first bytes, what the file is, and the remedy.
 _BINARY: tuple[tuple[bytes, str, str], ...] = (
-    (rb"\x93NUMPY", "a NumPy array (.npy)", _CONVERT),
+    (rb"\x93NUMPY", "a NumPy array (.npy)", _EMBEDDINGS + ", with --ids FILE"),
     (rb"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes it", _CONVERT),
     (rb"GGUF", "a GGUF file", _CONVERT),
     (rb"ggml|lmgg|tjgg|fmgg", "a GGML file", _CONVERT),
     (rb"MATLAB 5\.0", "a MATLAB file (.mat)", _CONVERT),
     (rb"[\x81-\x8f][\xa1-\xbf\xd9]", "a MessagePack file, as Flax writes it", _CONVERT),
     (rb".{4}TFL3", "a TensorFlow Lite model", _EXPORT),
-    (
-        rb"\x08[\x02-\x20]\x12[\x01-\x40][A-Za-z]|\x08[\x03-\x20][\x1a\x22\x3a\x42]",
-        "an ONNX model",
-        "save the weights of the torch network instead",
-    ),
+    (_ONNX, "an ONNX model", "`hgld benchmark` scores it as it is; to train it, save the weights of the torch network"),
     (rb"\x08[\0-\x20][\x0a\x12]", "a TensorFlow or Core ML model (a protocol buffer)", _EXPORT),
     (rb"\x1f\x8b", "gzip-compressed", "unpack it with gunzip"),
     (rb"BZh\d1AY", "bzip2-compressed", "unpack it with bunzip2"),
@@ -44,7 +49,8 @@ _BINARY: tuple[tuple[bytes, str, str], ...] = (
     (rb"Rar!", "a RAR archive", "unpack it"),
     (rb".{257}ustar", "a tar archive", "unpack it with tar -xf"),
     (rb"%PDF", "a PDF document", _AGAIN),
-    (rb"PAR1|ARROW1", "a Parquet or Arrow table", _OTHER_FILE),
+    (rb"PAR1", "a Parquet table", _EMBEDDINGS),
+    (rb"ARROW1", "an Arrow table", _OTHER_FILE),
     (rb"SQLite format 3", "an SQLite database", _OTHER_FILE),
     (rb"\x7fELF|MZ[\0-\xff]\0|\xcf\xfa\xed\xfe|.[\x0b-\x0e]\r\n", "a program", _OTHER_FILE),
     (rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF|.{4}ftyp", "a picture or a video", _OTHER_FILE),
@@ -61,6 +67,53 @@ _TEXT: tuple[tuple[str, str, str], ...] = (
     (r"model_checkpoint_path:", "the list of checkpoints in a TensorFlow folder", _EXPORT),
     (r'\{\s*["}]|\[\s*[\[{"\d\]-]', "a JSON text", _OTHER_FILE),
 )  # fmt: skip
+
+
+def model_format(path: Path) -> str:
+    """What can be scored in a file: npy, npz, parquet, onnx, safetensors, torchscript, exported or torch, by contents.
+
+    torch: a zip archive or a pickle, about which torch_file.py says more. "" for everything else. Raises HgldError when
+    the file cannot be read.
+    """
+    try:
+        if not path.is_file():
+            raise HgldError(folder_kind(path) if path.is_dir() else "is a pipe or a device, not a file")
+        with path.open("rb") as handle:
+            head = handle.read(HEAD_BYTES)
+        if head.startswith(_ZIP):
+            return _archive_format(path)
+        if _safetensors(head, path.stat().st_size):
+            return "safetensors"
+    except OSError as error:
+        raise HgldError(f"cannot be read: {error.strerror or error}") from None
+    return next((name for magic, name in _FORMATS if re.match(magic, head, re.DOTALL)), "")
+
+
+def _archive_format(path: Path) -> str:
+    """As `model_format`, for a zip archive."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError):
+        return "torch"
+    inner = {name.split("/", 1)[-1] for name in names}
+    if "constants.pkl" in inner:
+        return "torchscript"
+    if inner & {"archive_format", "serialized_exported_program.json"}:
+        return "exported"
+    return "npz" if names and all(name.endswith(".npy") for name in names) else "torch"
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether the file begins as one of safetensors does: the length of a JSON text, and that text."""
+    try:
+        return model_format(path) == "safetensors"
+    except HgldError:
+        return False  # who opens it says why
+
+
+def _safetensors(head: bytes, size: int) -> bool:
+    return 8 < int.from_bytes(head[:8], "little") + 8 <= max(size, HEAD_BYTES << 10) and head[8:9] == b"{"
 
 
 def file_kind(path: Path) -> str:
@@ -80,7 +133,7 @@ def file_kind(path: Path) -> str:
     if head[8:9] == b"{" and (length := int.from_bytes(head[:8], "little")) < 1 << 32:
         if length + 8 > size:
             return f"is a truncated safetensors file; {_AGAIN}"
-        return f"is a safetensors file; read it with safetensors.torch.load_file; {_CONVERT}"
+        return f"is a safetensors file; {_BACKBONE}, or read it with safetensors.torch.load_file; {_CONVERT}"
     if tail == _SSTABLE or re.search(r"\.data-\d{5}-of-\d{5}$", path.name):
         return f"is a part of a TensorFlow checkpoint; {_EXPORT}"
     for magic, what, remedy in _BINARY:
@@ -129,11 +182,17 @@ def zip_kind(names: list[str]) -> str:
     """What a zip archive with files of these names is that torch.save did not write, and what to do."""
     inner = {name.split("/", 1)[-1] for name in names}
     if "constants.pkl" in inner:
-        return "is a TorchScript archive, which holds code; save the state_dict of the network instead"
+        return (
+            "is a TorchScript archive, which holds code; `hgld benchmark` scores it with --trust; otherwise save the "
+            "state_dict of the network instead"
+        )
     if inner & {"archive_format", "serialized_exported_program.json"}:
-        return "is an exported program (torch.export); save the state_dict of the network instead"
+        return (
+            "is an exported program (torch.export); `hgld benchmark` scores it with --trust; otherwise save the "
+            "state_dict of the network instead"
+        )
     if names and all(name.endswith(".npy") for name in names):
-        return f"is an archive of NumPy arrays (.npz); {_CONVERT}"
+        return f"is an archive of NumPy arrays (.npz); {_EMBEDDINGS}: docs/models.md; {_CONVERT}"
     if inner & {"model.weights.h5"}:
         return f"is a Keras model; {_CONVERT}"
     shown = ", ".join(repr(name[:60]) for name in sorted(names)[:3])

@@ -32,6 +32,7 @@ from hgld.foundation.settings import MAX_DIM, MAX_IMAGE_SIZE
 
 FORMAT = "hgld-model/1"
 CONTRACT = f"expected a checkpoint of format {FORMAT} (see docs/checkpoint.md)"
+_SCORED = "; `hgld benchmark` scores it with --backbone NAME"
 # A backbone of up to this many bytes is built even if the weights in the file are fewer, for a specific message.
 SMALL_BACKBONE = 256 << 20
 
@@ -240,15 +241,14 @@ def _describe(document: object) -> str:
         return f"format {document['format'][:40]!r}{hint}"
     if _is_state_dict(document):
         first = str(next(iter(document)))[:80]
-        return f"a bare state_dict of {len(document)} tensors, from {first!r} on, which that page shows how to convert"
+        return f"a bare state_dict of {len(document)} tensors, from {first!r} on{_SCORED}"
     if {"state", "param_groups"} <= set(document):
         return "the state of an optimizer, which has no weights of a network"
-    keys = f"keys {[key[:40] for key in sorted(map(str, document))[:4]]}"
     inner = [str(key)[:40] for key, value in document.items() if isinstance(value, dict) and _is_state_dict(value)]
-    maker = " of PyTorch Lightning" if "pytorch-lightning_version" in document else ""
     if inner:
-        return f"a training checkpoint{maker} with weights under {inner[0]!r}, which that page shows how to convert"
-    return keys
+        maker = " of PyTorch Lightning" if "pytorch-lightning_version" in document else ""
+        return f"a training checkpoint{maker} with weights under {inner[0]!r}{_SCORED}"
+    return f"keys {[key[:40] for key in sorted(map(str, document))[:4]]}"
 
 
 def _is_state_dict(value: dict[Any, Any]) -> bool:

@@ -6,6 +6,7 @@ records, and calls what pickle_scan.py describes.
 
 from __future__ import annotations
 
+import argparse
 import re
 import warnings
 import zipfile
@@ -24,7 +25,7 @@ _REBUILD = "_rebuild_tensor _rebuild_tensor_v2 _rebuild_tensor_v3 _rebuild_param
 CALLABLE = {
     *(f"torch._utils.{name}" for name in f"{_REBUILD} _rebuild_meta_tensor_no_storage".split()),
     *("collections.OrderedDict", "_codecs.encode", "torch.Size", "torch.device", "torch.serialization._get_layout"),
-    *("__builtin__.set", "builtins.set", "__builtin__.complex", "builtins.complex"),
+    *("__builtin__.set", "builtins.set", "__builtin__.complex", "builtins.complex", "argparse.Namespace"),
 }
 _ZIP = b"PK\x03\x04"
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a file of torch < 1.6
@@ -34,6 +35,7 @@ _LIBRARIES = {
     *("lightning", "lightning_fabric", "pytorch_lightning"),
 }
 _DAMAGED = "download or copy it again"
+_NETWORK = "network.state_dict() instead, and give --backbone NAME to `hgld benchmark`"
 
 
 def read_torch_file(path: Path, device: str = "cpu") -> object:
@@ -43,16 +45,15 @@ def read_torch_file(path: Path, device: str = "cpu") -> object:
     preceded by the path.
     """
     try:
-        _check(path)
+        check_torch_file(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location=device, weights_only=True)
+            with torch.serialization.safe_globals([argparse.Namespace]):  # the arguments that trainers save; inert
+                return torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise HgldError("is a link to a file that does not exist" if path.is_symlink() else "no such file") from None
     except IsADirectoryError:
         raise HgldError(folder_kind(path)) from None
-    except ForeignObjectError as error:
-        raise HgldError(_foreign(error.name)) from None
     except HgldError:
         raise
     except OSError as error:
@@ -63,8 +64,15 @@ def read_torch_file(path: Path, device: str = "cpu") -> object:
         raise HgldError(f"is damaged, or not written by torch.save ({type(error).__name__}); {_DAMAGED}") from None
 
 
+def check_torch_file(path: Path) -> None:
+    """Raise HgldError or OSError for everything but an intact file of torch.save with plain contents."""
+    try:
+        _check(path)
+    except ForeignObjectError as error:
+        raise HgldError(_foreign(error.name)) from None
+
+
 def _check(path: Path) -> None:
-    """Raise an error for everything but an intact file of torch.save with plain contents."""
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise HgldError("is a pipe or a device, not a file")
     with path.open("rb") as handle:
@@ -136,8 +144,6 @@ def _foreign(name: str) -> str:
             "save plain ones: x.dequantize(), x.detach().cpu()"
         )
     if name.split(".")[0] in _LIBRARIES:
-        return f"holds an object of {shown}, which would run code when loaded; save network.state_dict() instead"
-    return (
-        f"holds an object of {shown}, which would run code when loaded; "
-        "save tensors, numbers and text only: str(x), dict(x)"
-    )
+        return f"holds an object of {shown}, which would run code when loaded; save {_NETWORK}"
+    remedy = f"save tensors, numbers and text only: str(x), dict(x); of a network, {_NETWORK}"
+    return f"holds an object of {shown}, which would run code when loaded; {remedy}"

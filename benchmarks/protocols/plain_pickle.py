@@ -29,20 +29,21 @@ MAX_EMPTY = 1000  # the empty lists of an array such as one of shape (n, 0), whi
 MAX_DEPTH = 30
 
 
-def load_plain(path: Path) -> Any:
+def load_plain(path: Path, *, most_bytes: int = MAX_BYTES, most_values: int = MAX_VALUES) -> Any:
     """The value in a pickle file: None, bool, numbers, text, bytes, list, tuple, dict, set and `Array`.
 
+    most_bytes, most_values: of the file and of the value.
     Raises HgldError for a missing or damaged file, for a pickle that contains anything else, and for one beyond the
     bounds of this module.
     """
     try:
         with Path(path).open("rb") as handle:
-            content = handle.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise HgldError(f"it has more than {MAX_BYTES:,} bytes; is this the file that you mean?")
+            content = handle.read(most_bytes + 1)
+        if len(content) > most_bytes:
+            raise HgldError(f"it has more than {most_bytes:,} bytes; is this the file that you mean?")
         scan_pickle(io.BytesIO(content), CALLABLE)
         value = _PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
-        _check_size(value)
+        _check_size(value, most_values)
         return value
     except OSError as error:
         raise HgldError(f"{path}: cannot be read: {error.strerror}") from None
@@ -108,15 +109,15 @@ class _PlainUnpickler(pickle.Unpickler):
         return CONSTRUCTORS[module.replace("numpy._core", "numpy.core"), name]
 
 
-def _check_size(value: Any) -> None:
-    """Raise HgldError beyond MAX_VALUES or MAX_DEPTH; a value is counted as often as it occurs."""
+def _check_size(value: Any, most: int) -> None:
+    """Raise HgldError beyond `most` values or MAX_DEPTH; a value is counted as often as it occurs."""
     count, waiting = 0, [(value, 0)]
     while waiting:
         container, depth = waiting.pop()
         parts = _parts(container)
         count += len(parts)
-        if count > MAX_VALUES:
-            raise HgldError(f"the pickle makes more than {MAX_VALUES:,} values, which no ground truth needs")
+        if count > most:
+            raise HgldError(f"the pickle makes more than {most:,} values, which no ground truth needs")
         if depth > MAX_DEPTH:
             raise HgldError(f"the pickle nests values more than {MAX_DEPTH} deep; no ground truth does")
         waiting += [(part, depth + 1) for part in parts if isinstance(part, (list, tuple, dict, Array))]

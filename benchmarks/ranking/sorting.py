@@ -7,6 +7,7 @@ floats (float32, one core; 9 against 105 at 761,757 items).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -53,22 +54,48 @@ def rank_items(scores: Tensor, depth: Tensor, hidden: Hidden | None) -> tuple[Te
     scores (Q, N) float32 or float64 and depth (Q, N) uint8 are overwritten; hidden items move to the end of their row
     with agreement 0. -> depth (Q, N), and values (Q, N) that are equal where the scores are, both best first.
     """
+    ranked = rank_all(scores, [depth], hidden)
+    return ranked.depths[0], ranked.values
+
+
+class Ranked(NamedTuple):
+    """Rankings of the same items under several labels.
+
+    depths: per set of labels the agreements (Q, N). values (Q, N): equal where the scores are. nearest (Q, k) int64:
+    the first items. All best first.
+    """
+
+    depths: list[Tensor]
+    values: Tensor
+    nearest: Tensor
+
+
+def rank_all(scores: Tensor, depths: Sequence[Tensor], hidden: Hidden | None, nearest: int = 0) -> Ranked:
+    """As `rank_items`, with several agreements per item, sorted once; nearest: how many of the first items to tell."""
     if hidden is not None:
-        depth[hidden] = 0
+        for depth in depths:
+            depth[hidden] = 0
     if scores.dtype != torch.float32:
         if hidden is not None:
             scores[hidden] = -torch.inf
         best, order = scores.sort(dim=1, descending=True, stable=True)
-        return depth.gather(1, order), best
+        return Ranked([depth.gather(1, order) for depth in depths], best, order[:, :nearest].clone())
     keys = descending_keys(scores)
     if hidden is not None:
         keys[hidden] = LAST
     # The radix sort takes one dimension: long rows are sorted one by one, short ones as a single list.
     if keys.shape[1] < RADIX_LENGTH:
         values, order = with_row_number(keys).sort(stable=True)
-        return depth.view(-1).index_select(0, order).view(depth.shape), values.view(depth.shape)
-    for row_keys, row_depth in zip(keys, depth, strict=True):
+        sorted_depths = [depth.view(-1).index_select(0, order).view(depth.shape) for depth in depths]
+        first = (
+            order.view(keys.shape)[:, :nearest] - torch.arange(len(keys), device=keys.device)[:, None] * keys.shape[1]
+        )
+        return Ranked(sorted_depths, values.view(keys.shape), first)
+    first = torch.empty(len(keys), min(nearest, keys.shape[1]), dtype=torch.int64, device=keys.device)
+    for row, row_keys in enumerate(keys):
         values, order = row_keys.sort(stable=True)
         row_keys.copy_(values)
-        row_depth.copy_(row_depth.index_select(0, order))
-    return depth, keys
+        first[row] = order[:nearest]
+        for depth in depths:
+            depth[row] = depth[row].index_select(0, order)
+    return Ranked(list(depths), keys, first)

@@ -11,10 +11,11 @@ import copy
 import hashlib
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,15 @@ from torch import Tensor, nn
 from hgld.benchmarks.models.network import Network, torch_save
 from hgld.benchmarks.models.torch_file import read_torch_file
 from hgld.benchmarks.training.memory import CrossBatchMemory
-from hgld.benchmarks.training.setup import CosineSchedule, WeightedLoss
+from hgld.benchmarks.training.optimisation.moving_average import MovingAverage
+from hgld.benchmarks.training.optimisation.schedules import Schedule
+from hgld.benchmarks.training.setup import WeightedLoss
 from hgld.foundation.display.visible import echo
 from hgld.foundation.errors import HgldError, reason
 
-FORMAT = "hgld-training/2"
+FORMAT = "hgld-training/3"
 # The folders of `benchmarks` that a training runs, and the libraries. How images are decoded shows in their pixels.
-CODE = ("datasets", "losses", "models", "ranking", "training")
+CODE = ("datasets", "losses", "metrics", "models", "ranking", "training")
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow")
 # What loading a document of another shape raises. Not MemoryError: no fault of the file.
 _DAMAGED = (ArithmeticError, AttributeError, HgldError, LookupError, RuntimeError, TypeError, ValueError)
@@ -41,9 +44,11 @@ class TrainingState:
     """Everything that training changes; `curves` has one entry per completed epoch."""
 
     network: Network
-    schedules: Sequence[CosineSchedule]
+    schedules: Sequence[Schedule]
     terms: Sequence[WeightedLoss]
     memory: CrossBatchMemory | None = None
+    average: MovingAverage | None = None
+    scaler: torch.amp.GradScaler | None = None
     curves: list[dict[str, float]] = field(default_factory=list)
 
     def save_epoch(self, path: Path, inputs: dict[str, Any]) -> None:
@@ -57,6 +62,8 @@ class TrainingState:
             "optimisers": [schedule.optimiser.state_dict() for schedule in self.schedules],
             "losses": [loss.state_dict() for loss in self.proxy_losses()],
             "memory": None if self.memory is None else self.memory.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "curves": self.curves,
         }
 
@@ -92,22 +99,45 @@ class TrainingState:
             loss.load_state_dict(state)
         if self.memory is not None:
             self.memory.load_state_dict(parts["memory"])
+        if self.average is not None:
+            self.average.load_state_dict(parts["average"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(parts["scaler"])
         self.curves[:] = curves
 
     def proxy_losses(self) -> list[nn.Module]:
         """The losses with weights of their own."""
-        return [term.loss for term in self.terms if isinstance(term.loss, nn.Module)]
+        losses = [term.loss for term in self.terms if isinstance(term.loss, nn.Module)]
+        return [loss for loss in losses if any(True for _ in loss.parameters())]
 
 
 def code_and_libraries(device: str) -> dict[str, Any]:
     """What the result of a training depends on besides its settings and data, as fingerprints and versions."""
     digest = hashlib.sha256()
     for folder in CODE:
-        for module in sorted(files("hgld.benchmarks").joinpath(folder).iterdir(), key=lambda entry: entry.name):
-            if module.name.endswith(".py"):
-                digest.update(f"{folder}/{module.name}".encode() + module.read_bytes())
+        for name, module in _modules(files("hgld.benchmarks").joinpath(folder), folder):
+            digest.update(name.encode() + module.read_bytes())
     libraries = {name: version(name) for name in LIBRARIES}
     return {"code": digest.hexdigest(), "libraries": {**libraries, "device": device, "machine": platform.machine()}}
+
+
+def _modules(folder: Traversable, name: str) -> Iterator[tuple[str, Traversable]]:
+    """The modules in a folder and those below it, sorted by name."""
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith(".py"):
+            yield f"{name}/{entry.name}", entry
+        elif entry.is_dir():
+            yield from _modules(entry, f"{name}/{entry.name}")
+
+
+def data_digest(ids: Iterable[str], labels: Tensor, pixels: int = 0) -> str:
+    """A hash of ids, labels (n, L), and the digest of the pixels (datasets/readable.py); a second for a million."""
+    digest = hashlib.sha256(f"{pixels:x} {tuple(labels.shape)} ".encode())
+    digest.update(labels.long().contiguous().numpy().tobytes())
+    for part in ids:
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(4, "big") + encoded)
+    return digest.hexdigest()
 
 
 def weights_digest(network: Network) -> str:

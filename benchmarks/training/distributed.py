@@ -119,7 +119,8 @@ def has_unused_weights(network: Network) -> bool:
 
     Leaves weights, gradients, batch statistics and the random state as they are.
     """
-    weights, size, training = list(network.parameters()), network.architecture.image_size, network.training
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    size, training = network.architecture.image_size, network.training
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         embedding = network.eval()(torch.zeros(1, 3, size, size, device=weights[0].device))
         gradients = torch.autograd.grad(embedding.sum(), weights, allow_unused=True)

@@ -1,8 +1,7 @@
-"""What a training is assembled from: architecture, loss terms, optimisers with their schedules, augmentation."""
+"""What a training is assembled from: architecture, loss terms, optimisers, augmentation; and whether they fit."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +12,15 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from hgld.benchmarks.losses import LOSSES, PROXY_LOSSES, Loss, make_loss
-from hgld.benchmarks.models.network import Architecture, Network
+from hgld.benchmarks.metrics import parse
+from hgld.benchmarks.models.network import Architecture, Network, build_network
 from hgld.benchmarks.ranking.levels import UNKNOWN, check_hierarchy
-from hgld.foundation.errors import HgldError, suggest
+from hgld.benchmarks.training.monitoring.loggers import check_loggers
+from hgld.benchmarks.training.monitoring.validation import validation_metrics
+from hgld.benchmarks.training.optimisation import schedules
+from hgld.benchmarks.training.optimisation.schedules import Schedule
+from hgld.benchmarks.training.sampler import MPerClassSampler
+from hgld.foundation.errors import HgldError, reason, suggest
 from hgld.foundation.settings import Train
 
 MAX_MEMORY_NUMBERS = 2**34  # of the cross-batch memory: 64 GiB
@@ -45,6 +50,22 @@ def architecture_of(settings: Train) -> Architecture:
     )
 
 
+def initial_network(settings: Train) -> Network:
+    """The network before training. Raises HgldError where the pretrained weights cannot be fetched."""
+    architecture = architecture_of(settings)
+    if not settings.pretrained:
+        return build_network(architecture, seed=settings.seed)
+    try:
+        return build_network(architecture, seed=settings.seed, pretrained=True)
+    except HgldError:
+        raise
+    except Exception as error:  # of the hub's library, of the network, or of the file: no common class
+        raise HgldError(
+            f"the pretrained weights of {settings.backbone!r} cannot be fetched ({reason(error)[:160]}); check the "
+            "connection, or train from scratch with train.pretrained: false"
+        ) from None
+
+
 def check_train_settings(settings: Train) -> None:
     """Raise HgldError for unknown losses or levels, and for settings that exclude each other; reads no data."""
     if settings.chunk >= settings.batch_size:
@@ -57,6 +78,7 @@ def check_train_settings(settings: Train) -> None:
             f"train.memory ({settings.memory:,}) embeddings of train.dim ({settings.dim:,}) numbers need "
             f"{settings.memory * settings.dim * 4 / 2**30:,.0f} GiB, at most {MAX_MEMORY_NUMBERS * 4 >> 30} are allowed"
         )
+    _check_combinations(settings)
     for term in settings.loss:
         if term.name not in LOSSES:
             hint = suggest(term.name, LOSSES) or f"; known: {', '.join(LOSSES)}"
@@ -67,6 +89,22 @@ def check_train_settings(settings: Train) -> None:
             raise HgldError(
                 f"train.loss: {term.name}: level must be a number from 0 (finest) to {last}; found {level!r}"
             )
+
+
+def _check_combinations(settings: Train) -> None:
+    """Raise HgldError for settings of schedules, validation and loggers that cannot have an effect."""
+    if settings.milestones and settings.milestones != sorted(set(settings.milestones)):
+        raise HgldError(f"train.milestones {settings.milestones} must be in ascending order, each once")
+    parts = (settings.schedule, settings.head.schedule, settings.proxies.schedule)
+    if ("multistep" in parts) != bool(settings.milestones):
+        raise HgldError("train.milestones are the epochs of a schedule `multistep`: set both, or neither")
+    if settings.best_metric == "ties":
+        raise HgldError("train.best_metric must be a score of which more is better, such as H-AP; found 'ties'")
+    for name in validation_metrics(settings, len(settings.levels)):
+        parse(name, len(settings.levels))
+    if settings.patience and not settings.validate_every:
+        raise HgldError("train.patience needs a validation: set train.validate_every, or patience to 0")
+    check_loggers(settings.loggers)
 
 
 def contiguous_labels(labels: Tensor) -> Tensor:
@@ -97,27 +135,21 @@ def loss_terms(settings: Train, labels: Tensor, device: str) -> list[WeightedLos
     return terms
 
 
-class CosineSchedule:
-    """An optimiser whose learning rate falls from `peak` to 0 along half a cosine."""
-
-    def __init__(self, optimiser: torch.optim.Optimizer, peak: float) -> None:
-        self.optimiser, self.peak, self.lr = optimiser, peak, peak
-
-    def set_progress(self, fraction: float) -> None:
-        """Set the learning rate for this fraction of the training, 0..1."""
-        self.lr = self.peak * 0.5 * (1.0 + math.cos(math.pi * fraction))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.lr
+def make_schedules(network: Network, terms: Sequence[WeightedLoss], settings: Train) -> list[Schedule]:
+    """The optimisers of the network and of the proxies, with their learning rates (optimisation/schedules.py)."""
+    return schedules.make_schedules(network, [term.loss for term in terms], settings)
 
 
-def make_schedules(network: Network, terms: Sequence[WeightedLoss], settings: Train) -> list[CosineSchedule]:
-    """AdamW for the network, and a separate Adam for the proxies of each loss that has some."""
-    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
-    proxies = [list(term.loss.parameters()) for term in terms if isinstance(term.loss, nn.Module)]
-    return [
-        CosineSchedule(optimiser, settings.lr),
-        *(CosineSchedule(torch.optim.Adam(weights, lr=settings.proxy_lr), settings.proxy_lr) for weights in proxies),
-    ]
+def make_sampler(labels: Tensor, settings: Train) -> MPerClassSampler:
+    """The batches that the settings ask for."""
+    return MPerClassSampler(
+        labels,
+        batch_size=settings.batch_size,
+        per_class=settings.per_class,
+        seed=settings.seed,
+        together=settings.together,
+        super_classes=settings.super_classes,
+    )
 
 
 def augmentation(size: int) -> v2.Transform:

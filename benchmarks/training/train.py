@@ -13,48 +13,53 @@ batch and get the result of one process, up to rounding, dropout and batch stati
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from hgld.benchmarks.datasets.labelled_images import LabelledImages
 from hgld.benchmarks.datasets.readable import readable, report_broken, survey
 from hgld.benchmarks.datasets.release import open_release
 from hgld.benchmarks.datasets.survey_cache import Survey, SurveyCache
 from hgld.benchmarks.datasets.tensor_images import AugmentedImages, TensorImages
-from hgld.benchmarks.models.network import Network, build_network, save_checkpoint
+from hgld.benchmarks.models.network import Network, save_checkpoint
 from hgld.benchmarks.models.reproducible import reproducible
 from hgld.benchmarks.ranking.allocator import keep_freed_memory
-from hgld.benchmarks.training.checkpoint import TrainingState, code_and_libraries, weights_digest
+from hgld.benchmarks.training.checkpoint import TrainingState, code_and_libraries, data_digest, weights_digest
 from hgld.benchmarks.training.distributed import (
     distributed_model,
-    gather,
     of_all_processes,
     process_group,
     rank,
     world_size,
 )
-from hgld.benchmarks.training.gradient_caching import cached_backward
 from hgld.benchmarks.training.health import Health, check_finite
 from hgld.benchmarks.training.memory import CrossBatchMemory
-from hgld.benchmarks.training.pos_mixup import mixed_gallery
+from hgld.benchmarks.training.monitoring.observer import Best, Observer
+from hgld.benchmarks.training.monitoring.progress import step_bar
+from hgld.benchmarks.training.monitoring.validation import Validation, hold_out
+from hgld.benchmarks.training.optimisation.moving_average import MovingAverage
+from hgld.benchmarks.training.optimisation.update import Update, compile_backbone, freeze_batchnorm, set_training_mode
 from hgld.benchmarks.training.sampler import MPerClassSampler, ProcessShard
 from hgld.benchmarks.training.setup import (
-    architecture_of,
     augmentation,
     check_train_settings,
     contiguous_labels,
+    initial_network,
     loss_terms,
+    make_sampler,
     make_schedules,
 )
+from hgld.benchmarks.training.step import TrainingStep
 from hgld.foundation.display.visible import echo
-from hgld.foundation.errors import HgldError
 from hgld.foundation.files import write_text
 from hgld.foundation.lock import exclusive
 from hgld.foundation.settings import Params, Train
@@ -66,35 +71,82 @@ MARGIN = 1.125
 
 def run(params: Params) -> None:
     """Train the network of `params.train` on the release and write the outputs of the stage."""
-    keep_freed_memory()
     settings = params.train
+    place = Place(
+        folder=params.data / "train",
+        state=params.data / "training" / "state.pt",
+        survey=params.data / "cache" / "readable" / "train.json",
+    )
     check_train_settings(settings)
-    folder, state_path = params.data / "train", params.data / "training" / "state.pt"
+    with (
+        training_process(place, settings) as device,
+        open_release(params.data, settings.levels, clean_only=settings.clean_only) as dataset,
+    ):
+        images, found = readable_images(dataset.train, settings, place.survey)
+        # A limit that left nothing out has no part in the result.
+        unused = settings.at_default() | (set() if found.broken else {"max_broken"})
+        config = {"profile": params.profile, "train": settings.model_dump(mode="json", exclude=unused)}
+        train_and_write(images, found, settings, place, device, config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """The folder of the outputs, the file from which an interrupted training resumes, and the cache of the survey.
+
+    detailed: curves.csv also holds all learning rates and images/s. validation: the images to validate on; None: some
+    classes of the train images are held out.
+    """
+
+    folder: Path
+    state: Path
+    survey: Path
+    detailed: bool = False
+    validation: LabelledImages | None = None
+
+
+@contextmanager
+def training_process(place: Place, settings: Train) -> Iterator[str]:
+    """One training at a time in a folder, with all processes of torchrun; yields the device."""
+    keep_freed_memory()
     with (
         process_group(),
-        one_at_a_time(folder, state_path.parent),
+        one_at_a_time(place.folder, place.state.parent),
         reproducible(settings.seed, settings.threads) as device,
     ):
-        with open_release(params.data, settings.levels, clean_only=settings.clean_only) as dataset:
-            cache = params.data / "cache" / "readable" / "train.json"
-            images, found = readable_images(dataset.train, settings, cache)
-            network, curves = train(images, settings, device, state_path, found.digest)
-        if rank() == 0:
-            # A limit that left nothing out has no part in the result.
-            unused = set() if found.broken else {"max_broken"}
-            config = {"profile": params.profile, "train": settings.model_dump(mode="json", exclude=unused)}
-            write_csv(curves, folder / "curves.csv")
-            write_text(summary(images, curves, len(found.broken)), folder / "metrics.json")
-            save_checkpoint(network, config, folder / "model.pt")
-            state_path.unlink(missing_ok=True)
-            first, last = curves["loss"].iloc[0], curves["loss"].iloc[-1]
-            echo(f"{len(images):,} images, loss {first:.3f} → {last:.3f}")
+        yield device
+
+
+def train_and_write(
+    images: LabelledImages, found: Survey, settings: Train, place: Place, device: str, config: dict[str, Any]
+) -> None:
+    """Train on images that can be read, some held out for validation if so set, and write the outputs."""
+    observer = Observer(settings, place.folder, config, detailed=place.detailed)
+    used, held_out = images, place.validation
+    if settings.validate_every:
+        if held_out is None:
+            used, held_out = hold_out(images, settings.validation_classes, settings.seed)
+        observer.validation = Validation.of(held_out, settings)
+    network, curves = train(used, settings, device, place.state, found.digest, observer)
+    if rank() != 0:
+        return
+    best = observer.best([{str(name): value for name, value in row.items()} for row in curves.to_dict("records")])
+    write_csv(curves, place.folder / "curves.csv")
+    write_text(summary(used, curves, settings, len(found.broken), best), place.folder / "metrics.json")
+    save_checkpoint(network, config, place.folder / "model.pt")
+    if best is None:
+        observer.best_path.unlink(missing_ok=True)  # of an earlier training
+    place.state.unlink(missing_ok=True)
+    first, last = curves["loss"].iloc[0], curves["loss"].iloc[-1]
+    echo(f"{len(used):,} images, loss {first:.3f} → {last:.3f}")
+    if best:
+        stopped = f"; stopped early after epoch {len(curves)}" if len(curves) < settings.epochs else ""
+        echo(f"best.pt: {settings.best_metric} {best.score:.3f} after epoch {best.epoch}{stopped}")
 
 
 @contextmanager
 def one_at_a_time(*folders: Path) -> Iterator[None]:
     """Lock the folders against other trainings; of the processes of one training, the first holds the lock."""
-    with exclusive(*folders) if rank() == 0 else nullcontext():
+    with exclusive(*dict.fromkeys(folders)) if rank() == 0 else nullcontext():
         yield
 
 
@@ -117,67 +169,103 @@ def readable_images(images: LabelledImages, settings: Train, cache: Path) -> tup
 
 
 def train(
-    images: LabelledImages, settings: Train, device: str, state_path: Path, digest: int = 0
+    images: LabelledImages,
+    settings: Train,
+    device: str,
+    state_path: Path,
+    digest: int = 0,
+    observer: Observer | None = None,
 ) -> tuple[Network, pd.DataFrame]:
-    """Minimise the weighted sum of the losses; -> the network, and one row of means per epoch.
+    """Minimise the weighted sum of the losses; -> the network (its average, with `ema`), and one row per epoch.
 
     The state is written to `state_path` after every epoch, and read from it when it was saved for the same inputs;
     digest: of the pixels of the images (datasets/readable.py). Signs that nothing is learned are reported (health.py).
     Raises HgldError when the loss or a weight is not finite, and where the data, a loss or the network does not fit the
     settings.
     """
-    network = build_network(architecture_of(settings), seed=settings.seed, pretrained=settings.pretrained).to(device)
+    observer = observer or Observer(settings, state_path.parent)
     labels = contiguous_labels(images.labels)
-    terms = loss_terms(settings, labels, device)
-    sampler = MPerClassSampler(
-        labels,
-        batch_size=settings.batch_size,
-        per_class=settings.per_class,
-        seed=settings.seed,
-        together=settings.together,
-    )
+    sampler = make_sampler(labels, settings)
     loader = make_loader(images, labels, sampler, settings)
-    state = TrainingState(network=network, schedules=make_schedules(network, terms, settings), terms=terms)
-    if settings.memory:
-        state.memory = CrossBatchMemory(settings.memory, settings.dim, labels.shape[1]).to(device)
+    state, inputs = prepared(images, labels, settings, device, digest)
+    if observer.is_resumable(state_path):
+        state.resume(state_path, inputs)
+    network, health = state.network, Health()
+    update = Update(network, state.schedules, settings, state.scaler)
+    model = trainable_model(network, settings)
+    with step_bar((settings.epochs - len(state.curves)) * len(sampler), shown=rank() == 0) as bar:
+        for epoch in range(len(state.curves), settings.epochs):
+            if observer.finished(state.curves):
+                break
+            sampler.set_epoch(epoch)
+            set_training_mode(network, settings, epoch)
+            sums: dict[str, float] = {}
+            health.start_epoch(term.name for term in state.terms)
+            started = time.perf_counter()
+            for step, (batch, targets) in enumerate(loader):
+                total_steps = epoch * len(sampler) + step
+                torch.manual_seed(settings.seed + total_steps * world_size() + rank())
+                for schedule in state.schedules:
+                    schedule.set_progress(total_steps / len(sampler) / settings.epochs)
+                    schedule.optimiser.zero_grad(set_to_none=True)
+                training_step = TrainingStep(state, update, settings, targets.to(device), (epoch, step), health)
+                training_step.backward(model, batch.to(device))
+                update.step()
+                if state.average:
+                    state.average.update(network, total_steps)
+                for name, value in training_step.values.items():
+                    sums[name] = sums.get(name, 0.0) + value
+                bar.show(epoch, settings.epochs, training_step.values)
+            seconds = time.perf_counter() - started
+            means = {name: total / len(sampler) for name, total in sums.items()}
+            check_finite([network, *state.proxy_losses()], epoch, settings.lr)
+            final = state.average.network if state.average else network
+            scores = observer.scores(final, epoch + 1, device, (rank(), world_size()), of_all_processes)
+            row = {"epoch": epoch + 1, **means, **observer.rates(state.schedules)}
+            row |= observer.carried(state.curves, scores)
+            row |= observer.speed(len(sampler) * sampler.images_per_batch, seconds)
+            state.curves.append(row)
+            if rank() == 0:
+                health.report(epoch)
+                observer.keep(state.curves, final)
+                state.save_epoch(state_path, inputs)
+    observer.close()
+    return (state.average.network if state.average else network).cpu(), pd.DataFrame(state.curves).round(6)
+
+
+def prepared(
+    images: LabelledImages, labels: Tensor, settings: Train, device: str, digest: int
+) -> tuple[TrainingState, dict[str, Any]]:
+    """The state before the first epoch, and what a saved one must have been made for (JSON values by name)."""
+    network = initial_network(settings).to(device)
+    terms = loss_terms(settings, labels, device)
+    if settings.freeze_batchnorm:
+        freeze_batchnorm(network)
+    state = TrainingState(
+        network=network,
+        schedules=make_schedules(network, terms, settings),
+        terms=terms,
+        memory=CrossBatchMemory(settings.memory, settings.dim, labels.shape[1]).to(device) if settings.memory else None,
+        average=MovingAverage(network, settings.ema) if settings.ema else None,
+        scaler=torch.amp.GradScaler(device) if settings.precision == "float16" else None,
+    )
     inputs = {
         "settings": settings.model_dump(mode="json"),
-        "images": [list(images.ids), digest],
-        "labels": labels.tolist(),
+        "images": data_digest(images.ids, images.labels[:, :0], digest),
+        "labels": data_digest([], labels),
         "initial weights": weights_digest(network),
         "number of processes": world_size(),
         **code_and_libraries(device),
     }
-    state.resume(state_path, inputs)
+    return state, inputs
+
+
+def trainable_model(network: Network, settings: Train) -> nn.Module:
+    """The network as the processes train it together, its backbone compiled if so set."""
     model = distributed_model(network, settings)
-    epochs, health = range(len(state.curves), settings.epochs), Health()
-    for epoch in tqdm(epochs, desc="train", unit="epoch", disable=None if rank() == 0 else True):
-        sampler.set_epoch(epoch)
-        network.train()
-        # During warm-up the backbone is frozen, with its batch statistics.
-        trainable = epoch >= settings.warmup_epochs
-        network.backbone.requires_grad_(trainable).train(trainable)
-        sums: dict[str, float] = {}
-        health.start_epoch(term.name for term in terms)
-        for step, (batch, targets) in enumerate(loader):
-            total_steps = epoch * len(sampler) + step
-            torch.manual_seed(settings.seed + total_steps * world_size() + rank())
-            for schedule in state.schedules:
-                schedule.set_progress(total_steps / len(sampler) / settings.epochs)
-                schedule.optimiser.zero_grad(set_to_none=True)
-            training_step = TrainingStep(state, settings, targets.to(device), epoch, step, health)
-            training_step.backward(model, batch.to(device))
-            for schedule in state.schedules:
-                schedule.optimiser.step()
-            for name, value in training_step.values.items():
-                sums[name] = sums.get(name, 0.0) + value
-        means = {name: total / len(sampler) for name, total in sums.items()}
-        state.curves.append({"epoch": epoch + 1, **means, "lr": state.schedules[0].lr})
-        check_finite([network, *state.proxy_losses()], epoch, settings.lr)
-        if rank() == 0:
-            health.report(epoch)
-            state.save_epoch(state_path, inputs)
-    return network.cpu(), pd.DataFrame(state.curves).round(6)
+    if settings.compile:
+        compile_backbone(network)
+    return model
 
 
 def make_loader(
@@ -192,68 +280,17 @@ def make_loader(
     )
 
 
-class TrainingStep:
-    """One batch: the embeddings of all processes, ranked against the batch, its mixtures and the memory."""
-
-    def __init__(
-        self, state: TrainingState, settings: Train, targets: Tensor, epoch: int, step: int, health: Health
-    ) -> None:
-        self.terms, self.memory, self.settings = state.terms, state.memory, settings
-        self.targets, self.epoch, self.step = targets, epoch, step
-        self.values: dict[str, float] = {}
-        self.health = health
-
-    def backward(self, model: nn.Module, images: Tensor) -> None:
-        """Compute the gradients of the weighted sum; `values` then holds the sum and its terms."""
-        half = self.settings.precision == "bfloat16"
-        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=half):
-            if self.settings.chunk:
-                cached_backward(model, torch.split(images, self.settings.chunk), self.loss)
-            else:
-                loss = self.loss(model(images))
-                with torch.autocast(images.device.type, enabled=False):
-                    loss.backward()  # type: ignore[no-untyped-call]
-
-    def loss(self, embeddings: Tensor) -> Tensor:
-        """The weighted sum of the losses, a scalar. Raises HgldError when it is not finite."""
-        rows, labels = gather(embeddings, self.targets)
-        gallery = self.gallery(rows, labels)
-        values = {term.name: term.loss(rows, labels, *gallery) for term in self.terms}
-        loss = torch.stack([term.weight * values[term.name] for term in self.terms]).sum()
-        self.health.observe(values, rows, labels, gallery[1] if gallery else labels)
-        self.values = {name: float(value.detach()) for name, value in {"loss": loss, **values}.items()}
-        if not bool(loss.detach().isfinite()):
-            raise HgldError(
-                f"the loss is not finite in epoch {self.epoch + 1}, step {self.step + 1}; "
-                f"lower train.lr ({self.settings.lr})"
-            )
-        if self.memory is not None:
-            self.memory.add(rows, labels)
-        return loss
-
-    def gallery(self, rows: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
-        """The gallery of the losses: batch, mixtures and memory, in this order; empty for the batch alone."""
-        use_memory = self.memory is not None and self.epoch + 1 >= self.settings.memory_from
-        if not use_memory and not self.settings.pos_mixup:
-            return ()
-        gallery, gallery_labels = rows, labels
-        if self.settings.pos_mixup:
-            # seeded alike on every process
-            generator = torch.Generator(rows.device).manual_seed(self.settings.seed + self.step)
-            gallery, gallery_labels = mixed_gallery(rows, labels, generator)
-        if use_memory and self.memory is not None and len(self.memory):
-            gallery, gallery_labels = self.memory.appended_to(gallery, gallery_labels)
-        return gallery, gallery_labels
-
-
-def summary(images: LabelledImages, curves: pd.DataFrame, broken: int = 0) -> str:
-    """metrics.json of the stage: the size of the training set, unreadable images if any, and the final losses."""
-    final = curves.iloc[-1].drop(["epoch", "lr"])
+def summary(
+    images: LabelledImages, curves: pd.DataFrame, settings: Train, broken: int = 0, best: Best | None = None
+) -> str:
+    """metrics.json: the size of the training set, unreadable images if any, the final losses, and the best epoch."""
+    losses = ["loss", *(term.name for term in settings.loss)]
     metrics = {
         "images": len(images),
         **({"broken_images": broken} if broken else {}),
         "landmarks": len(torch.unique(images.labels[:, 0])),
         "epochs": len(curves),
-        **{f"final_{name}": float(value) for name, value in final.items()},
+        **{f"final_{name}": float(curves[name].iloc[-1]) for name in losses},
+        **({"best_epoch": best.epoch, f"best_{settings.best_metric}": best.score} if best else {}),
     }
     return json.dumps(metrics, indent=2) + "\n"

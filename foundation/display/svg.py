@@ -1,4 +1,4 @@
-"""Small charts as inline SVG text: lines, grouped bars, horizontal bars, and a curve in the unit square.
+"""Small charts as inline SVG text: lines, grouped bars, horizontal bars, points, and a curve in the unit square.
 
 Series are coloured by CSS classes (s0 to s7, then again), so that the page chooses light and dark colours. Every mark
 has a <title> with its value. Coordinates are rounded: equal input gives equal text.
@@ -187,6 +187,48 @@ def unit_square(
     parts.append(_text(f"{width:.0f}", f"{height - 6:.0f}", cut(x_name, 45), "end"))
     parts.append(f'<text transform="translate(14 {py(1):.0f}) rotate(-90)" text-anchor="end">{escape(y_name)}</text>')
     return _figure(parts, width, height, label)
+
+
+def unit_points(points: Sequence[CurvePoint], x_name: str, y_name: str, label: str) -> str:
+    """Single points in [0, 1] × [0, 1], NARROW wide, with the diagonal x = y, dashed; see `CurvePoint`."""
+    size, left, bottom = NARROW, 50.0, 40.0
+
+    def px(value: float) -> float:
+        return left + value * (size - left - 14)
+
+    def py(value: float) -> float:
+        return 14 + (1 - value) * (size - 14 - bottom)
+
+    parts = [_grid(1.0, left, size, py)]
+    parts.append(f'<path class="diagonal" d="M{px(0):.1f} {py(0):.1f}L{px(1):.1f} {py(1):.1f}"/>')
+    marks = (
+        f'<circle cx="{px(point.x):.1f}" cy="{py(point.y):.1f}" r="2.5"><title>{escape(point.tooltip)}</title></circle>'
+        for point in points
+    )
+    parts.append(f'<g class="s0 points">{"".join(marks)}</g>')
+    for n in range(5):
+        parts.append(_text(f"{px(n / 4):.1f}", f"{size - bottom + 18:.0f}", f"{n / 4:.2f}", "middle"))
+    parts.append(_text(f"{size:.0f}", f"{size - 4:.0f}", cut(x_name, 45), "end"))
+    parts.append(f'<text transform="translate(12 {py(1):.0f}) rotate(-90)" text-anchor="end">{escape(y_name)}</text>')
+    return _figure(parts, size, size, label)
+
+
+def point_map(groups: Sequence[tuple[str, str, Sequence[tuple[float, float]]]], label: str) -> str:
+    """Points in the plane, NARROW wide, both axes to one scale; groups: CSS class, name and points, drawn in order."""
+    everything = [point for *_, points in groups for point in points] or [(0.0, 0.0)]
+    lows = [min(point[axis] for point in everything) for axis in (0, 1)]
+    highs = [max(point[axis] for point in everything) for axis in (0, 1)]
+    margin = 8.0
+    scale = (NARROW - 2 * margin) / (max(high - low for low, high in zip(lows, highs, strict=True)) or 1.0)
+    height = 2 * margin + (highs[1] - lows[1]) * scale
+    parts = []
+    for classes, name, points in groups:
+        marks = (
+            f'<circle cx="{margin + (x - lows[0]) * scale:.1f}" cy="{margin + (highs[1] - y) * scale:.1f}" r="3"/>'
+            for x, y in points
+        )
+        parts.append(f'<g class="{classes} points"><title>{escape(name)}</title>{"".join(marks)}</g>')
+    return _figure(parts, NARROW, height, label)
 
 
 def _text(x: str, y: str, text: str, anchor: str = "") -> str:

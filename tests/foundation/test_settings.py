@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from hgld.foundation.errors import HgldError
-from hgld.foundation.settings import Train, load_params, torchrun_variables
+from hgld.foundation.settings import Train, load_params, params_here, torchrun_variables
 from tests.paths import ROOT
 
 TEXT = (ROOT / "params.yaml").read_text()
@@ -109,10 +109,19 @@ RANGES = {
     "seed": [-1, 2**63],
     "threads": [0, 10**6],
     "max_broken": [-0.1, 1.1],
+    "super_classes": [-1, 10**9],
+    "momentum": [-0.1, 1],
+    "gamma": [0, 1.1],
+    "lr_warmup": [-1, 10**9],
+    "clip_norm": [-1, 10**9],
+    "ema": [-0.1, 1],
+    "validate_every": [-1, 10**9],
+    "validation_classes": [0, 1],
+    "patience": [-1, 10**9],
 }
 
 
-@pytest.mark.parametrize("name", ["../elsewhere", "/tmp/x", ".", "..", "a/b", "a b", "x" * 65, "-rf"])
+@pytest.mark.parametrize("name", ["../elsewhere", "/elsewhere", ".", "..", "a/b", "a b", "x" * 65, "-rf"])
 def test_a_profile_cannot_lead_out_of_its_folder(tmp_path: Path, name: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text((ROOT / "params.yaml").read_text().replace("\nsample:", f'\n"{name}":', 1))
@@ -156,3 +165,22 @@ def test_every_number_of_the_training_has_a_range(tmp_path: Path) -> None:
             YAML(typ="safe").dump(document, text)
             with pytest.raises(HgldError, match=rf"sample\.train\.{name}: .* (greater|less) than .*found {value}"):
                 _load(tmp_path, text.getvalue())
+
+
+def test_a_params_yaml_of_another_project_counts_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert params_here() is None
+    Path("params.yaml").write_text("train:\n  lr: 0.1\n", encoding="utf-8")
+    assert params_here() is None
+    Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    assert params_here() == load_params(ROOT / "params.yaml")
+    assert params_here("gldv2") == load_params(ROOT / "params.yaml", "gldv2")
+    Path("params.yaml").write_text("profile: sample\n", encoding="utf-8")
+    with pytest.raises(HgldError, match="no profile 'sample'"):
+        params_here()
+
+
+def test_a_profile_that_is_asked_for_needs_a_params_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(HgldError, match=r"no params.yaml here"):
+        params_here("sample")

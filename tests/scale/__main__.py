@@ -3,8 +3,8 @@
     python -m tests.scale [--fraction 1.0] [--folder DIR]
 
 Generates metadata of GLDv2's size and a Wikidata about its categories (`metadata`, `graph`), serves it with oxigraph on
-loopback, and runs `hgld download`, `wikidata` and `build`, each in its own process. In a temporary folder, or in DIR,
-where files that exist already are reused.
+loopback, and runs the stages from `download` to `release`, each in its own process, without images. In a temporary
+folder, or in DIR, where files that exist already are reused.
 """
 
 import argparse
@@ -50,7 +50,8 @@ def main() -> None:
         print(f"{'its server':<21}{_children_cpu() - before - stage_cpu:>9.1f}")
         answers = list((folder / "data" / PROFILE / "wikidata-answers").iterdir())
         print(f"{len(answers):,} queries")
-        measure("build", folder)
+        for stage in ("build", "images", "embed", "refine", "queue", "release"):
+            measure(stage, folder)
 
 
 def make_metadata(folder: Path, fraction: float) -> Path:
@@ -84,7 +85,8 @@ def settings(folder: Path, source: Path, url: str | None) -> None:
     """Write the settings of the full profile with the local source and endpoint, without pauses and canary."""
     yaml = YAML()
     document = yaml.load(ROOT / "params.yaml")
-    document[PROFILE]["download"]["source"] = str(source)
+    for stage in ("download", "images"):
+        document[PROFILE][stage]["source"] = str(source)
     document[PROFILE]["wikidata"].update(endpoint=url, pause_s=0, canary={})
     document[PROFILE]["build"]["taxonomy"] = str(ROOT / "hierarchy/curated")
     yaml.dump(document, folder / "params.yaml")

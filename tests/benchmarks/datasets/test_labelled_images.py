@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hgld.benchmarks.evaluation.benchmark import score_checkpoint
+from hgld.benchmarks.evaluation.embedding import Embedder
 from hgld.benchmarks.evaluation.report import page
-from hgld.benchmarks.models.network import Checkpoint
+from hgld.benchmarks.evaluation.scoring import score
+from hgld.benchmarks.models.network import save_checkpoint
 from hgld.benchmarks.models.reproducible import reproducible
+from hgld.benchmarks.models.scored_model import ModelOptions
+from hgld.benchmarks.models.sources.registry import open_model
 from hgld.benchmarks.training.train import train
 from hgld.foundation.settings import Params
 from tests.benchmarks.conftest import tiny
@@ -20,9 +23,11 @@ def test_any_dataset_in_memory_is_trained_on_and_scored(settings: Params, tmp_pa
     benchmark = settings.benchmark.model_copy(update={"metrics": ["R@1_l0", "NDCG"]})
     with reproducible(training.seed, 1) as device:
         network, curves = train(dataset.train, training, device, tmp_path / "state.pt")
-        checkpoint = Checkpoint(network.eval(), {"train": {"seed": training.seed}})
-        result = score_checkpoint(checkpoint, dataset, benchmark, device)
-        html = page(result, dataset, curves, checkpoint.config, max_examples=2)
+        save_checkpoint(network.eval(), {"train": {"seed": training.seed}}, tmp_path / "model.pt")
+        model = open_model(str(tmp_path / "model.pt"), ModelOptions())
+        how = Embedder(batch=8, device=device, threads=2, cache=tmp_path / "cache")
+        result, _ = score(model, dataset, benchmark, how)
+        html = page(result, dataset, curves, model.config, max_examples=2)
     assert curves["loss"].iloc[-1] < curves["loss"].iloc[0]
     assert result.scores.loc["model", "H-AP"] > result.scores.loc["chance", "H-AP"] + 0.3
     assert list(result.scores) == ["R@1_l0", "NDCG", "H-AP", "mAP@100_l0"]
@@ -34,5 +39,5 @@ def test_any_dataset_in_memory_is_trained_on_and_scored(settings: Params, tmp_pa
         "undefined": 0,
         "lists_differ": 0,
     }
-    assert html.count('<section class="query"') == 2
+    assert html.count('<section class="query"') == 4  # two examples, and the worst two
     assert "same hue" in html and "H-AP by" not in html

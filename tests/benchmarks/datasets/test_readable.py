@@ -88,7 +88,7 @@ def test_survey_is_kept_until_an_image_may_have_changed(small: Path, tmp_path: P
 def test_survey_of_another_decoder_is_not_used(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "train.json"
     keep(small, path)
-    monkeypatch.setattr("hgld.benchmarks.datasets.survey_cache._DECODER", ["upright", tar_images.MAX_SCANS + 1])
+    monkeypatch.setattr("hgld.benchmarks.datasets.survey_cache.DECODER", ["upright", tar_images.MAX_SCANS + 1])
     assert kept(small, path) is None
 
 

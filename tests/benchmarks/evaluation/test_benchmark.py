@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from hgld.benchmarks.evaluation import benchmark
+from hgld.benchmarks.models.sources.checkpoint import initial_seed
 from hgld.benchmarks.training import train
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import sha256, write_text
@@ -21,6 +22,8 @@ from hgld.foundation.settings import Params
 from hgld.foundation.tables import write_parquet
 from tests.benchmarks.conftest import make_world, tiny
 from tests.browser import browser, unreadable
+
+LEVELS = ("landmark", "hierarchical label", "natural or human made")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,6 +57,26 @@ def test_metrics_are_the_means_of_the_queries(data: Path) -> None:
     assert metrics["mAP@100_l0_Public"] == pytest.approx(public, abs=1e-6)
 
 
+def test_class_averages_are_computed_by_name_and_change_nothing_else(
+    data: Path, settings: Params, tmp_path: Path
+) -> None:
+    """Each class counts once; `AP_l1 macro` is over the classes of level 1."""
+    asked = [*settings.benchmark.metrics, "AP_l1 macro", "NDCG macro"]
+    changed = settings.model_copy(update={"benchmark": settings.benchmark.model_copy(update={"metrics": asked})})
+    result = benchmark.benchmark(data / "train" / "model.pt", changed, tmp_path)
+    metrics = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
+    before = json.loads((data / "benchmark" / "metrics.json").read_text(encoding="utf-8"))
+    rows = pd.read_parquet(tmp_path / "per_query.parquet")
+    for name, column in (("AP_l1", "hierarchical_label"), ("NDCG", "category")):
+        expected = rows.groupby(column)[name].mean().mean()
+        assert metrics[f"{name}_macro"] == pytest.approx(expected, abs=1e-6)
+        assert result.scores.loc["model", f"{name} macro"] == pytest.approx(expected)
+    assert metrics["untrained_AP_l1_macro"] != metrics["untrained_AP_l1"]  # labels have one landmark or two
+    assert {name: value for name, value in metrics.items() if "_macro" not in name} == before
+    own = pd.read_parquet(data / "benchmark" / "per_query.parquet")
+    assert list(own) == [name for name in rows if name not in ("class_l1", "class_l0")]
+
+
 def test_report_is_complete_self_contained_and_leaves_other_files_alone(
     data: Path, settings: Params, tmp_path: Path
 ) -> None:
@@ -63,8 +86,12 @@ def test_report_is_complete_self_contained_and_leaves_other_files_alone(
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     for external in ("http://", "https://", "<script", "url("):
         assert external not in html.replace("http://www.w3.org/2000/svg", "")
-    assert html.count('<section class="query"') == 3
-    assert html.count("data:image/jpeg;base64,") == 3 * 11
+    examples = html.count('<section class="query"')
+    titles = re.findall("<h3>(.*?)</h3>", html)
+    assert titles[:4] == [*LEVELS, "3 queries, evenly from the highest H-AP to the lowest"]
+    assert titles[4] == "3 other queries with the lowest H-AP" and 6 <= examples <= 9
+    assert html.count("data:image/jpeg;base64,") == examples * 11
+    assert html.count('class="s0 points"') == len(LEVELS) + 1  # a map per level, AP against H-AP
     assert "Blue Lake" in html and "same natural or human made" in html and "H-AP by hierarchical label" in html
     assert result.table().row_count == len(result.scores.columns)
     assert result.text() == (tmp_path / "table.txt").read_text(encoding="utf-8")
@@ -181,6 +208,7 @@ def test_too_many_broken_images_are_an_error(
     [
         ({"metrics": ["H-PA"]}, "", "unknown metric 'H-PA'"),
         ({"metrics": ["AP_l7"]}, "", "level 7"),
+        ({"metrics": ["AP_l0 marco"]}, "", "did you mean 'AP_l0 macro'"),
         ({}, "epoch,loss\n1,high\n", "curves.csv: column 'loss'"),
         ({}, "", "curves.csv: not a table"),
     ],
@@ -230,4 +258,4 @@ def test_report_is_legible_on_a_screen_and_on_a_phone(data: Path, tmp_path: Path
 
 @pytest.mark.parametrize("seed", [2**70, True, "7", None, 1.5])
 def test_a_seed_that_torch_does_not_accept_counts_as_none(seed: object) -> None:
-    assert benchmark.initial_seed({"train": {"seed": seed}}) == 0
+    assert initial_seed({"train": {"seed": seed}}) == 0

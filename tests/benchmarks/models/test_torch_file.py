@@ -110,7 +110,7 @@ FOREIGN: dict[str, tuple[Callable[[], bytes], str]] = {
     "DVC pointer": (lambda: b"outs:\n- md5: 4d7a\n  path: model.pt\n", "is a DVC pointer.*run `dvc pull`"),
     "JSON": (lambda: b'{"format": "hgld-model/1"}', "is a JSON text"),
     "text": (lambda: b"Not\x20found", "is a text that begins with 'Not found'"),
-    "safetensors": (safetensors, "is a safetensors file; read it with safetensors.torch.load_file"),
+    "safetensors": (safetensors, "is a safetensors file; give --backbone NAME to `hgld benchmark`"),
     ".npy": (numpy_file, r"is a NumPy array \(.npy\)"),
     ".npz": (lambda: archive({"a.npy": numpy_file()}), r"is an archive of NumPy arrays \(.npz\)"),
     ".onnx": (lambda: b"\x08\x07\x12\x07pytorch\x1a\x052.0.1:\x80\x01", "is an ONNX model"),
@@ -182,7 +182,7 @@ FOREIGN: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "training checkpoint": (
         lambda: torch_bytes({"epoch": 1, "model": {"a": torch.ones(1)}}),
-        "found a training checkpoint with weights under 'model', which that page shows how to convert",
+        "found a training checkpoint with weights under 'model'; `hgld benchmark` scores it with --backbone NAME",
     ),
     "pickled dictionary": (lambda: pickle.dumps({"a": 1}), "is a pickle, not written by torch.save"),
     "random bytes": (lambda: b"\x9a\x8b\x7c" * 999, r"is damaged, or not written by torch.save \(ValueError\)"),

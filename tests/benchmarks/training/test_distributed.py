@@ -29,15 +29,18 @@ TIMEOUT = 120  # seconds
 
 
 class Training(NamedTuple):
-    """Final weights and losses by epoch."""
+    """Final weights, losses by epoch, and the H-AP of the validations."""
 
     weights: dict[str, Tensor]
     losses: list[float]
+    scores: list[float]
 
     @classmethod
     def read(cls, folder: Path) -> Training:
         network = load_checkpoint(folder / "model.pt").network
-        return cls(network.state_dict(), pd.read_csv(folder / "curves.csv")["loss"].tolist())
+        curves = pd.read_csv(folder / "curves.csv")
+        scores = curves["H-AP"].tolist() if "H-AP" in curves else []
+        return cls(network.state_dict(), curves["loss"].tolist(), scores)
 
 
 class Results(NamedTuple):
@@ -152,6 +155,8 @@ def test_half_precision_is_gathered_in_float32(results: Results) -> None:
 def test_training_by_two_processes_equals_that_by_one(results: Results, training: str) -> None:
     one, two = results.one[training], results.two[training]
     assert two.losses == pytest.approx(one.losses, abs=1e-4)
+    assert two.scores == pytest.approx(one.scores, abs=1e-3)
+    assert bool(one.scores) == (training == "parts")
     for name, weights in one.weights.items():
         # Adam normalises the gradient: where it is zero up to rounding, a step of lr may go either way.
         assert (weights - two.weights[name]).abs().mean() < 1e-5, name

@@ -19,6 +19,7 @@ from hgld.benchmarks.training.setup import WeightedLoss, architecture_of
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import sha256
 from hgld.foundation.settings import LossTerm, Params
+from hgld.foundation.train_settings import PartOptimiser
 from tests.benchmarks.conftest import make_world, tiny
 
 
@@ -52,13 +53,48 @@ def test_curves_have_a_column_per_term(settings: Params) -> None:
     assert curves["loss"].tolist() == pytest.approx(weighted.tolist(), abs=1e-5)
 
 
-@pytest.mark.parametrize("change", [{"memory": 60}, {"pos_mixup": True}, {"precision": "bfloat16"}, {"together": True}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"memory": 60}, {"pos_mixup": True}, {"precision": "bfloat16"}, {"together": True}),
+        *({"precision": "float16"}, {"optimiser": "sgd", "lr": 0.05}, {"schedule": "constant"}, {"clip_norm": 0.5}),
+        *(
+            {"ema": 0.5},
+            {"freeze_batchnorm": True},
+            {"head": PartOptimiser(lr=1e-2)},
+            {"precision": "float16", "chunk": 7},
+        ),
+    ],
+)
 def test_each_setting_changes_the_training_which_still_learns(
     plain_model: str, data: Path, settings: Params, change: dict[str, object]
 ) -> None:
     curves = trained(tiny(settings, epochs=4, **change))
     assert sha256(data / "train" / "model.pt") != plain_model
     assert curves["loss"].iloc[-1] < curves["loss"].iloc[0]
+
+
+def test_compiled_backbone_trains_alike(settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the backend that compiles nothing, as a C++ compiler may be missing; validation and average included."""
+    change: dict[str, Any] = {"epochs": 2, "ema": 0.5, "validate_every": 1, "validation_classes": 0.4, "batch_size": 8}
+    plain = trained(tiny(settings, **change))
+    calls: list[str] = []
+    compile_ = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda function: calls.append("compiled") or compile_(function, backend="eager")
+    )
+    pd.testing.assert_frame_equal(trained(tiny(settings, compile=True, **change)), plain, atol=1e-4)
+    assert len(calls) == 1
+
+
+def test_backbone_that_cannot_be_compiled_is_an_error(settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("g++ said: fatal error: Python.h: No such file or directory")
+
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function: compile_(function, backend=fail))
+    with pytest.raises(HgldError, match=r"train.compile: .*Python.h.*; or set it to false"):
+        train.run(tiny(settings, epochs=1, compile=True))
 
 
 def test_memory_is_used_from_its_epoch_on(settings: Params) -> None:

@@ -20,6 +20,7 @@ from hgld.benchmarks.training.gradient_caching import cached_backward
 from hgld.benchmarks.training.memory import CrossBatchMemory
 from hgld.cli import main as hgld
 from hgld.foundation.errors import HgldError
+from hgld.foundation.train_settings import PartOptimiser
 
 SHARDS = {"equal": (12, 12), "unequal": (17, 7), "one row": (1, 23), "empty": (24, 0)}
 NAMES = ("sup_ap", "sup_hap", "smooth_ndcg", "sup_recall", "calibration")
@@ -27,6 +28,11 @@ NAMES = ("sup_ap", "sup_hap", "smooth_ndcg", "sup_recall", "calibration")
 TRAININGS: dict[str, dict[str, object]] = {
     "whole": {"backbone": "test_vit", "image_size": 160, "chunk": 0},
     "chunks": {"backbone": "test_vit", "image_size": 160, "chunk": 4},
+    "parts": {
+        **{"backbone": "test_vit", "image_size": 160, "ema": 0.9, "clip_norm": 1.0, "lr_warmup": 0.5},
+        **{"validate_every": 1, "validation_classes": 0.4, "head": PartOptimiser(lr=3e-4, optimiser="adam")},
+        **{"batch_size": 12, "freeze_batchnorm": True},
+    },
     "convnext": {"backbone": "test_convnext", "image_size": 32, "chunk": 0, "pooling": "avg"},
 }
 

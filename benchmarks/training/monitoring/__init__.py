@@ -1,0 +1,1 @@
+"""What is observed while a network trains: validation, best.pt, curves in other tools; nothing here moves a weight."""
