@@ -3,7 +3,6 @@
 import errno
 import importlib
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -64,7 +63,9 @@ class _Commands(click.Group):
             if not fault:
                 raise
         except (MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not re.search("out of memory|allocate memory", str(error)):
+            from hgld.foundation.errors import lacks_memory
+
+            if not lacks_memory(error):
                 raise
             fault = f"out of memory ({' '.join(str(error).split())[:200]}); use a smaller input or batch"
         click.echo(f"Error: {visible(fault)}", err=True)

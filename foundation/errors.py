@@ -44,6 +44,15 @@ def reason(error: BaseException) -> str:
     return " ".join(_ADDRESS.sub("", str(error)).split()) or type(error).__name__
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory is lacking, by whatever library: no fault of the file that is being read.
+
+    >>> lacks_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory")), lacks_memory(ValueError("bad magic"))
+    (True, False)
+    """
+    return isinstance(error, MemoryError) or re.search("out of memory|allocate memory", str(error)) is not None
+
+
 def suggest(word: str, options: Iterable[str]) -> str:
     """The end of a message about an unknown word: the closest of `options`, or nothing if none is close.
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from hgld.foundation.errors import HgldError, reason
+from hgld.foundation.errors import HgldError, lacks_memory, reason
 from hgld.foundation.files import remedy
 from hgld.foundation.tables import read_parquet
 
@@ -115,7 +115,7 @@ def decode(data: bytes, formats: tuple[str, ...] = FORMATS) -> Image.Image:
     except UnidentifiedImageError:
         raise UnreadableImageError(f"not a readable picture: not a {' or '.join(formats)} file") from None
     except _DAMAGED as error:
-        if "out of memory" in str(error):  # Pillow's word for what its decoder could not allocate
+        if lacks_memory(error):  # Pillow's word for what its decoder could not allocate
             raise MemoryError(str(error)) from None
         raise UnreadableImageError(f"not a readable picture: {reason(error)}") from None
 

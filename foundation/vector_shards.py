@@ -74,9 +74,7 @@ def read_shard(path: Path, images: int) -> Shard | None:
             raise ValueError(f"{vectors.dtype} {vectors.shape} and {len(broken)} unreadable for {images} images")
         if not np.isfinite(vectors).all():
             raise ValueError("values that are not finite numbers")
-    except MemoryError:
-        raise
-    except Exception as error:  # numpy and zipfile raise almost anything for a damaged file
+    except Exception as error:  # numpy and zipfile raise almost anything; a damaged shape is a MemoryError
         echo(f"{path}: a damaged shard of embeddings is computed again ({reason(error)[:200]})")
         return None
     return Shard(vectors, broken)

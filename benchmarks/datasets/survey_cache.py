@@ -21,7 +21,7 @@ DECODER = [DECODING, MAX_BYTES, MAX_PIXELS, MAX_RATIO, MAX_SCANS, version("pillo
 
 @runtime_checkable
 class Fingerprinted(Protocol):
-    """Images of which it can be told, without reading them, whether one may have changed."""
+    """Images that show without being read whether one may have changed."""
 
     def fingerprint(self) -> str:
         """A hash that differs when an image has been replaced."""

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from hgld.benchmarks.models.scored_model import ModelOptions, ScoredModel
-from hgld.foundation.errors import HgldError, reason
+from hgld.foundation.errors import HgldError, lacks_memory, reason
 
 MAX_SCALES = 8
 SCALE_RANGE = (0.1, 4.0)
@@ -170,6 +170,8 @@ def check_network(name: str, network: nn.Module, preprocess: Callable[[Image.Ima
     try:
         inputs = torch.stack([preprocess(probe_image(seed)) for seed in (1, 2)])
     except Exception as error:  # a transform from elsewhere may raise anything
+        if lacks_memory(error):
+            raise
         raise HgldError(f"{name}: its preprocessing fails: {reason(error)[:300]}") from None
     if inputs.dim() != 4:
         raise HgldError(f"{name}: its preprocessing returns {tuple(inputs.shape[1:])}; expected a tensor (3, H, W)")
@@ -177,8 +179,10 @@ def check_network(name: str, network: nn.Module, preprocess: Callable[[Image.Ima
     try:
         together, alone = network(inputs), network(inputs[:1])
     except HgldError as error:
-        raise HgldError(f"{name}: {error}") from None
+        raise error.within(name) from None
     except Exception as error:  # torch, timm and runtimes raise anything
+        if lacks_memory(error):
+            raise
         text = reason(error)[:300]
         raise HgldError(f"{name}: the network does not take an input of {shape}: {text}; set another size") from None
     if not bool(together.isfinite().all()):

@@ -164,7 +164,7 @@ def _text(head: bytes) -> str:
 
 def folder_kind(path: Path) -> str:
     """What a folder is that was given for a checkpoint, and what to do."""
-    names = set(os.listdir(path))  # noqa: PTH208
+    names = {entry.name for entry in path.iterdir()}
     if ".metadata" in names and any(name.endswith(".distcp") for name in names):
         return (
             "is a folder of torch.distributed.checkpoint; make a file of it with "

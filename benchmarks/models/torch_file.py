@@ -17,7 +17,7 @@ import torch
 
 from hgld.benchmarks.models.file_kind import file_kind, folder_kind, zip_kind
 from hgld.benchmarks.models.pickle_scan import ForeignObjectError, scan_pickle
-from hgld.foundation.errors import HgldError, reason
+from hgld.foundation.errors import HgldError, lacks_memory, reason
 
 MAX_PICKLE_BYTES = 64 << 20
 # What torch.save calls to rebuild tensors, and the plain values that pickle builds by a call.
@@ -59,6 +59,8 @@ def read_torch_file(path: Path, device: str = "cpu") -> object:
     except OSError as error:
         raise HgldError(f"cannot be read: {error.strerror or reason(error)}") from None
     except Exception as error:  # a damaged file can raise anything
+        if lacks_memory(error):
+            raise
         if match := re.search(r"Unsupported (?:global: GLOBAL|class) ([\w.]+)", str(error)):
             raise HgldError(_foreign(match[1])) from None
         raise HgldError(f"is damaged, or not written by torch.save ({type(error).__name__}); {_DAMAGED}") from None

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from hgld.benchmarks.models.pickle_scan import ForeignObjectError, scan_pickle
-from hgld.foundation.errors import HgldError, reason
+from hgld.foundation.errors import HgldError, lacks_memory, reason
 
 PLAIN_DTYPE = re.compile(r"b1|[iu][1248]|f[248]|[US][0-9]{1,6}")
 MAX_BYTES = 1 << 23  # of the file: that of Revisited Oxford has 150 KB
@@ -52,6 +52,8 @@ def load_plain(path: Path, *, most_bytes: int = MAX_BYTES, most_values: int = MA
     except HgldError as error:
         raise error.within(str(path)) from None
     except Exception as error:  # a damaged pickle can raise anything
+        if lacks_memory(error):
+            raise
         text = f"{type(error).__name__}: {reason(error)}"[:200]
         raise HgldError(f"{path}: not a readable pickle ({text}); download it again") from None
 

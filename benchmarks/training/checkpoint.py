@@ -29,7 +29,7 @@ from hgld.benchmarks.training.optimisation.moving_average import MovingAverage
 from hgld.benchmarks.training.optimisation.schedules import Schedule
 from hgld.benchmarks.training.setup import WeightedLoss
 from hgld.foundation.display.visible import echo
-from hgld.foundation.errors import HgldError, reason
+from hgld.foundation.errors import HgldError, lacks_memory, reason
 
 FORMAT = "hgld-training/3"
 # The folders of `benchmarks` that a training runs, and the libraries. How images are decoded shows in their pixels.
@@ -79,7 +79,7 @@ class TrainingState:
         try:
             self._load(saved)
         except _DAMAGED as error:
-            if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+            if lacks_memory(error):
                 raise
             self._load(before)
             echo(f"{path} is damaged ({reason(error)[:200]}); starting from the first epoch")

@@ -20,7 +20,7 @@ from hgld.benchmarks.training.monitoring.validation import validation_metrics
 from hgld.benchmarks.training.optimisation import schedules
 from hgld.benchmarks.training.optimisation.schedules import Schedule
 from hgld.benchmarks.training.sampler import MPerClassSampler
-from hgld.foundation.errors import HgldError, reason, suggest
+from hgld.foundation.errors import HgldError, lacks_memory, reason, suggest
 from hgld.foundation.settings import Train
 
 MAX_MEMORY_NUMBERS = 2**34  # of the cross-batch memory: 64 GiB
@@ -60,6 +60,8 @@ def initial_network(settings: Train) -> Network:
     except HgldError:
         raise
     except Exception as error:  # of the hub's library, of the network, or of the file: no common class
+        if lacks_memory(error):
+            raise
         raise HgldError(
             f"the pretrained weights of {settings.backbone!r} cannot be fetched ({reason(error)[:160]}); check the "
             "connection, or train from scratch with train.pretrained: false"

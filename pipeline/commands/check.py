@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hgld.foundation.display.visible import visible
-from hgld.foundation.errors import HgldError, suggest
+from hgld.foundation.errors import HgldError, lacks_memory, suggest
 from hgld.foundation.settings import Params, profiles
 from hgld.hierarchy.curation.file_checks import file_problems
 from hgld.hierarchy.curation.taxonomy_checks import ClassSnapshot, check_taxonomy
@@ -99,6 +99,8 @@ def _read_facts(folder: Path) -> ClassSnapshot:
             try:
                 graph.parse(path)
             except Exception as error:  # each parser of rdflib raises its own
+                if lacks_memory(error):
+                    raise
                 raise HgldError(f"{path}: not RDF: {' '.join(str(error).split())[:200]}") from None
 
     def statements(prop: str) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from hgld.foundation.errors import HgldError, suggest
+from hgld.foundation.errors import HgldError, lacks_memory, suggest
 from hgld.foundation.files import sha256
 from hgld.foundation.settings import Embed, torchrun_variables
 
@@ -78,6 +78,8 @@ def load_clip(settings: Embed) -> Clip:
         )
         tokenize = open_clip.get_tokenizer(settings.model)
     except Exception as error:  # torch, pickle, the hub and open_clip document no exceptions
+        if lacks_memory(error):
+            raise
         reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
         raise HgldError(
             f"CLIP {settings.model} with the weights {settings.pretrained} cannot be loaded: {reason}"

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from hgld.benchmarks.datasets.files.splits import check_split
-from hgld.foundation.errors import HgldError, reason, suggest
+from hgld.foundation.errors import HgldError, lacks_memory, reason, suggest
 from hgld.foundation.text_input import open_text
 
 _MOST_BYTES = 1 << 30
@@ -112,6 +112,8 @@ def matlab_value(path: Path, title: str, name: str) -> Any:
     except KeyError:
         raise HgldError(f"{title}: {path}: no variable {name}; is this the official file?") from None
     except Exception as error:  # a damaged file can raise anything
+        if lacks_memory(error):
+            raise
         raise HgldError(f"{title}: {path}: not a MATLAB file: {reason(error)[:200]}; download it again") from None
 
 

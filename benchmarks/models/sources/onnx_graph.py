@@ -21,7 +21,7 @@ from hgld.benchmarks.models.embedding_network import EmbeddingNetwork, FixedBatc
 from hgld.benchmarks.models.scored_model import ModelOptions, ScoredModel
 from hgld.benchmarks.models.sources.preprocessing import assumed, data_settings, timm_transform
 from hgld.benchmarks.models.sources.torch_program import input_size
-from hgld.foundation.errors import HgldError, reason, suggest
+from hgld.foundation.errors import HgldError, lacks_memory, reason, suggest
 from hgld.foundation.files import sha256
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
@@ -110,6 +110,8 @@ def _digest(path: Path, onnx: Any) -> str:
         graph = onnx.load(path, load_external_data=False)
         tensors = [t for t in onnx.external_data_helper._get_all_tensors(graph) if t.data_location == t.EXTERNAL]
     except Exception as error:  # protobuf and onnx document no exceptions
+        if lacks_memory(error):
+            raise
         raise HgldError(f"{path}: not an ONNX model ({reason(error)[:200]}); download or copy it again") from None
     places = sorted({entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"})
     digest = hashlib.sha256(sha256(path).encode())
@@ -133,6 +135,8 @@ def _session(path: Path, runtime: Any) -> Any:
     try:
         return runtime.InferenceSession(str(path), settings, providers=providers)
     except Exception as error:  # onnxruntime documents no exceptions
+        if lacks_memory(error):
+            raise
         raise HgldError(f"{path}: onnxruntime cannot load it: {reason(error)[:300]}") from None
 
 

@@ -23,7 +23,7 @@ from hgld.benchmarks.models.embedding_network import (
     weights_digest,
 )
 from hgld.benchmarks.models.scored_model import ModelOptions, ScoredModel
-from hgld.foundation.errors import HgldError, reason
+from hgld.foundation.errors import HgldError, lacks_memory, reason
 
 PATTERN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _EXPECTED = "expected (module, transform): a torch.nn.Module and what turns a PIL image into its input"
@@ -37,6 +37,8 @@ def open_python_callable(model: str, options: ModelOptions) -> ScoredModel:
             torch.manual_seed(0)  # a function that initialises weights gives the same network each time
             returned = function()
     except Exception as error:
+        if lacks_memory(error):
+            raise
         raise HgldError(f"{model}: the function fails: {type(error).__name__}: {reason(error)[:300]}") from None
     if not isinstance(returned, tuple) or len(returned) != 2:
         raise HgldError(f"{model} returns a {type(returned).__name__}; {_EXPECTED}")
@@ -59,6 +61,8 @@ def _function(model: str) -> Callable[[], Any]:
         for part in name.split("."):
             found = getattr(found, part)
     except Exception as error:  # the code of a module may raise anything
+        if lacks_memory(error):
+            raise
         raise HgldError(f"{model} cannot be imported: {type(error).__name__}: {reason(error)[:300]}") from None
     finally:
         sys.path.remove(folder)
@@ -83,6 +87,8 @@ def _input_digest(transform: Callable[..., Any], model: str) -> str:
         first, second = (transform(probe_image(1)) for _ in range(2))
         same = torch.equal(first, second)
     except Exception as error:
+        if lacks_memory(error):
+            raise
         raise HgldError(f"{model}: its transform fails on an RGB image: {reason(error)[:300]}") from None
     if not same:
         raise HgldError(

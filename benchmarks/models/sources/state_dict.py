@@ -24,7 +24,7 @@ from hgld.benchmarks.models.scored_model import ModelOptions, ScoredModel
 from hgld.benchmarks.models.sources import timm_name
 from hgld.benchmarks.models.sources.preprocessing import data_settings, timm_transform
 from hgld.benchmarks.models.weights_file import read_weights
-from hgld.foundation.errors import HgldError, reason
+from hgld.foundation.errors import HgldError, lacks_memory, reason
 
 HEADS = ("none", "linear", "layernorm-linear")
 # Parts of keys that wrappers add, at the start or between two parts: DataParallel, torch.compile, FSDP.
@@ -201,7 +201,9 @@ def _converted(
         return state, []
     try:
         converted: dict[str, Tensor] = convert(dict(state), skeleton)
-    except Exception:  # timm's conversions expect the files that they were written for
+    except Exception as error:  # timm's conversions expect the files that they were written for
+        if lacks_memory(error):
+            raise
         return state, []
     notes = ["converted by timm to its own names"] if set(converted) != set(state) else []
     before, after = state.get("pos_embed"), converted.get("pos_embed")

@@ -22,7 +22,7 @@ from hgld.benchmarks.models.network import GeM
 from hgld.benchmarks.models.pooling import POOLINGS, PooledBackbone
 from hgld.benchmarks.models.scored_model import ModelOptions, ScoredModel
 from hgld.benchmarks.models.sources.preprocessing import data_settings, timm_transform
-from hgld.foundation.errors import HgldError, reason, suggest
+from hgld.foundation.errors import HgldError, lacks_memory, reason, suggest
 
 PREFIX = "timm:"
 _FROM_ELSEWHERE = ("hf-hub:", "hf_hub:", "local-dir:")
@@ -68,6 +68,8 @@ def hub(model: str, remedy: str) -> Iterator[None]:
     except HgldError:
         raise
     except Exception as error:  # timm, open_clip, the hub and its client document no exceptions
+        if lacks_memory(error):
+            raise
         if _not_found(error) and not reachable:
             why = f"{host} cannot be reached, and the weights are not in its cache"
         else:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hgld.benchmarks.models.embedding_network import EmbeddingNetwork, FixedBatch, scored_model
 from hgld.benchmarks.models.scored_model import ModelOptions, ScoredModel
 from hgld.benchmarks.models.sources.preprocessing import assumed, data_settings, timm_transform
-from hgld.foundation.errors import HgldError, reason
+from hgld.foundation.errors import HgldError, lacks_memory, reason
 from hgld.foundation.files import sha256
 
 
@@ -42,6 +42,8 @@ def open_torchscript(model: str, options: ModelOptions) -> ScoredModel:
             warnings.simplefilter("ignore")
             script = torch.jit.load(path, map_location="cpu").float().eval()  # type: ignore[no-untyped-call]
     except Exception as error:  # torch documents no exceptions
+        if lacks_memory(error):
+            raise
         raise HgldError(f"{path}: cannot be loaded by torch.jit.load: {reason(error)[:300]}") from None
     return _opened(path, script, (options.image_size, options.image_size), options)
 
@@ -57,6 +59,8 @@ def open_exported(model: str, options: ModelOptions) -> ScoredModel:
         names = program.graph_signature.user_inputs
         shapes = [node.meta["val"].shape for node in program.graph.nodes if node.name in names]
     except Exception as error:  # torch documents no exceptions
+        if lacks_memory(error):
+            raise
         raise HgldError(f"{path}: cannot be loaded by torch.export.load: {reason(error)[:300]}") from None
     if len(shapes) != 1 or len(shapes[0]) != 4:
         raise HgldError(

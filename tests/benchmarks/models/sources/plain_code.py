@@ -39,7 +39,7 @@ def embedded(scored: ScoredModel) -> Tensor:
     embeddings: Tensor = scored.network(inputs)
     assert embeddings.dtype == torch.float32
     torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(len(IMAGES)))
-    assert (embeddings[0] - embeddings[1]).abs().max() > 1e-5, "the images are told apart"
+    assert (embeddings[0] - embeddings[1]).abs().max() > 1e-5, "two images have two embeddings"
     return embeddings
 
 
