@@ -1,4 +1,4 @@
-"""What the losses share: the gallery, the call, and the reduction over the queries.
+"""What the losses share: the module with its settings, the gallery, the call, and the reduction over the queries.
 
 Every loss compares embeddings by cosine: rows that are not of length 1 are normalised first, by the rule of
 hgld.benchmarks.ranking.similarity. Labels with the coarsest level first are an error.
@@ -6,18 +6,26 @@ hgld.benchmarks.ranking.similarity. Labels with the coarsest level first are an 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hgld.benchmarks.ranking.levels import agreement, check_hierarchy, check_labels, reaches, signed
 from hgld.benchmarks.ranking.similarity import as_tensor, unit_rows
+from hgld.benchmarks.ranking.threads import one_core
 from hgld.foundation.errors import HgldError, suggest
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 REDUCTIONS = ("mean", "none")
 # A batch is small, and there are many: levels that do not nest may seem to, by chance.
 CHANCE = 1e-6
+# Up to so many multiplications, some milliseconds of work, a loss is computed on one core (ranking.threads.one_core).
+ONE_CORE = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -86,20 +94,49 @@ def checked_side(embeddings: Tensor, labels: Tensor, prefix: str) -> tuple[Tenso
     return unit_rows(embeddings, f"{prefix}embeddings"), labels
 
 
-@dataclass(frozen=True, kw_only=True)
-class GalleryLoss:
-    """A loss of queries against a gallery, which by default is the batch itself."""
+def is_on_cpu(value: object) -> bool:
+    """Whether a value, which may be anything, is a tensor on a CPU."""
+    return isinstance(value, Tensor) and value.device.type == "cpu"
 
-    reduction: str = "mean"
 
-    def __post_init__(self) -> None:
-        check_reduction(self.reduction)
+def outside_graphs(function: F) -> F:
+    """Decorator: torch.compile does not trace the function, whose checks read values, but calls it."""
+    return cast(F, torch.compiler.disable(function))  # type: ignore[no-untyped-call]
 
-    def per_query(self, inputs: Inputs) -> Tensor:
-        """Value per query (B,), NaN where undefined."""
-        raise NotImplementedError
 
-    def __call__(
+class FrozenSettingError(HgldError, AttributeError):
+    """The error of an assignment to a setting: a loss keeps those that were checked when it was made."""
+
+
+class Loss(nn.Module):
+    """A loss: embeddings and labels in, a value out. Its settings are attributes, fixed when it is made.
+
+    A loss without proxies has no parameters and an empty state dict; one with proxies has the parameter `weight`.
+    """
+
+    SETTINGS: ClassVar[tuple[str, ...]] = ()  # their names, filled in by `strict`
+
+    def __init__(self, *, reduction: str, **settings: object) -> None:
+        super().__init__()
+        check_reduction(reduction)
+        self.reduction = reduction
+        for name, value in settings.items():
+            setattr(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.SETTINGS and name in self.__dict__:
+            kind = type(self).__name__
+            raise FrozenSettingError(
+                f"{kind}: {name} is fixed when the loss is made; make another one, {kind}({name}=...)"
+            )
+        super().__setattr__(name, value)
+
+    def extra_repr(self) -> str:
+        """The settings, for `repr` and `print`."""
+        return ", ".join(f"{name}={_shown(getattr(self, name))}" for name in self.SETTINGS)
+
+    @outside_graphs
+    def forward(
         self,
         embeddings: Tensor,
         labels: Tensor,
@@ -107,6 +144,58 @@ class GalleryLoss:
         ref_labels: Tensor | None = None,
     ) -> Tensor:
         """Value of the loss, scalar or (B,); see hgld.benchmarks.losses.registry for shapes."""
+        small = is_on_cpu(embeddings) and self.multiplications(embeddings, ref_embeddings) <= ONE_CORE
+        try:
+            with one_core() if small else nullcontext():
+                return self.value(embeddings, labels, ref_embeddings, ref_labels)
+        except RuntimeError as error:
+            if torch._C._functorch.peek_interpreter_stack() is None:
+                raise
+            raise HgldError(
+                f"{type(self).__name__}: torch.func.grad and vmap do not support this loss, which looks at values; "
+                "use torch.autograd.grad, and one call per batch"
+            ) from error
+
+    def value(
+        self, embeddings: Tensor, labels: Tensor, ref_embeddings: Tensor | None, ref_labels: Tensor | None
+    ) -> Tensor:
+        """The value for `forward`."""
+        raise NotImplementedError
+
+    def multiplications(self, embeddings: Tensor, ref_embeddings: Tensor | None) -> int:
+        """How many multiplications the scores take."""
+        others = embeddings if ref_embeddings is None else ref_embeddings
+        return len(embeddings) * others.numel() if is_on_cpu(others) and embeddings.dim() else 0
+
+    if TYPE_CHECKING:
+
+        def __call__(
+            self,
+            embeddings: Tensor,
+            labels: Tensor,
+            ref_embeddings: Tensor | None = None,
+            ref_labels: Tensor | None = None,
+        ) -> Tensor:
+            """As `forward`, which torch declares with any arguments."""
+            ...
+
+
+def _shown(value: object) -> str:
+    """A setting for `repr`."""
+    return f"tensor{tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+
+
+class GalleryLoss(Loss):
+    """A loss of queries against a gallery, which by default is the batch itself."""
+
+    def per_query(self, inputs: Inputs) -> Tensor:
+        """Value per query (B,), NaN where undefined."""
+        raise NotImplementedError
+
+    def value(
+        self, embeddings: Tensor, labels: Tensor, ref_embeddings: Tensor | None, ref_labels: Tensor | None
+    ) -> Tensor:
+        """The checked inputs through `per_query`, and the reduction."""
         inputs = Inputs.checked(embeddings, labels, ref_embeddings, ref_labels)
         return reduce_per_query(self.per_query(inputs), self.reduction, inputs.embeddings, inputs.ref_embeddings)
 

@@ -7,7 +7,6 @@ positives, which the mean leaves out. Memory O(B N), whatever the number of bins
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -52,18 +51,27 @@ def _as_float32(embeddings: Tensor) -> Tensor:
 
 
 @strict
-@dataclass(frozen=True, kw_only=True)
 class FastAP(GalleryLoss):
     """FastAP: 1 - 1/|P| sum_b h+_b H+_b / H_b over squared distances 2 - 2s in [0, 4].
 
     h+ and H+ are the histogram of the positives and its cumulative sum, H the cumulative sum over all items. When the
     gallery is the batch the query is not ranked, as published: a query alone in its class is undefined. Equal to
     pytorch-metric-learning's, which has no gallery. Source: Cakir et al., CVPR 2019.
+
+    embeddings (B, d), labels (B, L), and a gallery (N, d), (N, L) or none -> scalar; (B,) with reduction="none".
+
+    Args:
+        reduction: "mean" over the defined queries, or "none".
+        num_bins: number of bins, of width 4 / num_bins in the squared distance (1 to 100000).
+        level: column of the labels that makes a positive, 0 the finest (0 to 63).
     """
 
     RANGES: ClassVar = {"num_bins": Range(1, 100_000, whole=True), "level": LEVEL}
-    num_bins: int = 10
-    level: int = 0
+    num_bins: int
+    level: int
+
+    def __init__(self, *, reduction: str = "mean", num_bins: int = 10, level: int = 0) -> None:
+        super().__init__(reduction=reduction, num_bins=num_bins, level=level)
 
     def per_query(self, inputs: Inputs) -> Tensor:
         """1 - AP (B,)."""
@@ -82,22 +90,32 @@ class FastAP(GalleryLoss):
 
 
 @strict
-@dataclass(frozen=True, kw_only=True)
 class SoftBinAP(GalleryLoss):
     """AP of scores quantised to `nq` bins between `max` and `min`: 1 - sum_b precision_b recall_b.
 
     precision_b is that of the cut after bin b, recall_b the fraction of the positives in the bin. Scores beyond the
     ends belong to the end bins. Source: Revaud et al., ICCV 2019.
+
+    embeddings (B, d), labels (B, L), and a gallery (N, d), (N, L) or none -> scalar; (B,) with reduction="none".
+
+    Args:
+        reduction: "mean" over the defined queries, or "none".
+        nq: number of bins (2 to 100000).
+        min: cosine of the last bin (-1 to 1).
+        max: cosine of the first bin, above min (-1 to 1).
+        level: column of the labels that makes a positive, 0 the finest (0 to 63).
     """
 
     RANGES: ClassVar = {"nq": Range(2, 100_000, whole=True), "min": COSINE, "max": COSINE, "level": LEVEL}
-    nq: int = 20
-    min: float = -1.0
-    max: float = 1.0
-    level: int = 0
+    nq: int
+    min: float
+    max: float
+    level: int
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def __init__(
+        self, *, reduction: str = "mean", nq: int = 20, min: float = -1.0, max: float = 1.0, level: int = 0
+    ) -> None:
+        super().__init__(reduction=reduction, nq=nq, min=min, max=max, level=level)
         if self.max <= self.min:
             raise HgldError(f"SoftBinAP: max must be above min, got max {self.max} and min {self.min}")
 

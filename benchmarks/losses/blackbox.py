@@ -7,7 +7,6 @@ It is not linear in g: the same loss with another weight or batch size has anoth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -51,23 +50,39 @@ class BlackboxRank(torch.autograd.Function):
 
 
 @strict
-@dataclass(frozen=True, kw_only=True, eq=False)
 class BlackBoxAP(GalleryLoss):
     """1 - AP on one level with blackbox gradients; NaN for a query without positives.
 
     margin > 0 makes the ranking harder: positives lose and negatives gain margin |noise| / 2, noise standard normal,
     drawn at every call unless `noise` (B, N) is given. The paper uses 0.02; the default is no noise. The sum is divided
     by |P| + 1e-5, as published: a perfect ranking has a loss of 1e-5 / |P|.
+
+    embeddings (B, d), labels (B, L), and a gallery (N, d), (N, L) or none -> scalar; (B,) with reduction="none".
+
+    Args:
+        reduction: "mean" over the defined queries, or "none".
+        lambda_val: step along the gradient, in units of 1 / gradient: the larger, the smoother (1e-9 to 1e6).
+        margin: of the noise, a difference of cosines (0 to 2).
+        noise: standard normal numbers (B, N) instead of new ones at every call.
+        level: column of the labels that makes a positive, 0 the finest (0 to 63).
     """
 
     RANGES: ClassVar = {"lambda_val": POSITIVE, "margin": MARGIN, "level": LEVEL}
-    lambda_val: float = 4.0
-    margin: float = 0.0
-    noise: Tensor | None = None
-    level: int = 0
+    lambda_val: float
+    margin: float
+    noise: Tensor | None
+    level: int
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def __init__(
+        self,
+        *,
+        reduction: str = "mean",
+        lambda_val: float = 4.0,
+        margin: float = 0.0,
+        noise: Tensor | None = None,
+        level: int = 0,
+    ) -> None:
+        super().__init__(reduction=reduction, lambda_val=lambda_val, margin=margin, noise=noise, level=level)
         if self.noise is not None and not isinstance(self.noise, Tensor):
             raise HgldError(f"BlackBoxAP: noise must be a tensor of the shape of the scores, got {self.noise!r}")
         if self.noise is not None and self.margin == 0:

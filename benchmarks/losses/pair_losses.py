@@ -10,7 +10,7 @@ query without positives still has negatives and counts with them; only Triplet n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -29,12 +29,11 @@ from hgld.benchmarks.ranking.similarity import similarity
 OWN_SCORE = 1 - 1e-5
 
 
-@dataclass(frozen=True, kw_only=True)
 class _PairLoss(GalleryLoss):
     """What the pair losses share: a level, and computing in float32 at least."""
 
     RANGES: ClassVar = {"level": LEVEL}
-    level: int = 0
+    level: int
 
     def per_query(self, inputs: Inputs) -> Tensor:
         """Value per query (B,), NaN where undefined."""
@@ -66,18 +65,30 @@ def split_library_loss(unreduced: dict[str, Any], embeddings: Tensor) -> Tensor:
 
 
 @strict
-@dataclass(frozen=True, kw_only=True)
 class Calibration(_PairLoss):
     """Calibration, a contrastive loss on cosines that anchors the scores (ROADMAP).
 
     mean_{>0} relu(pos_margin - s+) + mean_{>0} relu(s- - neg_margin), each mean over the pairs that violate. The
     embeddings are normalised again, as in the published code: on unit vectors the value is the same, and the gradient
-    has no component along the embedding.
+    has no component along the embedding. Source: Ramzi et al., NeurIPS 2021.
+
+    embeddings (B, d), labels (B, L), and a gallery (N, d), (N, L) or none -> scalar; (B,) with reduction="none".
+
+    Args:
+        reduction: "mean" over the defined queries, or "none".
+        level: column of the labels that makes a positive, 0 the finest (0 to 63).
+        pos_margin: cosine that a positive shall reach (-1 to 1).
+        neg_margin: cosine that a negative shall not exceed (-1 to 1).
     """
 
     RANGES: ClassVar = {"pos_margin": COSINE, "neg_margin": COSINE}
-    pos_margin: float = 0.9
-    neg_margin: float = 0.6
+    pos_margin: float
+    neg_margin: float
+
+    def __init__(
+        self, *, reduction: str = "mean", level: int = 0, pos_margin: float = 0.9, neg_margin: float = 0.6
+    ) -> None:
+        super().__init__(reduction=reduction, level=level, pos_margin=pos_margin, neg_margin=neg_margin)
 
     def values(self, inputs: Inputs) -> Tensor:
         """Each query's part (B,), never NaN."""
@@ -91,18 +102,30 @@ class Calibration(_PairLoss):
 
 
 @strict
-@dataclass(frozen=True, kw_only=True)
 class Contrastive(_PairLoss):
     """Contrastive loss on the Euclidean distance d of unit vectors, with pytorch-metric-learning's defaults.
 
     mean_{>0} relu(d+ - pos_margin) + mean_{>0} relu(neg_margin - d-), each mean over the pairs that violate. Neither
     the query nor an exact duplicate of it is a positive: their distance is 0 but computes to 3e-4 in float32 (the root
-    of a rounding error), which would count as a violation.
+    of a rounding error), which would count as a violation. Source: Hadsell et al., CVPR 2006.
+
+    embeddings (B, d), labels (B, L), and a gallery (N, d), (N, L) or none -> scalar; (B,) with reduction="none".
+
+    Args:
+        reduction: "mean" over the defined queries, or "none".
+        level: column of the labels that makes a positive, 0 the finest (0 to 63).
+        pos_margin: distance that a positive shall not exceed (0 to 2).
+        neg_margin: distance that a negative shall reach (0 to 2).
     """
 
     RANGES: ClassVar = {"pos_margin": MARGIN, "neg_margin": MARGIN}
-    pos_margin: float = 0.0
-    neg_margin: float = 1.0
+    pos_margin: float
+    neg_margin: float
+
+    def __init__(
+        self, *, reduction: str = "mean", level: int = 0, pos_margin: float = 0.0, neg_margin: float = 1.0
+    ) -> None:
+        super().__init__(reduction=reduction, level=level, pos_margin=pos_margin, neg_margin=neg_margin)
 
     def values(self, inputs: Inputs) -> Tensor:
         """Each query's part (B,), never NaN."""
@@ -119,7 +142,6 @@ class Contrastive(_PairLoss):
 
 
 @strict
-@dataclass(frozen=True, kw_only=True)
 class Triplet(_PairLoss):
     """Triplet margin loss on the cosine: mean_{>0} relu(s- - s+ + margin) over the triplets that violate.
 
@@ -127,13 +149,34 @@ class Triplet(_PairLoss):
     all triplets, of which there are B P N. Computed by pytorch-metric-learning, by default with its
     BatchEasyHardMiner: the query itself is no positive, neither in the batch nor in a gallery that holds it.
     itself=True makes it an ordinary positive, as the three papers do. With `semihard` it is then the easiest positive
-    of every query: all negatives below 1 - margin, which are nearly all, have no loss and no gradient.
+    of every query: all negatives below 1 - margin, which are nearly all, have no loss and no gradient. Source:
+    Weinberger and Saul, JMLR 2009; mining as in Schroff et al., CVPR 2015.
+
+    embeddings (B, d), labels (B, L), and a gallery (N, d), (N, L) or none -> scalar; (B,) with reduction="none".
+
+    Args:
+        reduction: "mean" over the defined queries, or "none".
+        level: column of the labels that makes a positive, 0 the finest (0 to 63).
+        margin: difference of cosines between positive and negative (0 to 2).
+        semihard: one mined triplet per query; otherwise all.
+        itself: whether the query is a positive of its own.
     """
 
     RANGES: ClassVar = {"margin": MARGIN}
-    margin: float = 0.05
-    semihard: bool = True
-    itself: bool = False
+    margin: float
+    semihard: bool
+    itself: bool
+
+    def __init__(
+        self,
+        *,
+        reduction: str = "mean",
+        level: int = 0,
+        margin: float = 0.05,
+        semihard: bool = True,
+        itself: bool = False,
+    ) -> None:
+        super().__init__(reduction=reduction, level=level, margin=margin, semihard=semihard, itself=itself)
 
     def values(self, inputs: Inputs) -> Tensor:
         """Each query's part (B,), NaN for a query without a positive or without a negative."""
@@ -182,16 +225,25 @@ def semihard_triplets(scores: Tensor, positive: Tensor, negative: Tensor) -> tup
 
 
 @strict
-@dataclass(frozen=True, kw_only=True)
 class XBMPair(_PairLoss):
     """The pair loss of cross-batch memory (Wang et al., CVPR 2020): sums per query, not means.
 
     sum_{s+ < 1 - 1e-5} (1 - s+) + sum_{s- > margin} s-. The first bound excludes the query itself, and every exact
     duplicate of it.
+
+    embeddings (B, d), labels (B, L), and a gallery (N, d), (N, L) or none -> scalar; (B,) with reduction="none".
+
+    Args:
+        reduction: "mean" over the defined queries, or "none".
+        level: column of the labels that makes a positive, 0 the finest (0 to 63).
+        margin: cosine above which a negative counts (-1 to 1).
     """
 
     RANGES: ClassVar = {"margin": COSINE}
-    margin: float = 0.5
+    margin: float
+
+    def __init__(self, *, reduction: str = "mean", level: int = 0, margin: float = 0.5) -> None:
+        super().__init__(reduction=reduction, level=level, margin=margin)
 
     def values(self, inputs: Inputs) -> Tensor:
         """The sums (B,), never NaN."""

@@ -1,4 +1,4 @@
-"""Losses against learned proxies: Cluster (normalised softmax), ArcFace, ProxyNCA++, CSL.
+"""Losses against learned proxies: Cluster (normalised softmax), ArcFace, ProxyNCA++; and what CSL shares with them.
 
 Each is a module whose only parameter is `weight`, (num_classes * centres, dim); give it its own optimiser. The
 embeddings are (B, dim), labels (B, L), checked and normalised as for every loss (base.py). A gallery is ignored: the
@@ -9,48 +9,43 @@ determines the initial proxies.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pytorch_metric_learning.losses import ArcFaceLoss, ProxyNCALoss
 from pytorch_metric_learning.reducers import DoNothingReducer
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize, softplus
+from torch.nn.functional import cross_entropy, normalize
 
-from hgld.benchmarks.losses.base import check_reduction, checked_side, reduce_per_query
-from hgld.benchmarks.losses.strict import CLASSES, LEVEL, MARGIN, POSITIVE, SEED, TEMPERATURE, WIDTH, Range, strict
-from hgld.benchmarks.ranking.levels import agreement, check_hierarchy, signed
-from hgld.benchmarks.ranking.similarity import as_tensor, similarity
-from hgld.foundation.errors import HgldError, reason
+from hgld.benchmarks.losses.base import Loss, checked_side, reduce_per_query
+from hgld.benchmarks.losses.strict import CLASSES, LEVEL, POSITIVE, SEED, TEMPERATURE, WIDTH, Range, strict
+from hgld.benchmarks.ranking.similarity import similarity
+from hgld.foundation.errors import HgldError
 
 # Numbers of all proxies: 17 GB in float32.
 LARGEST = 1 << 32
 
 
-class _ProxyLoss(nn.Module):
+class ProxyLoss(Loss):
     """What the proxy losses share: the proxies, the call and the checks."""
 
     RANGES: ClassVar = {"dim": WIDTH, "level": LEVEL, "seed": SEED}
+    dim: int
+    level: int
+    seed: int
     weight: nn.Parameter
 
-    def __init__(self, rows: int, dim: int, level: int, reduction: str, seed: int) -> None:
-        super().__init__()
-        check_reduction(reduction)
+    def __init__(self, rows: int, *, reduction: str, dim: int, seed: int, **settings: object) -> None:
+        super().__init__(reduction=reduction, dim=dim, seed=seed, **settings)
         if not 1 <= rows * dim <= LARGEST:
             raise HgldError(
                 f"{type(self).__name__}: {rows:,} proxies of {dim:,} numbers; expected 1 to {LARGEST:,} numbers"
             )
-        self.level, self.reduction = level, reduction
         generator = torch.Generator().manual_seed(seed)
         self.weight = nn.Parameter(torch.randn(rows, dim, generator=generator) / dim**0.5)
 
-    def forward(
-        self,
-        embeddings: Tensor,
-        labels: Tensor,
-        ref_embeddings: Tensor | None = None,
-        ref_labels: Tensor | None = None,
+    def value(
+        self, embeddings: Tensor, labels: Tensor, ref_embeddings: Tensor | None, ref_labels: Tensor | None
     ) -> Tensor:
         """Mean over the queries, or (B,) with reduction="none"; raises HgldError for a label without a proxy."""
         rows, labels = checked_side(embeddings, labels, "")
@@ -63,6 +58,10 @@ class _ProxyLoss(nn.Module):
         with torch.autocast(rows.device.type, enabled=False):
             per_query = self.values(rows.to(wide), labels, self.weight.to(wide))
         return reduce_per_query(per_query, self.reduction, rows, self.weight)
+
+    def multiplications(self, embeddings: Tensor, ref_embeddings: Tensor | None) -> int:
+        """How many multiplications the cosines to all proxies take."""
+        return len(embeddings) * self.weight.numel() if embeddings.dim() else 0
 
     def values(self, embeddings: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
         """Loss per query (B,); embeddings and weight share a dtype, float32 at least."""
@@ -82,11 +81,23 @@ class _ProxyLoss(nn.Module):
 
 
 @strict
-class Cluster(_ProxyLoss):
+class Cluster(ProxyLoss):
     """Cross entropy over cosine to the class proxies: CE(e . normalise(W) / temperature).
 
     With several centres, class-major in `weight`, the logit of a class is sum_c softmax(l / temperature_centers)_c l_c
     (SoftTriple, Qian et al., ICCV 2019). Source: normalised softmax, Zhai and Wu, BMVC 2019.
+
+    embeddings (B, dim), labels (B, L) -> scalar; (B,) with reduction="none".
+
+    Args:
+        num_classes: number of classes at `level` (1 to 1e8); the labels there run from 0 to num_classes - 1.
+        dim: width of the embeddings (1 to 65536).
+        temperature: of the cosines in the softmax over the classes (1e-12 to 1e6).
+        num_centers: number of proxies per class (1 to 10000).
+        temperature_centers: of the softmax over the proxies of a class (1e-12 to 1e6).
+        level: column of the labels that holds the classes, 0 the finest (0 to 63).
+        reduction: "mean" over the queries, or "none".
+        seed: of the initial proxies, a 64-bit integer.
     """
 
     RANGES: ClassVar = {
@@ -95,6 +106,10 @@ class Cluster(_ProxyLoss):
         "temperature_centers": TEMPERATURE,
         "num_centers": Range(1, 10_000, whole=True),
     }
+    num_classes: int
+    temperature: float
+    num_centers: int
+    temperature_centers: float
 
     def __init__(
         self,
@@ -108,9 +123,17 @@ class Cluster(_ProxyLoss):
         reduction: str = "mean",
         seed: int = 0,
     ) -> None:
-        super().__init__(num_classes * num_centers, dim, level, reduction, seed)
-        self.num_classes, self.num_centers = num_classes, num_centers
-        self.temperature, self.temperature_centers = temperature, temperature_centers
+        super().__init__(
+            num_classes * num_centers,
+            reduction=reduction,
+            dim=dim,
+            seed=seed,
+            level=level,
+            num_classes=num_classes,
+            temperature=temperature,
+            num_centers=num_centers,
+            temperature_centers=temperature_centers,
+        )
 
     def values(self, embeddings: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
         """Cross entropy per query (B,)."""
@@ -122,14 +145,28 @@ class Cluster(_ProxyLoss):
 
 
 @strict
-class ArcFace(_ProxyLoss):
+class ArcFace(ProxyLoss):
     """ArcFace (Deng et al., CVPR 2019), computed by pytorch-metric-learning: cross entropy over s cos(theta).
 
     For the true class cos(theta + m) replaces cos(theta), and beyond theta = pi - m it is cos(theta) - m sin(m). s is
     the scale, m is in radians.
+
+    embeddings (B, dim), labels (B, L) -> scalar; (B,) with reduction="none".
+
+    Args:
+        num_classes: number of classes at `level` (1 to 1e8); the labels there run from 0 to num_classes - 1.
+        dim: width of the embeddings (1 to 65536).
+        s: scale of the cosines (1e-9 to 1e6).
+        m: margin in radians (0 to 1.570796).
+        level: column of the labels that holds the classes, 0 the finest (0 to 63).
+        reduction: "mean" over the queries, or "none".
+        seed: of the initial proxies, a 64-bit integer.
     """
 
     RANGES: ClassVar = {"num_classes": CLASSES, "s": POSITIVE, "m": Range(0, math.pi / 2)}
+    num_classes: int
+    s: float
+    m: float
 
     def __init__(
         self,
@@ -142,8 +179,8 @@ class ArcFace(_ProxyLoss):
         reduction: str = "mean",
         seed: int = 0,
     ) -> None:
-        super().__init__(num_classes, dim, level, reduction, seed)
-        self.num_classes, self.s, self.m = num_classes, s, m
+        own = {"num_classes": num_classes, "s": s, "m": m}
+        super().__init__(num_classes, reduction=reduction, dim=dim, seed=seed, level=level, **own)
 
     def values(self, embeddings: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
         """Cross entropy per query (B,)."""
@@ -162,13 +199,25 @@ class ArcFace(_ProxyLoss):
 
 
 @strict
-class ProxyNCA(_ProxyLoss):
+class ProxyNCA(ProxyLoss):
     """ProxyNCA++ (Teh et al., ECCV 2020), by pytorch-metric-learning: CE over -|scale (e/|e| - p/|p|)|^2.
 
     The published temperature 1/9 is scale 3.
+
+    embeddings (B, dim), labels (B, L) -> scalar; (B,) with reduction="none".
+
+    Args:
+        num_classes: number of classes at `level` (1 to 1e8); the labels there run from 0 to num_classes - 1.
+        dim: width of the embeddings (1 to 65536).
+        scale: of the distances (1e-9 to 1e6).
+        level: column of the labels that holds the classes, 0 the finest (0 to 63).
+        reduction: "mean" over the queries, or "none".
+        seed: of the initial proxies, a 64-bit integer.
     """
 
     RANGES: ClassVar = {"num_classes": CLASSES, "scale": POSITIVE}
+    num_classes: int
+    scale: float
 
     def __init__(
         self,
@@ -180,8 +229,8 @@ class ProxyNCA(_ProxyLoss):
         reduction: str = "mean",
         seed: int = 0,
     ) -> None:
-        super().__init__(num_classes, dim, level, reduction, seed)
-        self.num_classes, self.scale = num_classes, scale
+        own = {"num_classes": num_classes, "scale": scale}
+        super().__init__(num_classes, reduction=reduction, dim=dim, seed=seed, level=level, **own)
 
     def values(self, embeddings: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
         """Cross entropy per query (B,)."""
@@ -194,85 +243,3 @@ class ProxyNCA(_ProxyLoss):
         unreduced = library(embeddings, target)["loss"]
         # The library omits a query whose probability rounds to 0; here it stays, with a loss of 0.
         return embeddings.new_zeros(len(target)).index_add(0, unreduced["indices"], unreduced["losses"])
-
-
-def csl_margins(levels: int) -> tuple[float, ...]:
-    """Published margins for 2, 3 and 7 levels, finest level first; for other numbers .15, .25, ...
-
-    >>> csl_margins(3), csl_margins(4)
-    ((0.25, 0.35, 0.45), (0.15, 0.25, 0.35, 0.45))
-    """
-    published = {1: (0.25,), 2: (0.25, 0.45), 3: (0.25, 0.35, 0.45)}
-    return published.get(levels) or tuple(round(0.15 + 0.1 * level, 2) for level in range(levels))
-
-
-@strict
-class CSL(_ProxyLoss):
-    """CSL (DyML, Sun et al., CVPR 2021): one proxy per class, compared at every level l with that level's margin.
-
-    sum_l mean softplus(LSE_{proxies that differ at l}(scale s) + LSE_{own proxy}(-scale s) + margins_l scale), s the
-    cosine to the normalised proxies. `num_classes` is the label table of the
-    classes, (C, L) integers; its unique rows, sorted, are the order of `weight`. A level at which no proxy differs adds
-    nothing. margins: finest level first, by default `csl_margins`.
-    """
-
-    RANGES: ClassVar = {"margins": MARGIN._replace(many=True), "scale": POSITIVE}
-    table: Tensor
-
-    def __init__(
-        self,
-        *,
-        num_classes: Tensor | Sequence[Sequence[int]],
-        dim: int,
-        margins: Sequence[float] | None = None,
-        scale: float = 32.0,
-        reduction: str = "mean",
-        seed: int = 0,
-    ) -> None:
-        table = _class_table(num_classes)
-        check_hierarchy(table, "CSL: num_classes, the table of the classes' labels")
-        table = torch.unique(table, dim=0)
-        super().__init__(len(table), dim, 0, reduction, seed)
-        self.margins = csl_margins(table.shape[1]) if margins is None else tuple(margins)
-        if len(self.margins) != table.shape[1]:
-            raise HgldError(
-                f"CSL: {len(self.margins)} margins for {table.shape[1]} levels; give one per level, finest first"
-            )
-        self.scale = scale
-        self.register_buffer("table", table)
-
-    def values(self, embeddings: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
-        """Sum over the levels per query (B,)."""
-        levels = labels.shape[1]
-        depth = agreement(labels, self.table)
-        own = depth == levels
-        if not bool(own.any(1).all()):
-            row = labels[int((~own.any(1)).nonzero()[0])].tolist()
-            raise HgldError(f"CSL: labels {row} are not in the table given as num_classes")
-        scores = similarity(embeddings, normalize(weight, dim=1)) * self.scale
-        pull = masked_logsumexp(-scores, own)
-        total = pull.new_zeros(len(pull))
-        for level, margin in enumerate(self.margins):
-            differs = depth < levels - level
-            push = masked_logsumexp(scores, differs)
-            value = softplus(push + pull + margin * self.scale)
-            total = total + torch.where(differs.any(1), value, 0.0)
-        return total
-
-
-def _class_table(value: Any) -> Tensor:
-    """The table of the classes' labels as a tensor, also from a list of rows."""
-    name = "CSL: num_classes, the table of the classes' labels"
-    if not isinstance(value, (list, tuple)):
-        return signed(as_tensor(value, name))
-    try:
-        return torch.tensor(value)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise HgldError(f"{name} must be rows of integers, all of one length ({reason(error)})") from None
-
-
-def masked_logsumexp(values: Tensor, keep: Tensor) -> Tensor:
-    """Logsumexp over the kept columns, (B, N) -> (B,); 0 where none is kept, and always a finite gradient."""
-    nonempty = keep.any(1, keepdim=True)
-    masked = values.masked_fill(~keep & nonempty, -torch.inf)
-    return masked.logsumexp(1).where(nonempty[:, 0], values.new_zeros(()))

@@ -1,6 +1,7 @@
 """The losses by name.
 
-    loss = LOSSES["sup_hap"](tau=0.01, offset=None, alpha=1.0)      keyword-only; a typo raises HgldError
+    loss = SupHAP(tau=0.01, offset=None, alpha=1.0)                 keyword-only; a typo raises HgldError
+    loss = LOSSES["sup_hap"](tau=0.01, offset=None, alpha=1.0)      the same, by name
     value = loss(embeddings, labels)                                the batch against itself
     value = loss(embeddings, labels, ref_embeddings, ref_labels)    the batch against a gallery
 
@@ -13,35 +14,26 @@ every loss takes reduction="mean" | "none" ("none": per query, NaN where undefin
 without positives is undefined for every loss that ranks or compares with a positive; the losses whose unit is the pair
 (calibration, contrastive, xbm_pair) count its negatives, and those with proxies need no positive. The mean is never NaN
 because of such a query. Formula, source and settings are in the docstring of each class.
+
+A loss is a torch.nn.Module: `.to`, `state_dict` (empty without proxies), ModuleDict, pickle and, with proxies,
+DistributedDataParallel as for any other. The settings are attributes (`loss.tau`), shown by `repr`, and fixed:
+assigning one raises HgldError. A compiled model that calls a loss leaves its graph for the call. Under torch.func.grad
+or vmap the losses that look at values, nearly all, raise HgldError.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-from torch import Tensor
-
+from hgld.benchmarks.losses.base import Loss
 from hgld.benchmarks.losses.binned_losses import FastAP, SoftBinAP
 from hgld.benchmarks.losses.blackbox import BlackBoxAP
+from hgld.benchmarks.losses.csl import CSL
 from hgld.benchmarks.losses.pair_losses import Calibration, Contrastive, Triplet, XBMPair
-from hgld.benchmarks.losses.proxy_losses import CSL, ArcFace, Cluster, ProxyNCA
+from hgld.benchmarks.losses.proxy_losses import ArcFace, Cluster, ProxyNCA
 from hgld.benchmarks.losses.rank_losses import RANK_LOSSES
 from hgld.foundation.errors import HgldError, suggest
-
-
-class Loss(Protocol):
-    """A loss: embeddings and labels in, a value out."""
-
-    def __call__(
-        self,
-        embeddings: Tensor,
-        labels: Tensor,
-        ref_embeddings: Tensor | None = None,
-        ref_labels: Tensor | None = None,
-    ) -> Tensor:
-        """Scalar, or (B,) with reduction="none"."""
-        ...
 
 
 class UnknownLossError(HgldError, KeyError):

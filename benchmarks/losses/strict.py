@@ -106,6 +106,7 @@ def strict(cls: type[T]) -> type[T]:
     # keeps the settings visible to help() and inspect
     initialise.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
     cls.__init__ = initialise  # type: ignore[method-assign]
+    cls.SETTINGS = tuple(parameters)  # type: ignore[attr-defined]
     return cls
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -35,12 +35,14 @@ from hgld.benchmarks.ranking.surrogates import (
     pair_ranks,
     pairs_of,
 )
-from hgld.benchmarks.ranking.threads import single_core_threads
+from hgld.benchmarks.ranking.threads import allowed_threads, one_core, single_core_threads
 
 # Up to MIN_PAIRS + PAIRS_PER_ITEM * N pairs per query, pairs are cheaper than sums (measured: 7 ns per pair, 200 ns per
 # item, 100 us per row). Float64 is chosen for exactness, and keeps the exact pairs for as long as that is bearable.
 MIN_PAIRS = {torch.float32: 14_000, torch.float64: 1_000_000}
 PAIRS_PER_ITEM = 30
+# Some ten milliseconds of work: with less, starting threads beside torch's own costs more than it saves.
+PAIRS_PER_THREAD = 1 << 20
 # Items per block of the near-linear sums, some hundred bytes each; as with pairs, more on a GPU.
 ITEMS, GPU_ITEMS = 1 << 16, 1 << 23
 
@@ -96,7 +98,7 @@ class _RankScore(torch.autograd.Function):
             with torch.no_grad():  # the setting is per thread
                 return score(block, surrogate, term_of_block)
 
-        value = _in_blocks(work, scores, int(size), parallel=near_linear)
+        value = _in_blocks(work, scores, int(size), _threads(scores, None if near_linear else per_query))
         if gradient is not None:
             ctx.save_for_backward(gradient)
         return value
@@ -105,20 +107,32 @@ class _RankScore(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
-        return gradient * grad[:, None], None, None, None, None
+        with one_core():
+            return gradient * grad[:, None], None, None, None, None
 
 
-def _in_blocks(work: Callable[[slice], Tensor], scores: Tensor, size: int, *, parallel: bool) -> Tensor:
-    """`work` on blocks of at most `size` rows (at least one) -> (B,); `parallel`: on as many threads as torch has.
+def _threads(scores: Tensor, pairs_per_query: float | None) -> int:
+    """On how many threads to compute: at most as many as torch has, for pairs one for each PAIRS_PER_THREAD."""
+    if scores.device.type != "cpu":
+        return 1
+    threads = allowed_threads()
+    if pairs_per_query is None:
+        return threads
+    return min(threads, max(1, int(pairs_per_query * len(scores)) // PAIRS_PER_THREAD))
 
-    The near-linear sums are many operations that torch hardly splits; pairs are few, which torch splits well itself.
+
+def _in_blocks(work: Callable[[slice], Tensor], scores: Tensor, size: int, threads: int) -> Tensor:
+    """`work` on blocks of at most `size` rows (at least one), on some threads of one core each -> (B,).
+
+    torch would share each of some hundred operations between its threads, which then wait for each other as often:
+    beside two busy processes SupAP at 384 x 384 took up to 1,300 ms on two threads, and at most 66 ms on one core.
     """
     queries = len(scores)
-    threads = torch.get_num_threads() if parallel and scores.device.type == "cpu" else 1
     count = threads * math.ceil(queries / max(1, size) / threads)  # the same number for every thread
     size = max(1, math.ceil(queries / max(1, count)))
     blocks = [slice(start, start + size) for start in range(0, queries, size)]
-    with single_core_threads(min(threads, len(blocks))) as parallel_map:
+    workers = min(threads, len(blocks))
+    with single_core_threads(workers) as parallel_map, one_core() if workers == 1 else nullcontext():
         return torch.cat([scores.new_zeros(0), *parallel_map(work, blocks)])
 
 

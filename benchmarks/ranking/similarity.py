@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hgld.benchmarks.ranking.threads import allowed_threads, one_core
 from hgld.foundation.errors import HgldError
 
 TOLERANCE = 1e-5
@@ -84,7 +85,29 @@ def similarity(embeddings: Tensor, ref_embeddings: Tensor) -> Tensor:
     """Dot products (B, N) of rows (B, d) and (N, d), in float32 at least; half-precision scores collide (78 % tie)."""
     wide = torch.promote_types(torch.promote_types(embeddings.dtype, ref_embeddings.dtype), torch.float32)
     with torch.autocast(embeddings.device.type, enabled=False):
-        return embeddings.to(wide) @ ref_embeddings.to(wide).T
+        rows, refs = embeddings.to(wide), ref_embeddings.to(wide)
+        if allowed_threads() == torch.get_num_threads():
+            return rows @ refs.T
+        product: Tensor = _OneCoreProduct.apply(rows, refs)
+        return product
+
+
+class _OneCoreProduct(torch.autograd.Function):
+    """rows (B, d) @ refs (N, d).T inside `one_core`, where its derivatives are computed too."""
+
+    @staticmethod
+    def forward(rows: Tensor, refs: Tensor) -> Tensor:
+        return rows @ refs.T
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (back,), (rows, refs), (for_rows, for_refs) = gradients, ctx.saved_tensors, ctx.needs_input_grad
+        with one_core():
+            return back @ refs if for_rows else None, back.T @ rows if for_refs else None
 
 
 def inverse_lengths(rows: Tensor, name: str) -> Tensor | None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Barrier
 from typing import Protocol, TypeVar
 
 import torch
+
+_allowed: ContextVar[int] = ContextVar("_allowed", default=0)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -51,6 +54,27 @@ def single_core_threads(count: int) -> Iterator[Map]:
             yield lambda function, parts: list(pool.map(function, parts))
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Inside, torch runs the calling thread's operations on one core.
+
+    Otherwise its threads wait for each other at every operation of more than 32,768 numbers, on a busy machine for
+    milliseconds each time.
+    """
+    before, token = torch.get_num_threads(), _allowed.set(allowed_threads())
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        _allowed.reset(token)
+
+
+def allowed_threads() -> int:
+    """Torch's number of threads, inside `one_core` the one outside."""
+    return _allowed.get() or torch.get_num_threads()
 
 
 def _serial_map(function: Callable[[T], R], parts: Iterable[T], /) -> list[R]:

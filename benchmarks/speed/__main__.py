@@ -3,7 +3,8 @@
     python -m hgld.benchmarks.speed [--quick] [--gldv2] [--json FILE]
 
 Every case runs in a process of its own on two threads; seconds are the median of five runs after a warm-up, memory is
-the peak above the size before (Linux only).
+the peak above the size before (Linux only). The losses are then timed beside one busy process per core: "busy cores" is
+the time as a multiple of the fair share, which is twice the time alone.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any
 
 import timm
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.transforms import v2
 
 from hgld.benchmarks.losses import LOSSES, PROXY_LOSSES, Loss, make_loss
@@ -129,9 +129,7 @@ def loss_terms(settings: Train, labels: Tensor, device: str) -> list[WeightedLos
             column = labels[:, level if isinstance(level, int) else 0]
             classes = labels if term.name == "csl" else int(column.max()) + 1
             arguments = {"num_classes": classes, "dim": settings.dim, "seed": settings.seed, **arguments}
-        loss = make_loss(term.name, **arguments)
-        loss = loss.to(device) if isinstance(loss, nn.Module) else loss
-        terms.append(WeightedLoss(term.name, term.weight, loss))
+        terms.append(WeightedLoss(term.name, term.weight, make_loss(term.name, **arguments).to(device)))
     if len({term.name for term in terms}) < len(terms):
         raise HgldError("train.loss: a loss is named twice; merge the terms into one")
     return terms

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hgld.benchmarks.losses import LOSSES, PROXY_LOSSES, Loss
 from hgld.benchmarks.metrics import evaluate
@@ -31,7 +31,6 @@ def make(entry: dict[str, Any], reduction: str) -> Loss:
     table, weight = tensor("proxy_labels"), tensor("proxies")
     classes = table if entry["loss"] == "csl" else len(table)
     loss = LOSSES[entry["loss"]](num_classes=classes, dim=weight.shape[1], reduction=reduction, **settings)
-    assert isinstance(loss, nn.Module)
     loss.double()
     loss.load_state_dict({"weight": weight}, strict=False)
     return loss

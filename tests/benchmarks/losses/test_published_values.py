@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hgld.benchmarks.losses import LOSSES, PROXY_LOSSES, Loss
 from hgld.benchmarks.ranking.levels import agreement, level_counts, pop_relevance
@@ -107,10 +107,9 @@ def build(name: str, **more: Any) -> Loss:
 
 def with_weight(loss: Loss, weight: Tensor) -> Loss:
     """Put the published proxies in."""
-    assert isinstance(loss, nn.Module)
-    loss.double()
+    (proxies,) = loss.double().parameters()
     with torch.no_grad():
-        loss.weight.copy_(weight)
+        proxies.copy_(weight)
     return loss
 
 
@@ -126,8 +125,8 @@ def test_values_and_gradients_are_the_published_ones(name: str) -> None:
     loss = build(name)
     leaves = [t.requires_grad_() for t in tensors[::2]]
     sides = ["q", "g"][: len(leaves)]
-    if isinstance(loss, nn.Module):
-        leaves, sides = [leaves[0], loss.weight], ["q", "weight"]
+    if proxies := list(loss.parameters()):
+        leaves, sides = [leaves[0], *proxies], ["q", "weight"]
     value = loss(*tensors)
     gradients = torch.autograd.grad(value, leaves)
     close = {"atol": tolerance(name), "rtol": 0.0}

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hgld.benchmarks.losses import LOSSES
-from hgld.benchmarks.losses.proxy_losses import csl_margins
+from hgld.benchmarks.losses.csl import csl_margins
 from hgld.foundation.errors import HgldError
 from tests.benchmarks.losses.examples import (
     CLASSES,
@@ -177,7 +177,7 @@ def test_renumbered_classes_with_their_proxies_change_nothing(name: str) -> None
     if name == "csl":
         # Its proxies lie in the order of the table: rename within it, keeping the tree.
         order = torch.tensor([6, 7, 4, 5, 2, 3, 0, 1])
-    assert isinstance(loss, nn.Module) and isinstance(other, nn.Module)
+    assert isinstance(loss.weight, Tensor) and isinstance(other.weight, Tensor)
     with torch.no_grad():
         other.weight[order] = loss.weight
     torch.testing.assert_close(other(query, nested(order[labels[:, 0]])), loss(query, labels))
@@ -226,14 +226,11 @@ def test_the_gradient_is_the_derivative_of_the_value(name: str) -> None:
         smooth = {"margin": 0.5}
     if name == "csl":
         smooth = {"scale": 4.0}
-    loss = example(name, reduction="none", **smooth)
-    leaves = [query, gallery]
-    if isinstance(loss, nn.Module):
-        loss.double()
-        leaves = [query, loss.weight]
+    loss = example(name, reduction="none", **smooth).double()
+    leaves = [query, *(loss.parameters() if name in PROXIES else [gallery])]
 
     def value(q: Tensor, other: Tensor) -> Tensor:
-        if isinstance(loss, nn.Module):
+        if name in PROXIES:
             per_query = torch.func.functional_call(loss, {"weight": other}, (q, labels))
         else:
             per_query = loss(q, labels, other, gallery_labels)
@@ -245,12 +242,10 @@ def test_the_gradient_is_the_derivative_of_the_value(name: str) -> None:
 @pytest.mark.parametrize("name", PROXIES)
 def test_proxies_are_one_parameter_named_weight(name: str) -> None:
     loss = example(name, seed=3)
-    assert isinstance(loss, nn.Module)
     assert [key for key, _ in loss.named_parameters()] == ["weight"]
-    assert loss.weight.shape == (CLASSES, DIM)
-    other = example(name, seed=4)
-    assert isinstance(other, nn.Module)
-    assert not torch.equal(loss.weight, other.weight)
+    (weight,), (other_weight,) = loss.parameters(), (other := example(name, seed=4)).parameters()
+    assert weight.shape == (CLASSES, DIM)
+    assert not torch.equal(weight, other_weight)
     other.load_state_dict(loss.state_dict())
     assert torch.equal(other(*batch(9)), loss(*batch(9)))
     with pytest.raises(HgldError, match="labels"):
@@ -273,12 +268,11 @@ def test_csl_margins_are_the_published_ones(levels: int, margins: tuple[float, .
 def test_input_that_is_not_finite_never_gives_a_finite_loss(name: str, where: str) -> None:
     """A diverged network must not seem to have a loss of 0. other: the gallery or the proxies."""
     loss, (query, labels), (gallery, names) = example(name), batch(12), batch(20, seed=1)
-    proxies = loss.weight if isinstance(loss, nn.Module) else None
+    proxies = list(loss.parameters())
     with torch.no_grad():
-        broken = query if where == "query" else gallery if proxies is None else proxies
-        assert isinstance(broken, Tensor)
+        broken = query if where == "query" else [gallery, *proxies][-1]
         broken[3, 0] = torch.nan
-    value = loss(query, labels) if proxies is not None else loss(query, labels, gallery, names)
+    value = loss(query, labels) if proxies else loss(query, labels, gallery, names)
     assert not torch.isfinite(value)
 
 

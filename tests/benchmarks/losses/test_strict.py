@@ -89,12 +89,6 @@ def test_wrong_settings_and_inputs_are_refused(make: Callable[[], object], messa
         make()
 
 
-def test_a_loss_is_frozen() -> None:
-    loss: Any = LOSSES["sup_hap"]()
-    with pytest.raises(AttributeError):
-        loss.tau = 1.0
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -139,8 +133,9 @@ def test_every_number_of_every_loss_has_a_range(name: str) -> None:
 
 def test_settings_may_be_numbers_of_numpy() -> None:
     plain, given = (LOSSES["cluster"](num_classes=kind(8), dim=kind(DIM), seed=kind(3)) for kind in (int, np.int64))
-    assert torch.equal(plain.weight, given.weight)  # type: ignore[attr-defined]
-    assert LOSSES["sup_hap"](alpha=np.float32(2), delta=np.float64(0.5)) == LOSSES["sup_hap"](alpha=2.0, delta=0.5)
+    assert torch.equal(*plain.parameters(), *given.parameters())
+    given = LOSSES["sup_hap"](alpha=np.float32(2), delta=np.float64(0.5))
+    assert repr(given) == repr(LOSSES["sup_hap"](alpha=2.0, delta=0.5))
 
 
 OTHER_VALUES: dict[str, Any] = {

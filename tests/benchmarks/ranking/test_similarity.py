@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from hgld.benchmarks.losses import LOSSES
@@ -15,7 +15,7 @@ from hgld.benchmarks.metrics import METRICS, evaluate
 from hgld.benchmarks.ranking.similarity import AsGiven, as_tensor, inverse_lengths, unit_rows
 from hgld.benchmarks.training.pos_mixup import mixed_gallery
 from hgld.foundation.errors import HgldError
-from tests.benchmarks.losses.examples import DIM, batch, example, gradient, with_scores
+from tests.benchmarks.losses.examples import batch, example, gradient, with_scores
 
 EVERY = pytest.mark.parametrize("name", list(LOSSES))
 ROUNDED = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -178,4 +178,3 @@ def test_the_losses_are_a_dictionary_that_suggests_names() -> None:
     for kind in (HgldError, KeyError):
         with pytest.raises(kind, match="unknown loss 'sup_hpa'; did you mean 'sup_hap'"):
             LOSSES["sup_hpa"]
-    assert isinstance(example("cluster"), nn.Module) and DIM == 8

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from dataclasses import asdict, replace
 
 import pytest
@@ -11,7 +15,13 @@ from hgld.benchmarks.losses import LOSSES
 from hgld.benchmarks.metrics import evaluate
 from hgld.benchmarks.speed import losses as speed_losses
 from hgld.benchmarks.speed import metrics as speed_metrics
-from hgld.benchmarks.speed.measure import Comparison, Measured, comparison_table, measure_in_process
+from hgld.benchmarks.speed.measure import (
+    Comparison,
+    Measured,
+    beside_busy_processes,
+    comparison_table,
+    measure_in_process,
+)
 from hgld.foundation.display.text_table import plain
 
 
@@ -39,11 +49,31 @@ def test_a_case_is_measured_in_its_own_process() -> None:
     assert min(measured.runs) <= measured.seconds <= max(measured.runs)
 
 
+def sleep() -> None:
+    time.sleep(0.02)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="stops and continues processes")
+def test_a_step_is_also_measured_beside_busy_processes_which_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that only waits needs no core: it takes half of the fair share, which is twice its time alone."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(command: list[str]) -> subprocess.Popen[bytes]:
+        started.append(popen(command))
+        return started[-1]
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", start)
+    assert beside_busy_processes(sleep, runs=5) == pytest.approx(0.5, abs=0.25)
+    assert len(started) == len(os.sched_getaffinity(0))
+    assert all(process.poll() is not None for process in started)
+
+
 def test_scaled_measurements_are_compared() -> None:
-    ours = Measured(seconds=1.0, cpu_seconds=2.0, runs=[1.0], extra_mb=5.0)
+    ours = Measured(seconds=1.0, cpu_seconds=2.0, runs=[1.0], extra_mb=5.0, busy=1.24)
     slow = Measured(seconds=3.0, cpu_seconds=3.0, runs=[3.0], extra_mb=70.0)
     row = Comparison(case="a case", ours=ours, published=slow, scale=4.0)
     assert (row.ratio, row.cpu_ratio) == (12.0, 6.0)
     assert Comparison(case="too large", ours=ours).ratio is None
     text = plain(comparison_table([row]))
-    assert "12.00 s*" in text and "280 MB*" in text
+    assert "12.00 s*" in text and "280 MB*" in text and "1.2 ×" in text
