@@ -4,12 +4,19 @@ import errno
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from hgld.benchmarks.command_options import (
+    COMPUTE_OPTIONS,
+    DATA_OPTIONS,
+    FORMAT,
+    MODEL_OPTIONS,
+    comma_list,
+    with_options,
+)
 from hgld.foundation.display.visible import echo, echo_text, visible
 
 STAGES = {
@@ -164,81 +171,9 @@ for _name, _text in STAGES.items():
         _add_stage(_name, _text)
 
 
-def _list(kind: type, what: str, values: int | None = None) -> Any:
-    """A callback that turns comma-separated values into a tuple; values: how many there have to be."""
-
-    def parse(context: click.Context, option: click.Parameter, text: str | None) -> tuple[Any, ...] | None:
-        if text is None:
-            return None
-        try:
-            parsed = tuple(kind(part.strip()) for part in text.split(","))
-        except ValueError:
-            parsed = ()
-        if not parsed or "" in parsed or (values and len(parsed) != values):
-            raise click.BadParameter(f"expected {what}, found {text!r}")
-        return parsed
-
-    return parse
-
-
-def _with(options: Iterable[Any]) -> Callable[[Any], Any]:
-    """Several options as one decorator."""
-
-    def decorate(command: Any) -> Any:
-        for option in reversed(list(options)):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-_three = _list(float, "three numbers separated by commas", 3)
-# The options of `benchmark`; each is a field of Choice or ModelOptions.
-_DATA_OPTIONS = [
-    click.option("--data", metavar="DATA", help="A table (CSV, Parquet), a folder, or LAYOUT:FOLDER such as sop:DIR; "
-                 "`hgld data DATA` shows what it holds (default: the release of the profile)."),
-    click.option("--levels", metavar="A,B,…", callback=_list(str, "names separated by commas"),
-                 help="The levels, finest first: columns of a table, or names for those of a folder."),
-    click.option("--split", metavar="NAME", help="How data without a split are divided: class (default), "
-                 "image or none; see docs/data.md."),
-]  # fmt: skip
-_MODEL_OPTIONS = [
-    click.option("--backbone", metavar="NAME", help="The network of timm that a state dict belongs to."),
-    click.option("--pooling", metavar="NAME", help="cls, avg, max, gem, avg+max or patch-cls (default: its own)."),
-    click.option("--head", default="none", show_default=True, metavar="NAME",
-                 help="What follows the pooling: none, linear, layernorm-linear."),
-    click.option("--image-size", type=int, metavar="PIXELS", help="Side of the input (default: the model's)."),
-    click.option("--mean", callback=_three, metavar="R,G,B", help="Mean of the pixels, in 0..1."),
-    click.option("--std", callback=_three, metavar="R,G,B", help="Standard deviation of the pixels, in 0..1."),
-    click.option("--interpolation", metavar="NAME", help="bilinear, bicubic, nearest or lanczos."),
-    click.option("--crop-pct", type=float, metavar="SHARE", help="Side of the crop by the shorter side of the image."),
-    click.option("--prefix", metavar="TEXT", help="What stands before the network's keys in a state dict."),
-    click.option("--state-key", metavar="NAME", help="Which of the sets of weights in a file, such as state_dict_ema."),
-    click.option("--ignore", multiple=True, metavar="PREFIX", help="Leave out keys that begin so (repeatable)."),
-    click.option("--output", metavar="NAME", help="Which output of an ONNX model is the embedding."),
-    click.option("--ids", type=_file, metavar="FILE", help="The ids of the rows of a .npy, one a line."),
-    click.option("--trust", is_flag=True, help="Let code that comes with the model run."),
-    click.option("--flip", is_flag=True, help="Average with the embedding of the mirrored image."),
-    click.option("--scales", callback=_list(float, "numbers separated by commas"), metavar="S,S,…",
-                 help="Average over the input scaled by these, such as 0.7,1,1.4."),
-]  # fmt: skip
-_COMPUTE_OPTIONS = [
-    click.option("--whiten", type=click.IntRange(min=1), metavar="D",
-                 help="Whiten to D numbers by PCA on the train images."),
-    click.option("--half", is_flag=True, help="Compute in half precision."),
-    click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, … (default: a GPU if there is one)."),
-    click.option("--cache", type=_folder, metavar="DIR", help="Keep embeddings here (default: data/PROFILE/cache for "
-                 "the release, else ~/.cache/hgld)."),
-    click.option("--metrics", callback=_list(str, "names separated by commas"), metavar="M,M,…",
-                 help="Such as H-AP,R@1_l0 (default: those of params.yaml, or of every level)."),
-    click.option("--batch", type=click.IntRange(1, 65_536), metavar="N", help="Images at a time."),
-    click.option("--threads", type=click.IntRange(1, 1_024), metavar="N", help="Threads."),
-]  # fmt: skip
-
-
 @main.command(short_help=STAGES["train"])
 @click.argument("run", required=False)
-@_with(_DATA_OPTIONS)
+@with_options(DATA_OPTIONS)
 @click.option(
     "--out", type=_folder, help="Write model.pt, curves.csv and metrics.json here (default: trained/RUN-DATA)."
 )
@@ -270,14 +205,20 @@ def train(run: str | None, profile: str | None, **options: Any) -> None:
 
 
 @main.command()
-@click.argument("model")
-@click.option("--out", type=_folder, help="Write metrics.json, per_query.parquet and report.html here.")
+@click.argument("models", metavar="MODEL…", nargs=-1, required=True)
+@with_options(DATA_OPTIONS)
+@with_options(MODEL_OPTIONS)
+@with_options(COMPUTE_OPTIONS)
+@click.option("--out", type=_folder, help="Write metrics.json, per_query.parquet and report.html here; for several "
+              "models into a folder each, and leaderboard.html.")  # fmt: skip
+@FORMAT
 @_profile
-def benchmark(model: str, out: Path | None, profile: str | None, **options: Any) -> None:
+def benchmark(models: tuple[str, ...], out: Path | None, form: str, profile: str | None, **options: Any) -> None:
     """Score MODEL on the release or on any data: print a table, and write an HTML report to --out.
 
     MODEL is a checkpoint of `hgld train`, weights with --backbone, timm:NAME, open_clip:NAME/PRETRAINED, embeddings
-    (.npz, .npy, .parquet), an ONNX or TorchScript file, or package.module:function; see docs/evaluate.md.
+    (.npz, .npy, .parquet), an ONNX or TorchScript file, or package.module:function; see docs/evaluate.md. Several
+    models, which may be NAME=MODEL, are compared in one table.
     """
     from hgld.pipeline.stages.previous_outputs import put_back
 
@@ -287,19 +228,22 @@ def benchmark(model: str, out: Path | None, profile: str | None, **options: Any)
     from hgld.benchmarks.evaluation.scoring import OtherRankError
     from hgld.foundation.settings import params_here
 
+    params, choice = params_here(profile), Choice.of(options)
     try:
-        echo_text(score(model, params_here(profile), out, Choice.of(options)).text())
+        if len(models) == 1 and form == "table":
+            echo_text(score(models[0], params, out, choice).text())
+            return
+        from hgld.benchmarks.comparison.formats import FORMATS
+        from hgld.benchmarks.comparison.several_models import benchmark_all
+
+        echo_text(FORMATS[form](benchmark_all(models, params, out, choice)).removesuffix("\n"))
     except OtherRankError as done:  # not an error: torchrun would end the others
         echo(str(done))
 
 
-for _option in (*_DATA_OPTIONS, *_MODEL_OPTIONS, *_COMPUTE_OPTIONS):
-    _option(benchmark)
-
-
 @main.command()
 @click.argument("data", required=False)
-@_with(_DATA_OPTIONS[1:])
+@with_options(DATA_OPTIONS[1:])
 @click.option("--check-images", is_flag=True, help="Also decode every image, and list those that cannot be.")
 @_profile
 def data(
@@ -324,19 +268,12 @@ def data(
 @click.argument("results", nargs=-1, required=True)
 @click.option(
     "--metrics",
-    callback=_list(str, "names separated by commas"),
+    callback=comma_list(str, "names separated by commas"),
     metavar="M,M,…",
     help="Which, such as H-AP,R@1_l0 (default: all that every result has).",
 )
 @click.option("--baseline", metavar="NAME", help="Compare with this result (default: the best one of each metric).")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "md", "latex", "csv", "json", "html"]),
-    default="table",
-    show_default=True,
-    help="Of the output; csv and json have every number.",
-)
+@FORMAT
 @click.option("--out", type=_file, metavar="FILE", help="Write it to FILE instead of printing it.")
 @click.option(
     "--resamples",

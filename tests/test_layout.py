@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "benchmarks/run_files": "datasets training",
     "benchmarks/protocols": "ranking models",
     "benchmarks/evaluation": "training metrics models benchmarks/models/sources datasets ranking",
-    "benchmarks/comparison": "metrics",
+    "benchmarks/comparison": "evaluation metrics benchmarks/models/sources",
     "benchmarks/speed": "metrics losses ranking",
 }
 NOT_IN_HIERARCHY = {"torch", "requests", "SPARQLWrapper", "open_clip", "timm", "urllib3", "socket", "http"}

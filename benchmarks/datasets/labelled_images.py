@@ -48,7 +48,8 @@ class RetrievalDataset:
     query_columns: one row per query, copied into the per-query results; query_group: the column of it by which the
     report groups the queries ("": no group). subsets: by name, a bool per query; each subset is also scored on its own.
     left_out: queries that the benchmark excludes. lists_differ: queries whose published list of relevant images is not
-    the set of gallery images of their class. broken_queries, broken_gallery: images left out as unreadable. name: what
+    the set of gallery images of their class. label_sources: per query, what its labels rest on, such as "wikidata", or
+    "" for nothing; () where that is unknown. broken_queries, broken_gallery: images left out as unreadable. name: what
     reports call the data; facts: what they say about it, such as where it is from. val: images that the data set aside
     for validation while training.
 
@@ -65,6 +66,7 @@ class RetrievalDataset:
     query_columns: pd.DataFrame = field(default_factory=pd.DataFrame)
     query_group: str | None = None
     subsets: Mapping[str, Sequence[bool]] = field(default_factory=dict)
+    label_sources: Sequence[str] = ()
     left_out: int = 0
     lists_differ: int = 0
     broken_queries: int = 0

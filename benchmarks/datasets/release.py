@@ -95,9 +95,18 @@ def open_release(
             query_columns=queries[["usage", *COLUMNS]].reset_index(drop=True),
             query_group="hierarchical_label",
             subsets={usage: list(queries["usage"] == usage) for usage in USAGES},
+            label_sources=_label_sources(folder / "labels.parquet", queries["category"]),
             left_out=len(test) - len(queries),
             lists_differ=_lists_differ(queries, index),
         )
+
+
+def _label_sources(path: Path, categories: pd.Series) -> list[str]:
+    """What the label of each category rests on, "" for none; [] for a release without the table."""
+    if not path.is_file():
+        return []
+    labels = read_parquet(path, ["category", "source"]).drop_duplicates("category").set_index("category")["source"]
+    return list(categories.map(labels).fillna("").astype(str))
 
 
 def _read_split(path: Path, columns: list[str]) -> pd.DataFrame:

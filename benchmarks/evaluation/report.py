@@ -82,6 +82,7 @@ def page(
             ("other queries with the lowest H-AP", worst),
             ("other queries whose first mistake is the most severe", severe),
         ],
+        by_source=result.by_source[[name for name in ("queries", *headline) if name in result.by_source]],
         severities=mistakes.severities(result, dataset.levels),
         scatter=mistakes.ap_against_h_ap(result.per_query),
         maps=level_maps(result.drawn, dataset),

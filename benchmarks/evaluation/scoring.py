@@ -28,6 +28,9 @@ from hgld.foundation.settings import Benchmark
 SHUFFLES = 5
 NEAREST = 10  # gallery images per query in the report
 MISTAKES = {"rank": definitions.first_mistake, "agreement": definitions.first_mistake_agreement}
+# What a label rests on, as the report groups it; other sources are automatic evidence.
+_SOURCES = {"wikidata": "Wikidata or a person", "review": "Wikidata or a person", "": "no label"}
+_AUTOMATIC = "names or images"
 REPORT_METRICS = ("H-AP", "mAP@100_l0", "ties")  # computed always, as the report uses them
 
 
@@ -152,6 +155,7 @@ def _result(
         nearest=ranked.nearest,
         mistakes=ranked.also.assign(defined=ranked.scores["mAP@100_l0"].notna()),
         drawn=drawn,
+        by_source=means_by_source(ranked.scores, dataset.label_sources),
         counts={
             "queries": len(ranked.scores),
             "gallery": len(dataset.gallery),
@@ -172,6 +176,20 @@ def means(per_query: pd.DataFrame, dataset: RetrievalDataset, macro: Sequence[st
     for name, members in dataset.subsets.items():
         result[f"mAP@100_l0 {name}"] = per_query.loc[list(members), "mAP@100_l0"].mean()
     return result
+
+
+def means_by_source(per_query: pd.DataFrame, sources: Sequence[str]) -> pd.DataFrame:
+    """Means over the queries whose labels rest on the same kind of source, and how many `queries` these are.
+
+    per_query: metrics (Q rows); sources: per query, "wikidata", "review", another name for automatic evidence, or "".
+    """
+    if not sources:
+        return pd.DataFrame()
+    kinds = pd.Series([_SOURCES.get(source, _AUTOMATIC) for source in sources], index=per_query.index)
+    metrics = per_query.drop(columns="ties", errors="ignore")
+    found = [kind for kind in dict.fromkeys([*_SOURCES.values(), _AUTOMATIC]) if (kinds == kind).any()]
+    groups = {"all": metrics, **{kind: metrics[kinds == kind] for kind in found}}
+    return pd.DataFrame({kind: {"queries": len(group), **group.mean()} for kind, group in groups.items()}).T
 
 
 def query_classes(metric: str, dataset: RetrievalDataset) -> pd.Series:

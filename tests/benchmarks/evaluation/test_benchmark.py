@@ -250,6 +250,33 @@ def test_report_names_checkpoint_and_release_and_what_has_no_label(
     assert "6 of 29 queries have no hierarchical label." in html
 
 
+def test_report_has_the_scores_by_the_source_of_the_label(
+    data: Path, settings: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(data, tmp_path / data)
+    monkeypatch.chdir(tmp_path)
+    release = data / "release"
+    test = pd.read_parquet(release / "test.parquet")
+    sources = dict(zip(sorted(test["category"].unique()), ["wikidata", "review", "clip", "name", ""], strict=False))
+    write_parquet(pd.DataFrame({"category": sources.keys(), "source": sources.values()}), release / "labels.parquet")
+    result = benchmark.benchmark(data / "train" / "model.pt", settings, Path("out"))
+    rows = result.per_query.assign(source=result.per_query["category"].map(sources).fillna(""))
+    groups = {
+        "all": rows,
+        "Wikidata or a person": rows[rows["source"].isin(["wikidata", "review"])],
+        "no label": rows[rows["source"] == ""],
+        "names or images": rows[rows["source"].isin(["clip", "name"])],
+    }
+    groups = {name: group for name, group in groups.items() if len(group)}
+    assert list(result.by_source.index) == list(groups) and len(groups) > 2
+    for name, group in groups.items():
+        assert result.by_source.loc[name, "queries"] == len(group)
+        assert result.by_source.loc[name, "H-AP"] == pytest.approx(group["H-AP"].mean(), abs=1e-12)
+    html = Path("out/report.html").read_text(encoding="utf-8")
+    assert "<h2>By the source of the label</h2>" in html
+    assert f'<th scope="row">names or images</th><td>{len(groups["names or images"])}</td>' in html
+
+
 @browser
 @pytest.mark.parametrize("dark", [False, True])
 def test_report_is_legible_on_a_screen_and_on_a_phone(data: Path, tmp_path: Path, dark: bool) -> None:

@@ -54,6 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     torch.save(timm.create_model("mobilenetv3_small_100").state_dict(), home / "weights.pt")
     vectors = np.stack([np.asarray(draw(number).resize((4, 4))).ravel() for number in range(28)]).astype(np.float32)
     np.savez(home / "embeddings.npz", ids=table["path"].to_numpy(dtype="U"), vectors=vectors - 120)
+    np.savez(home / "other.npz", ids=table["path"].to_numpy(dtype="U"), vectors=vectors % 50)
     tests = table["split"] != "train"
     np.save(home / "embeddings.npy", vectors[tests] - 120)
     (home / "ids.txt").write_text("\n".join(table.loc[tests, "path"].str.removeprefix("photos/")))
@@ -78,7 +79,7 @@ def test_the_page_has_commands() -> None:
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("hgld ") and "--data" in c])
 def test_a_command_of_the_page_runs(folder: Path, command: str) -> None:
     output = run(command)
-    assert "H-AP" in output and "chance" in output
+    assert "H-AP" in output and ("chance" in output or "later" in command)
 
 
 def test_the_command_for_the_release_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
