@@ -400,20 +400,39 @@ def recognition(
 
 
 @main.command()
+@click.argument("landmarks", nargs=-1)
 @click.option("--annotator", metavar="NAME", help="The annotator (default: your git user name).")
+@click.option("--text", is_flag=True, help="Ask in the terminal instead of the browser, such as over ssh.")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after this many items.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1 (default: a free one).")
+@click.option("--browser/--no-browser", default=True, help="Open the page, or only print its address.")
 @_profile
-def review(annotator: str | None, limit: int | None, profile: str | None) -> None:
-    """Review doubtful labels; each verdict is one row in review/NAME.csv.
+def review(
+    landmarks: tuple[str, ...],
+    annotator: str | None,
+    text: bool,
+    port: int | None,
+    browser: bool,
+    limit: int | None,
+    profile: str | None,
+) -> None:
+    """Review doubtful labels in the browser; each verdict is one row in review/NAME.csv.
 
-    Commit that file and run `dvc repro` to release the reviewed labels. No stage overwrites a verdict.
+    The items are those of the queue, or LANDMARKS: ids, names or URLs of categories, QIDs, or CSV files of these. The
+    page is served on this machine only, with the pictures that are on it, and needs no network. Commit the file and run
+    `dvc repro` to release the reviewed labels. No stage overwrites a verdict.
     """
     from hgld.foundation.settings import load_params
     from hgld.pipeline.review import terminal
 
-    terminal.review(
-        load_params(profile=profile), terminal.default_annotator() if annotator is None else annotator, limit=limit
-    )
+    params = load_params(profile=profile)
+    name = terminal.default_annotator() if annotator is None else annotator
+    if text:
+        terminal.review(params, name, landmarks, limit=limit)
+        return
+    from hgld.pipeline.review.web import server
+
+    server.review(params, name, landmarks, limit=limit, port=port, browser=browser)
 
 
 @main.command()

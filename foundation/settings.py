@@ -102,9 +102,10 @@ class Refine(Section):
 
 
 class Queue(Section):
-    """The review queue: size and seed of the random control sample of accepted proposals."""
+    """The review queue: size and seed of the random control sample of accepted proposals, and what is judged twice."""
 
     control: int = Field(ge=0, le=10_000_000)
+    overlap: float = Field(0.1, ge=0, le=1, description="fraction of the queue that every annotator gets")
     seed: int = Field(ge=0, lt=2**63)
 
 

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "hierarchy/comparison": "taxonomy",
     "hierarchy/curation": "taxonomy names fusion",
     "pipeline/sample": "",
-    "pipeline/dataset": "hierarchy/taxonomy hierarchy/fusion",
+    "pipeline/dataset": "hierarchy/taxonomy hierarchy/fusion hierarchy/curation",
     "pipeline/acquisition": "",
     "pipeline/sparql": "acquisition",
     "pipeline/wikidata": "sparql hierarchy/taxonomy",
@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "pipeline/evidence": "dataset embedding hierarchy/taxonomy hierarchy/fusion hierarchy/names",
     "pipeline/stages": "acquisition dataset embedding evidence sparql wikidata "
     "hierarchy/taxonomy hierarchy/fusion hierarchy/curation",
-    "pipeline/review": "stages dataset hierarchy/taxonomy hierarchy/curation",
+    "pipeline/review": "stages dataset hierarchy/taxonomy hierarchy/fusion hierarchy/curation",
+    "pipeline/review/web": "review hierarchy/curation",
     "pipeline/commands": "stages wikidata sparql dataset "
     "hierarchy/curated hierarchy/taxonomy hierarchy/names hierarchy/fusion hierarchy/comparison hierarchy/curation",
     "benchmarks/ranking": "",

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.sorted_rows import Key, sort_csv
+from hgld.hierarchy.curation import label_definitions
+from hgld.hierarchy.curation.label_definitions import label_definition_problems
 from hgld.hierarchy.curation.verdicts import Verdict, read_verdicts, rewrite_file
 from hgld.hierarchy.names import class_names, name_words
 from hgld.hierarchy.names.class_names import class_name_problems
@@ -31,6 +33,8 @@ def file_problems(taxonomy: Path, review: Path) -> list[str]:
         problems += class_name_problems(taxonomy, labels)
     if (taxonomy / "name_words.csv").is_file():
         problems += name_word_problems(taxonomy, labels)
+    if (taxonomy / label_definitions.FILE).is_file():
+        problems += label_definition_problems(taxonomy, labels)
     return problems + read_verdicts(review, labels).problems
 
 
@@ -43,6 +47,7 @@ def fix_files(taxonomy: Path, review: Path) -> list[str]:
     messages = []
     keys: dict[str, tuple[list[str], Callable[[Sequence[str]], Key]]] = {
         "class_names.csv": (class_names.COLUMNS, class_names.sort_key),
+        label_definitions.FILE: (label_definitions.COLUMNS, label_definitions.sort_key),
         "name_words.csv": (name_words.COLUMNS, name_words.sort_key),
         **{name: (columns, partial(sort_key, name)) for name, columns in COLUMNS.items()},
     }

@@ -10,11 +10,11 @@ import pandas as pd
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params
-from hgld.hierarchy.curation.verdict_checks import near_categories
 from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, is_stale, load_verdicts, settled
 from hgld.hierarchy.fusion.evidence_kinds import titles
-from hgld.hierarchy.taxonomy.commons_category import category_url, normalise
+from hgld.hierarchy.taxonomy.commons_category import category_url
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
+from hgld.pipeline.dataset.landmark_search import categories_by_id, category_by_name
 from hgld.pipeline.dataset.landmarks import SPLITS, image_count, landmark_table
 from hgld.pipeline.dataset.schemas import read_stage_table
 
@@ -36,7 +36,7 @@ def show(key: str, params: Params) -> str:
     if any(unicodedata.category(char) == "Cs" for char in key):
         raise HgldError(f"{key!r} is not UTF-8 text; give a landmark id, or a category's name or URL")
     tables = {split: landmark_table(params, split) for split in SPLITS}
-    categories = _categories_by_id(key.strip(), tables) or {"": _category_by_name(key, tables)}
+    categories = categories_by_id(key.strip(), tables) or {"": category_by_name(key, tables)}
     verdicts = load_verdicts(REVIEW_FOLDER, load_taxonomy(Path(params.build.taxonomy)).natures)
     verdicts["counts"] = verdicts["profile"].isin({"", *params.verdict_profiles})
     sections = []
@@ -45,26 +45,6 @@ def show(key: str, params: Params) -> str:
         lines = _evidence_lines(category, params, tables, verdicts)
         sections.append("\n".join([heading, *_align(lines)]))
     return "\n\n".join(sections)
-
-
-def _categories_by_id(key: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """Split → category of the landmark with this id, for the splits that have it."""
-    categories = {}
-    for split, table in tables.items():
-        rows = table.loc[table["landmark_id"] == key, "category"]
-        if len(rows):
-            categories[split] = str(rows.iloc[0])
-    return categories
-
-
-def _category_by_name(key: str, tables: Mapping[str, pd.DataFrame]) -> str:
-    name = normalise(key)
-    known = set(pd.concat([table["category"] for table in tables.values()]))
-    if name not in known:
-        kind = "landmark id or category" if key.strip().isdigit() else "category"
-        near = "".join(f"; did you mean '{other}'?" for other in near_categories(name, known, limit=1))
-        raise HgldError(f"no {kind} '{key}' in the metadata{near}")
-    return name
 
 
 def _align(lines: list[_Line]) -> list[str]:

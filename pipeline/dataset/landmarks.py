@@ -11,7 +11,8 @@ from hgld.pipeline.dataset.schemas import check_known, read_stage_table
 
 SPLITS = ("train", "index")
 
-_IMAGES = {"train": "train", "index": "index_image_to_landmark"}
+# The table of each split that has its images.
+IMAGES = {"train": "train", "index": "index_image_to_landmark"}
 
 # A 95 % confidence interval of about 2 points around a measured accuracy.
 CALIBRATION = 2000
@@ -31,7 +32,7 @@ def landmark_table(params: Params, split: str) -> pd.DataFrame:
 
 def image_table(params: Params, split: str) -> pd.DataFrame:
     """The images of one split (id, landmark_id, category), sorted by id; an unknown landmark has an empty category."""
-    table = read_stage_table(params.data / "metadata" / f"{_IMAGES[split]}.parquet", ["id", "landmark_id"])
+    table = read_stage_table(params.data / "metadata" / f"{IMAGES[split]}.parquet", ["id", "landmark_id"])
     categories = landmark_table(params, split).set_index("landmark_id")["category"]
     table["category"] = table["landmark_id"].map(categories).fillna("").astype("str")
     return table.sort_values("id", ignore_index=True)
@@ -39,7 +40,7 @@ def image_table(params: Params, split: str) -> pd.DataFrame:
 
 def image_count(params: Params, split: str, landmark_ids: list[str]) -> int:
     """The number of images of these landmarks in one split."""
-    table = read_stage_table(params.data / "metadata" / f"{_IMAGES[split]}.parquet", ["landmark_id"])
+    table = read_stage_table(params.data / "metadata" / f"{IMAGES[split]}.parquet", ["landmark_id"])
     return int(table["landmark_id"].isin(landmark_ids).sum())
 
 

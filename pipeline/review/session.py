@@ -1,19 +1,18 @@
-"""A review session without its user interface: the items, the meaning of an answer, the verdicts it writes."""
+"""What an answer in the terminal means: keys, labels and their first letters, comments."""
 
 import re
 import textwrap
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import suggest
-from hgld.hierarchy.curation.verdicts import Verdict, VerdictError, append_verdict, remove_verdict, utc_now
-from hgld.hierarchy.taxonomy.commons_category import category_url
+from hgld.hierarchy.curation.verdicts import VerdictError
+from hgld.pipeline.review.desk import Desk, UndoError
+from hgld.pipeline.review.queue_items import WIDTH, Item
 
 _NO_SUGGESTION = "There is no suggestion to accept: type a label, or e to leave it empty."
 _COMMENT = re.compile(r"(?:^|\s)#\s*(?P<comment>.*)$")
-_WIDTH = 100
 _MIN_LETTERS = 3
 
 ACCEPT = {"", "y", "yes"}
@@ -25,68 +24,17 @@ HELP = {"?", "help"}
 QUIT = {"q", "quit", "exit"}
 
 
-@dataclass(frozen=True)
-class Item:
-    """One row of the queue, with the ids of its landmarks."""
-
-    category: str
-    suggested_label: str
-    suggested_by: str
-    score: str
-    margin: str
-    runner_up: str
-    images: str
-    reason: str
-    evidence: str
-    ids: str = ""
-
-    def text(self, heading: str) -> str:
-        """The item as shown to the annotator."""
-        suggestion = self.suggested_label.strip() or "none"
-        if self.suggested_by:
-            scores = f", score {self.score}, margin {self.margin}" if self.score else ""
-            suggestion += f"   (by {self.suggested_by}{scores})"
-        values = {
-            "page": category_url(self.category),
-            "landmarks": self.ids,
-            "images": self.images,
-            "reason": self.reason,
-            "suggestion": suggestion,
-            "runner-up": self.runner_up.strip(),
-            "evidence": self.evidence,
-        }
-        lines = [
-            textwrap.fill(
-                visible(value),
-                _WIDTH,
-                initial_indent=f"  {name:<11} ",
-                subsequent_indent=" " * 14,
-                break_on_hyphens=False,
-                break_long_words=False,
-            )
-            for name, value in values.items()
-            if value
-        ]
-        return "\n".join([f"{heading}  {visible(self.category)}", *lines])
-
-
 @dataclass
 class ReviewSession:
-    """The position of an annotator in the queue, and the verdicts of this session (position, verdict)."""
+    """An annotator's desk, and the position of the terminal in it."""
 
-    items: Sequence[Item]
-    labels: Sequence[str]
-    annotator: str
-    folder: Path
-    profile: str
-    now: Callable[[], str] = utc_now
+    desk: Desk
     position: int = 0
-    written: list[tuple[int, Verdict]] = field(default_factory=list)
 
     @property
     def done(self) -> bool:
-        """Whether every item has been judged or skipped."""
-        return self.position >= len(self.items)
+        """Whether the last item has been judged or skipped."""
+        return self.position >= len(self.desk.items)
 
     def answer(self, text: str) -> str:
         """Act on one line of input; returns the reply. An invalid line changes nothing.
@@ -103,9 +51,10 @@ class ReviewSession:
         if word in UNDO:
             return self._undo()
         if word in HELP:
-            return textwrap.fill(", ".join(label.strip() for label in self.labels), _WIDTH)
-        item = self.items[self.position]
+            return textwrap.fill(", ".join(label.strip() for label in self.desk.labels), WIDTH)
+        item = self.desk.items[self.position]
         if word in SKIP:
+            self.desk.skip(self.position)
             self.position += 1
             return f"Skipped {visible(item.category)}."
         if word in EMPTY:
@@ -114,43 +63,32 @@ class ReviewSession:
             return self._accept(item, item.suggested_label, comment) if item.suggested_label else _NO_SUGGESTION
         if word in RUNNER_UP:
             return self._accept(item, item.runner_up, comment) if item.runner_up else "There is no runner-up."
-        label, problem = match_label(word, self.labels)
+        label, problem = match_label(word, self.desk.labels)
         return self._judge(item, label, comment) if label else problem
 
     def _accept(self, item: Item, label: str, comment: str) -> str:
-        if label not in self.labels:
+        if label not in self.desk.labels:
             return (
                 f"'{visible(label)}' is no label any more: type another one, or update the queue with: dvc repro queue"
             )
         return self._judge(item, label, comment)
 
     def _judge(self, item: Item, label: str, comment: str) -> str:
-        verdict = Verdict(
-            category=item.category,
-            hierarchical_label=label,
-            suggested_label=item.suggested_label,
-            suggested_by=item.suggested_by,
-            suggested_score=item.score,
-            annotator=self.annotator,
-            decided_on=self.now(),
-            comment=comment,
-            profile=self.profile,
-        )
-        append_verdict(self.folder, verdict, self.labels)
-        self.written.append((self.position, verdict))
+        self.desk.judge(self.position, label, comment)
         self.position += 1
         return visible(f"{item.category}: {label.strip() or 'left empty'}.")
 
     def _undo(self) -> str:
-        if not self.written:
-            return "Nothing to undo in this session."
-        position, verdict = self.written[-1]
-        removed = remove_verdict(self.folder, verdict)
-        self.written.pop()
-        if not removed:
-            return f"The verdict on {visible(verdict.category)} is no longer in the file; the file was not changed."
-        self.position = position
-        return f"Removed the verdict on {visible(verdict.category)}."
+        try:
+            undone = self.desk.undo()
+        except UndoError as error:
+            return str(error)
+        if undone is None:
+            return "Nothing to undo."
+        if undone.position is not None:
+            self.position = undone.position
+        what = "skip" if undone.step.verdict is None else "verdict"
+        return f"Removed the {what} on {visible(undone.step.category)}."
 
 
 def split_answer(text: str) -> tuple[str, str]:

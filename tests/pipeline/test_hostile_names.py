@@ -16,7 +16,9 @@ from hgld.cli import main
 from hgld.foundation.files import md5
 from hgld.foundation.tables import write_parquet
 from hgld.hierarchy.curation.verdicts import COLUMNS
-from hgld.pipeline.review.session import Item, ReviewSession
+from hgld.pipeline.review.desk import Desk
+from hgld.pipeline.review.queue_items import Item
+from hgld.pipeline.review.session import ReviewSession
 from tests.paths import ROOT
 
 # a window title, colours, C1 controls, text from right to left, an invisible character, and a line of one's own
@@ -179,7 +181,7 @@ def _is_plain(text: str) -> None:
 def test_an_annotator_sees_the_characters_of_a_hostile_queue(tmp_path: Path) -> None:
     labels = ("lake", f"lake {NAME}")
     item = Item(NAME, labels[1], NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME)
-    session = ReviewSession([item], labels, "ana", tmp_path, "2026-01-03")
+    session = ReviewSession(Desk([item], labels, "ana", tmp_path, "sample"))
     _is_plain(item.text("[1/1]").replace("\n  ", " "))
     _is_plain(session.answer("s"))
 

@@ -12,8 +12,10 @@ from click.testing import CliRunner
 
 from hgld.foundation.errors import HgldError
 from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, load_verdicts
-from hgld.pipeline.review.session import Item, ReviewSession, match_label
-from hgld.pipeline.review.terminal import default_annotator, open_items, review, with_class_names
+from hgld.pipeline.review.desk import Desk
+from hgld.pipeline.review.queue_items import Item, open_items, with_class_names
+from hgld.pipeline.review.session import ReviewSession, match_label
+from hgld.pipeline.review.terminal import default_annotator, review
 from hgld.pipeline.stages import queue
 from tests.paths import ROOT
 
@@ -30,11 +32,15 @@ def _item(name: str, label: str = "church") -> Item:
 @pytest.fixture
 def session(tmp_path: Path) -> ReviewSession:
     items = [_item("One"), _item("Two"), _item("Three", "")]
-    return ReviewSession(items, LABELS, "ana", tmp_path / "review", "sample", lambda: NOW)
+    return _session(items, tmp_path / "review")
+
+
+def _session(items: list[Item], folder: Path) -> ReviewSession:
+    return ReviewSession(Desk(items, LABELS, "ana", folder, "sample", lambda: NOW))
 
 
 def _verdicts(session: ReviewSession) -> list[tuple[str, str]]:
-    table = load_verdicts(session.folder, LABELS)
+    table = load_verdicts(session.desk.folder, LABELS)
     return list(zip(table["category"], table["hierarchical_label"], strict=True))
 
 
@@ -49,32 +55,48 @@ def test_each_verdict_is_on_disk_before_the_next_question(session: ReviewSession
 
 def test_a_verdict_records_the_suggestion_annotator_and_date(session: ReviewSession) -> None:
     session.answer("e # not a place")
-    row = load_verdicts(session.folder, LABELS).iloc[0]
+    row = load_verdicts(session.desk.folder, LABELS).iloc[0]
     assert row.to_list() == ["One", "", "church", "clip", "0.5000", "ana", NOW, "not a place", "sample"]
 
 
 def test_skipping_writes_nothing(session: ReviewSession) -> None:
     assert session.answer("s") == "Skipped One."
-    assert session.items[session.position].category == "Two"
+    assert session.desk.items[session.position].category == "Two"
     assert _verdicts(session) == []
 
 
-def test_undo_removes_only_the_last_verdict_of_this_session(session: ReviewSession) -> None:
-    append_verdict(session.folder, Verdict("Before", "cave", "", "", "", "ana", "2026-01-02"))
-    assert session.answer("u") == "Nothing to undo in this session."
+def test_undo_takes_back_skips_and_verdicts_in_turn(session: ReviewSession) -> None:
+    append_verdict(session.desk.folder, Verdict("Before", "cave", "", "", "", "ana", "2026-01-02"))
+    assert session.answer("u") == "Nothing to undo."
     session.answer("y")
     session.answer("s")
     # another process of the same annotator has written since
-    append_verdict(session.folder, Verdict("Since", "cave", "", "", "", "ana", "2026-01-03"))
+    append_verdict(session.desk.folder, Verdict("Since", "cave", "", "", "", "ana", "2026-01-03"))
+    assert session.answer("u") == "Removed the skip on Two."
+    assert session.position == 1 and len(_verdicts(session)) == 3
     assert session.answer("u") == "Removed the verdict on One."
     assert _verdicts(session) == [("Before", "cave"), ("Since", "cave")]
     assert session.position == 0
-    assert session.answer("u") == "Nothing to undo in this session."
+    assert session.answer("u") == "Nothing to undo."
+
+
+def test_undo_goes_back_before_a_restart_in_the_same_profile_only(session: ReviewSession) -> None:
+    session.answer("y")
+    session.answer("e")
+    other = Verdict("Else", "cave", "", "", "", "ana", "2026-01-09T00:00:00Z", "", "gldv2")
+    append_verdict(session.desk.folder, other)
+    again = _session([_item("Three", "")], session.desk.folder)
+    assert again.answer("u") == "Removed the verdict on Two."
+    assert again.answer("u") == "Removed the verdict on One."
+    assert again.answer("u") == "Nothing to undo."
+    assert (again.position, again.desk.written, _verdicts(again)) == (0, 0, [("Else", "cave")])
+    assert again.answer("cave") == "Three: cave."
+    assert again.desk.written == 1
 
 
 def test_undo_keeps_a_row_that_was_edited_since(session: ReviewSession) -> None:
     session.answer("y")
-    path = session.folder / "ana.csv"
+    path = session.desk.folder / "ana.csv"
     path.write_text(path.read_text().replace("One,church", "One,lake"))
     assert "no longer in the file" in session.answer("u")
     assert _verdicts(session) == [("One", "lake")]
@@ -101,12 +123,12 @@ def test_a_label_may_be_abbreviated_to_a_prefix(word: str, label: str) -> None:
 @pytest.mark.parametrize("word", ["chruch", "cathedral", "no", "none", "leave", "fort", "chu rch", "la"])
 def test_similar_labels_are_suggested_but_never_chosen(session: ReviewSession, word: str) -> None:
     assert session.answer(word).startswith(f"There is no label '{word}'; ")
-    assert session.position == 0 and not session.folder.exists()
+    assert session.position == 0 and not session.desk.folder.exists()
 
 
 @pytest.mark.parametrize(("line", "reply"), [
     ("Y", "One: church."), ("YES # sure", "One: church."), ("E", "One: left empty."), ("S", "Skipped One."),
-    ("U", "Nothing to undo in this session."), ("Church", "One: church."), ("R", "One: lake."),
+    ("U", "Nothing to undo."), ("Church", "One: church."), ("R", "One: lake."),
 ])  # fmt: skip
 def test_keys_ignore_case(session: ReviewSession, line: str, reply: str) -> None:
     assert session.answer(line) == reply
@@ -123,11 +145,11 @@ def test_an_item_shows_its_reason_and_suggestion() -> None:
 
 def test_suggestion_that_is_no_label_any_more_cannot_be_accepted_but_another_label_can(session: ReviewSession) -> None:
     """After a label was renamed in the taxonomy, an old queue suggests its old name."""
-    session.items = [_item("One", "kirk"), _item("Two")]
+    session = _session([_item("One", "kirk"), _item("Two")], session.desk.folder)
     assert session.answer("y") == (
         "'kirk' is no label any more: type another one, or update the queue with: dvc repro queue"
     )
-    assert session.position == 0 and not session.folder.exists()
+    assert session.position == 0 and not session.desk.folder.exists()
     assert session.answer("church") == "One: church."
     assert _verdicts(session) == [("One", "church")]
 
@@ -135,12 +157,12 @@ def test_suggestion_that_is_no_label_any_more_cannot_be_accepted_but_another_lab
 @pytest.mark.parametrize("comment", ["a\tb", "a\x85b", "\ud800"])
 def test_comment_that_cannot_be_stored_is_refused_and_the_item_stays(session: ReviewSession, comment: str) -> None:
     assert "comment has a line break or another control character" in session.answer(f"y # {comment}x")
-    assert session.position == 0 and not session.folder.exists()
+    assert session.position == 0 and not session.desk.folder.exists()
 
 
 @pytest.mark.parametrize("category", ["Caf\x80", "A\x9fB", "A\x85B"])
 def test_every_category_of_the_queue_can_be_judged(session: ReviewSession, category: str) -> None:
-    session.items = [_item(category)]
+    session = _session([_item(category)], session.desk.folder)
     session.answer("y # " + "x" * 140_000)
     assert _verdicts(session) == [(category, "church")]
     assert session.answer("u").startswith("Removed the verdict on")
@@ -212,7 +234,7 @@ def test_limit_and_empty_queue(queued) -> None:
 
 def _command(folder: Path, answers: str, setup: str = "", **more: Any) -> "subprocess.CompletedProcess[str]":
     """`hgld review --annotator ana` in a process of its own."""
-    code = f"{setup}\nfrom hgld.cli import main\nmain(['review', '--annotator', 'ana'])"
+    code = f"{setup}\nfrom hgld.cli import main\nmain(['review', '--text', '--annotator', 'ana'])"
     return subprocess.run([sys.executable, "-c", code], cwd=folder, text=True, capture_output=True, check=False,
                           **({"input": answers} | more))  # fmt: skip
 

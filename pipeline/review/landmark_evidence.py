@@ -1,0 +1,184 @@
+"""What is known about a landmark, for the pages: its item, its classes, the candidates for its label, and why."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+from anyascii import anyascii
+
+from hgld.foundation.settings import Params
+from hgld.hierarchy.fusion.evidence_kinds import titles
+from hgld.hierarchy.taxonomy.commons_category import category_url
+from hgld.pipeline.dataset.landmarks import SPLITS, landmark_table
+from hgld.pipeline.dataset.schemas import read_stage_table
+from hgld.pipeline.review.queue_items import Item
+
+MAX_CANDIDATES = 9  # one per digit key
+# "name: tower 0.91; class name: house 0.50" in the evidence of a proposal
+_SCORED = re.compile(r"(?P<why>[^;:]+(?:: [^;:]+)?): (?P<label>[^;:]+?) (?P<score>[01]\.\d+)")
+REASONS = {
+    "conflict": "The annotators disagree about it.",
+    "stale": "Its suggestion has changed since it was judged.",
+    "ambiguous": "Several items on Wikidata may be meant.",
+    "doubtful": "The evidence is not sure enough to accept the label.",
+    "no-proposal": "There is no evidence for any label.",
+    "control": "Drawn at random from the accepted labels, to measure how many are right.",
+    "asked for": "You asked for it.",
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A label that may be right, its score if it has one, and where it comes from."""
+
+    label: str
+    score: str
+    why: str
+
+
+class LandmarkEvidence:
+    """The tables of the stages, by category. They are read at the first question. Safe to use from several threads.
+
+    labels: those of the taxonomy.
+    """
+
+    def __init__(self, params: Params, labels: Iterable[str]) -> None:
+        self._params = params
+        self._labels = {label.strip(): label for label in labels}
+        self._lock = Lock()
+        self._tables: dict[str, _ByKey] | None = None
+
+    def of(self, item: Item) -> dict[str, Any]:
+        """What the page shows about an item, as JSON values; every text is as the tables have it, to be escaped."""
+        tables = self._read()
+        items = [self._wikidata_item(row, tables) for row in tables["items"].rows(item.category) if row["qid"]]
+        facts = tables["facts"]
+        place = next((_place(row) for one in items for row in facts.rows(one["qid"]) if _place(row)), None)
+        return {
+            "name": item.category,
+            "latin": _latin(item.category),
+            "reason": item.reason,
+            "why": REASONS.get(item.reason, ""),
+            "suggestion": item.suggested_label,
+            "suggested_by": titles().get(item.suggested_by, item.suggested_by) if item.suggested_by else "",
+            "score": item.score,
+            "margin": item.margin,
+            "images": int(item.images or 0),
+            "landmarks": [f"{split} {landmark}" for split, landmark in self.landmarks(item.category)],
+            "candidates": [asdict(candidate) for candidate in self._candidates(item, tables)],
+            "evidence": [part for part in item.evidence.split("; ") if part],
+            "items": items,
+            "place": place,
+            "commons": category_url(item.category),
+        }
+
+    def landmarks(self, category: str) -> list[tuple[str, str]]:
+        """The landmarks (split, id) of a category."""
+        tables = self._read()
+        return [(split, row["landmark_id"]) for split in SPLITS for row in tables[split].rows(category)]
+
+    def _wikidata_item(self, row: dict[str, Any], tables: "dict[str, _ByKey]") -> dict[str, Any]:
+        qid = row["qid"]
+        facts = tables["facts"].rows(qid)
+        outcomes = {
+            found["class"]: (found["hierarchical_label"], found["outcome"])
+            for found in tables["considered"].rows(row["category"])
+            if found["qid"] == qid
+        }
+        classes = []
+        for found in tables["classes"].rows(qid):
+            label, outcome = outcomes.get(found["class"], ("", ""))
+            name = next((one["label"] for one in tables["names"].rows(found["class"])), "")
+            classes.append({"qid": found["class"], "name": name, "label": label, "outcome": outcome})
+        return {
+            "qid": qid,
+            "name": facts[0]["label"] if facts else "",
+            "method": row["method"],
+            "confidence": row["confidence"],
+            "url": f"https://www.wikidata.org/wiki/{quote(qid)}",
+            "classes": classes,
+        }
+
+    def _candidates(self, item: Item, tables: "dict[str, _ByKey]") -> list[Candidate]:
+        """The suggestion first, then the runner-up and every other label that some evidence names."""
+        found: dict[str, Candidate] = {}
+
+        def add(label: str, score: str, why: str) -> None:
+            label = self._labels.get(label.strip(), "")
+            if label and label not in found:
+                found[label] = Candidate(label, score, why)
+            elif label and why:
+                known = found[label]
+                also = f"{why} {score}".strip()
+                found[label] = Candidate(label, known.score, "; ".join(filter(None, [known.why, also])))
+
+        title = titles().get(item.suggested_by, item.suggested_by) if item.suggested_by else ""
+        add(item.suggested_label, item.score, title)
+        add(item.runner_up, "", "second in the ranking")
+        for row in tables["considered"].rows(item.category):
+            name = next((one["label"] for one in tables["names"].rows(row["class"])), row["class"])
+            add(row["hierarchical_label"], "", f"class {name}: {row['outcome']}")
+        for match in _SCORED.finditer(item.evidence):
+            add(match["label"], match["score"], match["why"].strip())
+        return list(found.values())[:MAX_CANDIDATES]
+
+    def _read(self) -> "dict[str, _ByKey]":
+        with self._lock:
+            if self._tables is None:
+                self._tables = self._load()
+            return self._tables
+
+    def _load(self) -> "dict[str, _ByKey]":
+        data = self._params.data
+        items = read_stage_table(data / "wikidata" / "items.parquet", ["category", "qid", "method", "confidence"])
+        return {
+            "items": _ByKey(items, "category"),
+            "facts": _ByKey(_table(data / "wikidata" / "item_facts.parquet"), "qid"),
+            "classes": _ByKey(_table(data / "wikidata" / "item_classes.parquet"), "qid"),
+            "names": _ByKey(_table(data / "wikidata" / "class_labels.parquet"), "qid"),
+            "considered": _ByKey(_table(data / "build" / "considered.parquet"), "category"),
+            **{split: _ByKey(landmark_table(self._params, split), "category") for split in SPLITS},
+        }
+
+
+class _ByKey:
+    """A table whose rows are found by the value of one column."""
+
+    def __init__(self, table: pd.DataFrame, key: str) -> None:
+        self._table = table
+        self._rows = table.groupby(key, sort=False).indices
+
+    def rows(self, key: str) -> list[dict[str, Any]]:
+        """The rows with this value."""
+        found = self._rows.get(key)
+        if found is None:
+            return []
+        return [{str(name): value for name, value in row.items()} for row in self._table.iloc[found].to_dict("records")]
+
+
+def _table(path: Path) -> pd.DataFrame:
+    return read_stage_table(path)
+
+
+def _latin(name: str) -> str:
+    """The name in Latin letters, where it has others; "" where it has none.
+
+    >>> _latin("Нарикала"), _latin("Église Saint-Rouge")
+    ('Narikala', '')
+    """
+    letters = [character for character in name if character.isalpha()]
+    foreign = [character for character in letters if ord(character) > 0x24F]
+    return anyascii(name) if foreign else ""
+
+
+def _place(row: dict[str, Any]) -> dict[str, Any] | None:
+    """Latitude, longitude and countries of an item, None where there are none."""
+    latitude, longitude = row["latitude"], row["longitude"]
+    if latitude != latitude or longitude != longitude:
+        return None
+    return {"latitude": float(latitude), "longitude": float(longitude)}

@@ -1,0 +1,86 @@
+"""`hgld review` in the browser: a server on this machine that ends with Ctrl-C."""
+
+import secrets
+import socket
+import webbrowser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import uvicorn
+
+from hgld.foundation.display.visible import echo
+from hgld.foundation.errors import HgldError
+from hgld.foundation.settings import Params
+from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, verdict_file
+from hgld.pipeline.review.desk import Desk
+from hgld.pipeline.review.label_help import LabelHelp
+from hgld.pipeline.review.landmark_evidence import LandmarkEvidence
+from hgld.pipeline.review.landmark_pictures import LandmarkPictures
+from hgld.pipeline.review.queue_items import chosen_items
+from hgld.pipeline.review.web.app import Sources, make_app
+from hgld.pipeline.review.web.guard import Guard
+
+HOST = "127.0.0.1"
+
+
+def review(
+    params: Params,
+    annotator: str,
+    keys: Sequence[str] = (),
+    *,
+    folder: Path = REVIEW_FOLDER,
+    limit: int | None = None,
+    port: int | None = None,
+    browser: bool = True,
+    ready: Callable[[str], None] = echo,
+) -> int:
+    """Serve the review page until Ctrl-C; returns the number of verdicts written.
+
+    keys: landmarks to judge instead of the queue (see categories_of). port: on 127.0.0.1, by default a free one.
+    browser: open the page. ready: is called with the address, which has the key of this run.
+
+    Raises HgldError for an invalid name of the annotator, a missing queue, a malformed verdict file, an unknown
+    landmark, and a port in use.
+    """
+    path = verdict_file(folder, annotator)
+    labels = LabelHelp(params)
+    names = list(labels.natures)
+    items = chosen_items(params, keys, folder, names, annotator)
+    desk = Desk(items[:limit], names, annotator, folder, params.profile)
+    if not items:
+        echo("Nothing to review.")
+        return 0
+    pictures = LandmarkPictures(params)
+    listener = _listen(port)
+    token = secrets.token_urlsafe(24)
+    guard = Guard(listener.getsockname()[1], token)
+    app = make_app(Sources(desk, LandmarkEvidence(params, names), pictures, labels), guard)
+    address = f"http://{HOST}:{listener.getsockname()[1]}/?token={token}"
+    ready(address)
+    if browser:
+        webbrowser.open(address)
+    try:
+        config = uvicorn.Config(app, log_level="error", access_log=False, server_header=False, lifespan="off")
+        uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        pictures.close()
+        listener.close()
+        count = desk.written
+        hint = f" in {path}; commit it and run: dvc repro" if count else ""
+        echo(f"{count} verdict{'' if count == 1 else 's'}{hint}")
+    return count
+
+
+def _listen(port: int | None) -> socket.socket:
+    """A listening socket on the loopback address."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port or 0))
+        listener.listen(64)
+    except OSError as error:
+        listener.close()
+        raise HgldError(f"port {port}: {error.strerror}; give another --port, or none") from None
+    return listener

@@ -1,0 +1,219 @@
+"""The review page in a real Chromium: a whole session by keyboard, and how it looks; skipped where there is none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hgld.hierarchy.curation.verdicts import load_verdicts
+from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
+from hgld.pipeline.stages.queue import COLUMNS
+from tests.browser import BROWSER, browser
+from tests.paths import ROOT
+from tests.pipeline.review.conftest import Served
+
+playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = browser
+LABELS = load_taxonomy(ROOT / "hierarchy/curated").natures
+Serve = Callable[..., Served]
+READY = 300  # ms after which an item counts as seen
+
+
+class Tab:
+    """A tab of the browser, and what its console said."""
+
+    def __init__(self, context, address: str) -> None:
+        self.page = context.new_page()
+        self.console: list[str] = []
+        self.hosts: set[str] = set()
+        self.page.on("console", lambda message: self.console.append(message.text))
+        self.page.on("pageerror", lambda error: self.console.append(str(error)))
+        self.page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
+        self.page.goto(address)
+        self.page.wait_for_selector("#main:not([hidden]), #done:not([hidden])")
+
+    def press(self, *keys: str) -> None:
+        """Press keys, the first one when the item counts as seen."""
+        self.page.wait_for_timeout(READY)
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def type(self, text: str) -> None:
+        self.page.keyboard.type(text)
+
+    def name(self) -> str:
+        return str(self.page.inner_text("#name"))
+
+    def shows(self, name: str) -> None:
+        """Wait until an item is shown."""
+        playwright.expect(self.page.locator("#name")).to_have_text(name)
+
+    def counts(self, text: str) -> None:
+        playwright.expect(self.page.locator("#counts")).to_contain_text(text)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[object]:
+    with playwright.sync_playwright() as engine:
+        running = engine.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def open_tab(chromium, serve: Serve) -> Iterator[Callable[..., Tab]]:
+    contexts = []
+
+    def start(served: Served | None = None, width: int = 1280, height: int = 800, dark: bool = False) -> Tab:
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+        )
+        contexts.append(context)
+        return Tab(context, (served or serve()).address)
+
+    yield start
+    for context in contexts:
+        context.close()
+
+
+def rows() -> list[tuple[str, str, str]]:
+    table = load_verdicts(Path("review"), LABELS)
+    return list(zip(table["category"], table["hierarchical_label"], table["comment"], strict=True))
+
+
+def test_a_session_by_keyboard_alone(open_tab, serve: Serve) -> None:
+    served = serve()
+    tab = open_tab(served)
+    tab.shows('Nowhere, "Purple"')
+    assert tab.page.locator("#large img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 24
+    assert "A Christian building" in tab.page.inner_text("#definition")
+    tab.press("Enter")  # accept
+    tab.counts("1 of 5 judged")
+    second = tab.name()
+    tab.press("c")
+    tab.type("a lake, surely")
+    tab.press("Enter", "/")
+    tab.type("pond")  # a synonym
+    playwright.expect(tab.page.locator("#found li").first).to_have_text("lake – pond")
+    assert "Standing water" in tab.page.inner_text("#definition")
+    tab.press("Enter")
+    tab.counts("2 of 5 judged")
+    assert rows() == [('Nowhere, "Purple"', "church", ""), (second, "lake", "a lake, surely")]
+    third = tab.name()
+    tab.press("s")
+    tab.counts("2 of 5 judged, 1 skipped")
+    fourth = tab.name()
+    tab.press("z")  # the skip
+    tab.shows(third)
+    assert len(rows()) == 2
+    tab.press("z")  # the verdict with the comment
+    tab.shows(second)
+    assert len(rows()) == 1
+    tab.press("e")
+    tab.shows(third)
+    tab.press("ArrowLeft")
+    tab.shows(second)
+    assert "You said: no label" in tab.page.inner_text("#earlier")
+    tab.press("2")  # another candidate, if it has one, else nothing
+    tab.press("n")
+    tab.press("ArrowRight")
+    tab.page.reload()
+    tab.page.wait_for_selector("#main:not([hidden])")
+    tab.counts("2 of 5 judged")
+    for _ in range(3):
+        tab.press("e")
+        tab.page.wait_for_timeout(READY)
+    playwright.expect(tab.page.locator("#done")).to_be_visible()
+    assert len({category for category, _, _ in rows()}) == 5
+    served.stop()
+    again = open_tab(serve("Red Chapel"))
+    again.press("z")  # a verdict from before the restart, which is not in this list
+    playwright.expect(again.page.locator("#toast")).to_contain_text("taken back: the verdict on ")
+    assert fourth and tab.console == [] and again.console == []
+    assert tab.hosts == {served.root.removeprefix("http://")}
+
+
+def test_keys_that_come_too_soon_or_repeat_do_nothing(open_tab) -> None:
+    tab = open_tab()
+    tab.page.reload()
+    tab.page.wait_for_selector("#main:not([hidden])")
+    tab.page.evaluate(
+        """() => { for (const repeat of [false, true])
+        document.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", repeat, bubbles: true })); }"""
+    )
+    tab.page.wait_for_timeout(READY)
+    tab.page.evaluate(
+        'document.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", repeat: true, bubbles: true }))'
+    )
+    tab.page.keyboard.press("Control+Enter")
+    tab.page.wait_for_timeout(READY)
+    assert not Path("review").exists()
+
+
+def test_a_server_that_ended_is_a_banner_and_nothing_is_called_saved(open_tab, serve: Serve) -> None:
+    served = serve()
+    tab = open_tab(served)
+    served.process.kill()
+    served.process.wait()
+    tab.press("Enter")
+    playwright.expect(tab.page.locator("#banner")).to_contain_text("nothing is saved")
+    assert tab.page.inner_text("#toast") == "" and not Path("review").exists()
+
+
+def test_hostile_names_are_text(open_tab, serve: Serve) -> None:
+    name = "<img src=x onerror=alert(1)>\u202egnp</script>"
+    queue = Path("data/sample/queue/queue.csv")
+    table = pd.read_csv(queue, dtype=str, keep_default_na=False)
+    table.loc[0, ["category", "evidence"]] = [name, f"{name}; <b>bold</b>"]
+    table[COLUMNS].to_csv(queue, index=False)
+    tab = open_tab()
+    assert tab.name() == r"<img src=x onerror=alert(1)>\u202egnp</script>"
+    assert "<b>bold</b>" in tab.page.inner_text("#evidence")
+    assert tab.page.locator("#name *, #evidence b, #evidence img").count() == 0
+    tab.press("e")  # no category of MediaWiki has such a name, so no file could hold the verdict
+    playwright.expect(tab.page.locator("#banner")).to_contain_text("could not be read back")
+    assert tab.page.locator("#banner *").count() == 0 and not Path("review").exists()
+    assert [text for text in tab.console if "409 (Conflict)" not in text] == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_it_is_legible_and_fits(open_tab, width: int, height: int, dark: bool) -> None:
+    tab = open_tab(width=width, height=height, dark=dark)
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    faults = tab.page.evaluate(CONTRAST)
+    assert faults == []
+    if height == 800:  # the suggestion and the picture are seen without scrolling
+        for part in ("#candidates button.suggested", "#large"):
+            box = tab.page.locator(part).bounding_box()
+            assert box["y"] + box["height"] <= height
+    tab.page.keyboard.press("?")
+    assert re.search(r"Enter\s+accept the suggestion", tab.page.inner_text("#help"))
+
+
+CONTRAST = """() => {
+  const pen = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgba = text => { pen.clearRect(0, 0, 1, 1); pen.fillStyle = text; pen.fillRect(0, 0, 1, 1);
+    return [...pen.getImageData(0, 0, 1, 1).data]; };
+  const over = (top, below) => top.slice(0, 3).map((c, n) => c * top[3] / 255 + below[n] * (1 - top[3] / 255));
+  const light = rgb => rgb.map(c => c / 255).map(c => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
+    .reduce((sum, c, n) => sum + c * [.2126, .7152, .0722][n], 0);
+  const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode.data.trim(), element = walker.currentNode.parentElement;
+    if (!text || !element.getClientRects().length || element.closest("button:disabled")) continue;
+    let below = [255, 255, 255];
+    const chain = [];
+    for (let at = element; at; at = at.parentElement) chain.unshift(at);
+    for (const at of chain) below = over(rgba(getComputedStyle(at).backgroundColor), below);
+    const two = [light(over(rgba(getComputedStyle(element).color), below)), light(below)].sort((a, b) => b - a);
+    const contrast = (two[0] + .05) / (two[1] + .05);
+    if (contrast < 4.5) found.push(`${text}: contrast ${contrast.toFixed(1)}`);
+    if (parseFloat(getComputedStyle(element).fontSize) < 12) found.push(`${text}: small`);
+  }
+  return found;
+}"""
