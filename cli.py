@@ -35,6 +35,7 @@ _SECTIONS = {
     "Stages of the pipeline, in order (dvc repro runs them)": [*STAGES, "benchmark"],
     "For researchers": ["data", "leaderboard", "evaluate"],
     "For annotators": ["review", "show", "check"],
+    "For readers": ["browse"],
     "For any list of landmarks": ["assign", "classify", "compare", "serve"],
     "For maintainers": ["card", "graph", "sample"],
 }
@@ -433,6 +434,21 @@ def review(
     from hgld.pipeline.review.web import server
 
     server.review(params, name, landmarks, limit=limit, port=port, browser=browser)
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1 (default: a free one).")
+@click.option("--browser/--no-browser", default=True, help="Open the page, or only print its address.")
+@_profile
+def browse(port: int | None, browser: bool, profile: str | None) -> None:
+    """Browse the release: the hierarchy, its landmarks with their pictures, and why each has its label.
+
+    A read-only page on this machine, which needs no network; it finds landmarks by name, id, QID and label.
+    """
+    from hgld.foundation.settings import load_params
+    from hgld.pipeline.review.web import browse
+
+    browse.browse(load_params(profile=profile), port=port, browser=browser)
 
 
 @main.command()

@@ -56,7 +56,7 @@ class LandmarkEvidence:
     def of(self, item: Item) -> dict[str, Any]:
         """What the page shows about an item, as JSON values; every text is as the tables have it, to be escaped."""
         tables = self._read()
-        items = [self._wikidata_item(row, tables) for row in tables["items"].rows(item.category) if row["qid"]]
+        items = self.items(item.category)
         facts = tables["facts"]
         place = next((_place(row) for one in items for row in facts.rows(one["qid"]) if _place(row)), None)
         return {
@@ -76,6 +76,11 @@ class LandmarkEvidence:
             "place": place,
             "commons": category_url(item.category),
         }
+
+    def items(self, category: str) -> list[dict[str, Any]]:
+        """The items on Wikidata that a category may be, with their classes and what these led to."""
+        tables = self._read()
+        return [self._wikidata_item(row, tables) for row in tables["items"].rows(category) if row["qid"]]
 
     def landmarks(self, category: str) -> list[tuple[str, str]]:
         """The landmarks (split, id) of a category."""

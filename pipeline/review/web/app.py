@@ -10,25 +10,19 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException
 from fastapi import Path as PathValue
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
-from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse
 
 from hgld.foundation.display.visible import visible
-from hgld.foundation.errors import HgldError
-from hgld.foundation.tar_images import UnreadableImageError
-from hgld.hierarchy.curation.verdicts import Verdict, VerdictError
-from hgld.pipeline.review.desk import Desk, UndoError
+from hgld.hierarchy.curation.verdicts import Verdict
+from hgld.pipeline.review.desk import Desk
 from hgld.pipeline.review.label_help import LabelHelp
 from hgld.pipeline.review.landmark_evidence import LandmarkEvidence
 from hgld.pipeline.review.landmark_pictures import LandmarkPictures
 from hgld.pipeline.review.web.guard import Guard
+from hgld.pipeline.review.web.pages import add_pictures, add_static, new_app
 
-_STATIC = {"review.js": "text/javascript", "review.css": "text/css"}
 Position = Annotated[int, PathValue(ge=0, le=100_000_000)]
-ImageId = Annotated[str, PathValue(pattern="^[0-9a-f]{16}$")]
 
 
 class Answer(BaseModel):
@@ -57,35 +51,13 @@ class Sources:
 
 def make_app(sources: Sources, guard: Guard) -> FastAPI:
     """The application that serves the page and its requests."""
-    app = FastAPI(title="hgld review", docs_url=None, redoc_url=None)
-    app.middleware("http")(guard)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HgldError, _refused)
-    app.add_exception_handler(StarletteHTTPException, _http_error)
+    app = new_app("hgld review", guard)
+    add_static(app)
+    add_pictures(app, sources.pictures)
     _add_page(app)
     _add_items(app, sources)
     _add_answers(app, sources)
     return app
-
-
-def _invalid(request: Request, error: Exception) -> JSONResponse:
-    """What is wrong with a request, without what it contained."""
-    faults = error.errors() if isinstance(error, RequestValidationError) else []
-    text = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
-    return JSONResponse({"error": visible(text)[:500]}, status_code=422)
-
-
-def _http_error(request: Request, error: Exception) -> JSONResponse:
-    """The errors that are raised here, in the form of the others."""
-    if not isinstance(error, StarletteHTTPException):
-        raise error
-    return JSONResponse({"error": visible(str(error.detail))}, status_code=error.status_code)
-
-
-def _refused(request: Request, error: Exception) -> JSONResponse:
-    """A refused verdict is the page's affair (409), anything else that of the machine, such as a full disk (503)."""
-    status = 409 if isinstance(error, (VerdictError, UndoError)) else 503
-    return JSONResponse({"error": visible(str(error))}, status_code=status)
 
 
 def _add_page(app: FastAPI) -> None:
@@ -94,16 +66,6 @@ def _add_page(app: FastAPI) -> None:
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page() -> HTMLResponse:
         return HTMLResponse(here.joinpath("review.html").read_text(encoding="utf-8"))
-
-    @app.get("/favicon.ico", include_in_schema=False)
-    def icon() -> Response:
-        return Response(status_code=204)
-
-    @app.get("/static/{name}", include_in_schema=False)
-    def static(name: str) -> Response:
-        if name not in _STATIC:
-            raise HTTPException(404)
-        return Response(here.joinpath(name).read_bytes(), media_type=_STATIC[name])
 
 
 def _add_items(app: FastAPI, sources: Sources) -> None:
@@ -136,19 +98,6 @@ def _add_items(app: FastAPI, sources: Sources) -> None:
             "verdict": _said(verdict) if verdict else None,
             "pictures": sources.pictures.ids(landmarks),
         }
-
-    @app.get("/pictures/{image_id}/{size}", response_class=Response)
-    def picture(image_id: ImageId, size: int) -> Response:
-        """A picture of an item that has been shown, as JPEG."""
-        if size not in (320, 1280):
-            raise HTTPException(404)
-        try:
-            data = sources.pictures.jpeg(image_id, size)
-        except UnreadableImageError:
-            raise HTTPException(415) from None
-        except KeyError:
-            raise HTTPException(404) from None
-        return Response(data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
 
 def _add_answers(app: FastAPI, sources: Sources) -> None:

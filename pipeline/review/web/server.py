@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from hgld.foundation.display.visible import echo
 from hgld.foundation.errors import HgldError
@@ -51,10 +52,22 @@ def review(
         echo("Nothing to review.")
         return 0
     pictures = LandmarkPictures(params)
-    listener = _listen(port)
+    listener = listen(port)
     token = secrets.token_urlsafe(24)
     guard = Guard(listener.getsockname()[1], token)
     app = make_app(Sources(desk, LandmarkEvidence(params, names), pictures, labels), guard)
+    try:
+        run(app, listener, token, browser=browser, ready=ready)
+    finally:
+        pictures.close()
+        count = desk.written
+        hint = f" in {path}; commit it and run: dvc repro" if count else ""
+        echo(f"{count} verdict{'' if count == 1 else 's'}{hint}")
+    return count
+
+
+def run(app: FastAPI, listener: socket.socket, token: str, *, browser: bool, ready: Callable[[str], None]) -> None:
+    """Serve an application until Ctrl-C, and open its page; `ready` is called with the address."""
     address = f"http://{HOST}:{listener.getsockname()[1]}/?token={token}"
     ready(address)
     if browser:
@@ -65,15 +78,10 @@ def review(
     except KeyboardInterrupt:
         pass
     finally:
-        pictures.close()
         listener.close()
-        count = desk.written
-        hint = f" in {path}; commit it and run: dvc repro" if count else ""
-        echo(f"{count} verdict{'' if count == 1 else 's'}{hint}")
-    return count
 
 
-def _listen(port: int | None) -> socket.socket:
+def listen(port: int | None) -> socket.socket:
     """A listening socket on the loopback address."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
