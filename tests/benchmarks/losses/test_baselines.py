@@ -197,3 +197,19 @@ def test_a_level_at_which_no_proxy_differs_adds_nothing_to_csl() -> None:
     alone = LOSSES["csl"](num_classes=table[:, :1], dim=DIM, margins=(0.25,))
     torch.testing.assert_close(whole(query, labels), alone(query, labels[:, :1]))
     assert gradient(whole, query, labels).isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["triplet", "contrastive"])
+def test_the_query_is_found_in_a_gallery_whatever_the_lengths_of_its_rows(name: str) -> None:
+    """A gallery that was normalised before, queries that were not, and the other way round: one value."""
+    generator = torch.Generator().manual_seed(0)
+    fine = torch.arange(60) % 20
+    labels = torch.stack([fine, fine // 5], dim=1)
+    centres = torch.randn(20, 16, generator=generator)
+    unit = torch.nn.functional.normalize(centres[fine] + 1.2 * torch.randn(60, 16, generator=generator), dim=1)
+    raw = unit * (torch.rand(60, 1, generator=generator) * 50 + 0.01)
+    loss = LOSSES[name]()
+    values = [float(loss(query, labels, gallery, labels)) for query in (unit, raw) for gallery in (unit, raw)]
+    assert values == pytest.approx([values[0]] * 4, rel=1e-4) and values[0] > 0.01
+    again = torch.nn.functional.normalize(raw, dim=1)
+    assert float(loss(raw, labels, again, labels)) == pytest.approx(values[0], rel=1e-4)
