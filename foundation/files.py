@@ -59,8 +59,12 @@ def replacing(path: Path, *, directory: bool = False) -> Iterator[Path]:
         os.close(handle)
 
 
+# What no command writes, in whatever folder: overwritten by a mistyped output, the repository would not run any more.
+_PROJECT_FILES = {"params.yaml", "dvc.yaml", "dvc.lock", "pyproject.toml"}
+
+
 def check_output(path: Path, *inputs: Path | None) -> None:
-    """Raise HgldError if the file or folder `path` is one of the inputs, or a link to another place.
+    """Raise HgldError if the file or folder `path` is one of the inputs, a link elsewhere, or a file of _PROJECT_FILES.
 
     For commands that take the name of an output: called before their work, as `replacing` sees it only afterwards.
     """
@@ -71,6 +75,8 @@ def check_output(path: Path, *inputs: Path | None) -> None:
             same = False
         if same:
             raise HgldError(f"{path} is the input {source}; choose another place for the output")
+    if Path(path).name in _PROJECT_FILES and Path(path).is_file():
+        raise HgldError(f"{path} belongs to the repository; choose another name for the output")
     _checked_target(Path(path), directory=os.path.isdir(path))  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
 
 

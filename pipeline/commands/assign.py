@@ -75,6 +75,9 @@ def _label_by_class_names(built: LabelledCategories, class_labels: pd.DataFrame,
             labels.loc[row, ["hierarchical_label", "natural_or_human_made"]] = label, taxonomy.natures[label]
             why = f"below {taxonomy.ignored[_end(path_of[qid])].name}" if path_of[qid] else "no path"
             labels.at[row, "note"] = f"{why}; read in the name of {qid}: {prediction.evidence}"
+        elif blocked := next((path for path in path_of.values() if path), ""):
+            ignored = taxonomy.ignored[_end(blocked)]
+            labels.at[row, "note"] += f"; below {ignored.name} ({ignored.qid}), which never gives a label"
     return labels
 
 

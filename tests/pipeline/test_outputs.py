@@ -74,6 +74,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "classify a.csv --column category -o linked/a.csv",
         "classify a.csv --column category -o curated/name_words.csv",
         "assign a.csv --endpoint http://127.0.0.1:9/q -o curated/taxonomy.csv",
+        "classify a.csv --column category -o params.yaml",
+        "assign a.csv --endpoint http://127.0.0.1:9/q -o ./params.yaml",
         "compare a.csv b.csv --out link",
         "compare old new --out new",
         "compare old new --out old",
@@ -91,7 +93,9 @@ def test_no_command_writes_where_it_reads_or_through_a_link(words: str, folder: 
     before = _contents(folder)
     done = CliRunner().invoke(main, words.split())
     assert done.exit_code == 1 and isinstance(done.exception, SystemExit), done.output
-    assert re.search("is the input|it is a link to|holds other files", done.output), done.output
+    assert re.search("is the input|it is a link to|holds other files|belongs to the repository", done.output), (
+        done.output
+    )
     assert _contents(folder) == before
 
 

@@ -119,6 +119,9 @@ def test_an_ignored_area_above_does_not_silence_a_clear_class_name(tmp_path: Pat
     assert table["hierarchical_label"].to_dict() == expected
     city = table.loc["Q900010"]
     assert (city["supercategory"], city["class"], city["path"]) == (BELOW_IGNORED["Q900010"][0], "Q900010", "")
+    assert table.loc["Q900026", "note"].endswith(
+        "; below administrative territorial entity (Q56061), which never gives a label"
+    )
     assert city["note"] == (
         "below second-level administrative country subdivision; read in the name of Q900010: head: city"
     )
