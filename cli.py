@@ -404,6 +404,8 @@ def recognition(
 @click.argument("landmarks", nargs=-1)
 @click.option("--annotator", metavar="NAME", help="The annotator (default: your git user name).")
 @click.option("--text", is_flag=True, help="Ask in the terminal instead of the browser, such as over ssh.")
+@click.option("--focus", default="", metavar="LABEL", help="Only where LABEL is suggested or the runner-up.")
+@click.option("--only-conflicts", is_flag=True, help="Only where annotators disagree.")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after this many items.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1 (default: a free one).")
 @click.option("--browser/--no-browser", default=True, help="Open the page, or only print its address.")
@@ -414,8 +416,8 @@ def review(
     text: bool,
     port: int | None,
     browser: bool,
-    limit: int | None,
     profile: str | None,
+    **selection: Any,
 ) -> None:
     """Review doubtful labels in the browser; each verdict is one row in review/NAME.csv.
 
@@ -425,15 +427,16 @@ def review(
     """
     from hgld.foundation.settings import load_params
     from hgld.pipeline.review import terminal
+    from hgld.pipeline.review.queue_items import Selection
 
-    params = load_params(profile=profile)
+    params, chosen = load_params(profile=profile), Selection(keys=landmarks, **selection)
     name = terminal.default_annotator() if annotator is None else annotator
     if text:
-        terminal.review(params, name, landmarks, limit=limit)
+        terminal.review(params, name, chosen)
         return
     from hgld.pipeline.review.web import server
 
-    server.review(params, name, landmarks, limit=limit, port=port, browser=browser)
+    server.review(params, name, chosen, port=port, browser=browser)
 
 
 @main.command()

@@ -77,7 +77,8 @@ def _label_by_class_names(built: LabelledCategories, class_labels: pd.DataFrame,
             labels.at[row, "note"] = f"{why}; read in the name of {qid}: {prediction.evidence}"
         elif blocked := next((path for path in path_of.values() if path), ""):
             ignored = taxonomy.ignored[_end(blocked)]
-            labels.at[row, "note"] += f"; below {ignored.name} ({ignored.qid}), which never gives a label"
+            note = str(labels.at[row, "note"])
+            labels.at[row, "note"] = f"{note}; below {ignored.name} ({ignored.qid}), which never gives a label"
     return labels
 
 

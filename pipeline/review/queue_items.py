@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from hgld.foundation.display.visible import visible
-from hgld.foundation.errors import HgldError
+from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import read_csv
 from hgld.hierarchy.curation.verdicts import is_stale, load_verdicts, settled
@@ -69,13 +69,40 @@ class Item:
         return "\n".join([f"{heading}  {visible(self.category)}", *lines])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which items to review.
+
+    keys: these landmarks (see categories_of), by default the open rows of the queue. focus: only those for which this
+    label is suggested or the runner-up. only_conflicts: only those about which annotators disagree. limit: the first
+    so many.
+    """
+
+    keys: Sequence[str] = ()
+    focus: str = ""
+    only_conflicts: bool = False
+    limit: int | None = None
+
+
 def chosen_items(
-    params: Params, keys: Sequence[str], folder: Path, labels: Sequence[str], annotator: str
+    params: Params, selection: Selection, folder: Path, labels: Sequence[str], annotator: str
 ) -> list[Item]:
-    """The landmarks that the keys mean (see categories_of), without keys the open rows of the queue."""
-    if keys:
-        return items_of(params, categories_of(keys, params), labels)
-    return open_items(params, folder, labels, annotator)
+    """The items of a selection, in order. Raises HgldError for unknown landmarks, an unknown label, and no queue."""
+    if selection.keys:
+        items = items_of(params, categories_of(selection.keys, params), labels)
+    else:
+        items = open_items(params, folder, labels, annotator)
+    if focus := selection.focus.strip().casefold():
+        if focus not in _plain(*labels):
+            raise HgldError(f"no label {selection.focus!r}{suggest(selection.focus, labels)}")
+        items = [item for item in items if focus in _plain(item.suggested_label, item.runner_up)]
+    if selection.only_conflicts:
+        items = [item for item in items if item.reason == "conflict"]
+    return items[: selection.limit]
+
+
+def _plain(*labels: str) -> set[str]:
+    return {label.strip().casefold() for label in labels}
 
 
 def open_items(params: Params, folder: Path, labels: Sequence[str], annotator: str = "") -> list[Item]:

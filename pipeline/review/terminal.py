@@ -4,7 +4,6 @@ import re
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -15,7 +14,7 @@ from hgld.foundation.settings import Params
 from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, verdict_file
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.review.desk import Desk
-from hgld.pipeline.review.queue_items import chosen_items
+from hgld.pipeline.review.queue_items import Selection, chosen_items
 from hgld.pipeline.review.session import QUIT, UNDO, ReviewSession, split_answer
 
 KEYS = (
@@ -27,14 +26,12 @@ KEYS = (
 def review(
     params: Params,
     annotator: str,
-    keys: Sequence[str] = (),
-    *,
+    selection: Selection | None = None,
     folder: Path = REVIEW_FOLDER,
-    limit: int | None = None,
 ) -> int:
     """Review the items of the queue that have no verdict yet, or any landmarks; returns the number of verdicts written.
 
-    keys: landmarks to judge instead of the queue (see categories_of).
+    selection: which items; by default all of the queue.
 
     Reads answers from the terminal or a pipe; the end of input ends the session like q.
 
@@ -45,7 +42,7 @@ def review(
         raise HgldError("standard input is closed, so no verdict can be given; run hgld review in a terminal")
     verdict_file(folder, annotator)
     labels = list(load_taxonomy(Path(params.build.taxonomy)).natures)
-    items = chosen_items(params, keys, folder, labels, annotator)[:limit]
+    items = chosen_items(params, selection or Selection(), folder, labels, annotator)
     session = ReviewSession(Desk(items, labels, annotator, folder, params.profile))
     if not items:
         echo("Nothing to review.")

@@ -3,7 +3,7 @@
 import secrets
 import socket
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
@@ -17,7 +17,7 @@ from hgld.pipeline.review.desk import Desk
 from hgld.pipeline.review.label_help import LabelHelp
 from hgld.pipeline.review.landmark_evidence import LandmarkEvidence
 from hgld.pipeline.review.landmark_pictures import LandmarkPictures
-from hgld.pipeline.review.queue_items import chosen_items
+from hgld.pipeline.review.queue_items import Selection, chosen_items
 from hgld.pipeline.review.web.app import Sources, make_app
 from hgld.pipeline.review.web.guard import Guard
 
@@ -27,17 +27,16 @@ HOST = "127.0.0.1"
 def review(
     params: Params,
     annotator: str,
-    keys: Sequence[str] = (),
+    selection: Selection | None = None,
     *,
     folder: Path = REVIEW_FOLDER,
-    limit: int | None = None,
     port: int | None = None,
     browser: bool = True,
     ready: Callable[[str], None] = echo,
 ) -> int:
     """Serve the review page until Ctrl-C; returns the number of verdicts written.
 
-    keys: landmarks to judge instead of the queue (see categories_of). port: on 127.0.0.1, by default a free one.
+    selection: which items; by default all of the queue. port: on 127.0.0.1, by default a free one.
     browser: open the page. ready: is called with the address, which has the key of this run.
 
     Raises HgldError for an invalid name of the annotator, a missing queue, a malformed verdict file, an unknown
@@ -46,8 +45,8 @@ def review(
     path = verdict_file(folder, annotator)
     labels = LabelHelp(params)
     names = list(labels.natures)
-    items = chosen_items(params, keys, folder, names, annotator)
-    desk = Desk(items[:limit], names, annotator, folder, params.profile)
+    items = chosen_items(params, selection or Selection(), folder, names, annotator)
+    desk = Desk(items, names, annotator, folder, params.profile)
     if not items:
         echo("Nothing to review.")
         return 0

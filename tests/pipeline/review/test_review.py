@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hgld.foundation.errors import HgldError
 from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, load_verdicts
 from hgld.pipeline.review.desk import Desk
-from hgld.pipeline.review.queue_items import Item, open_items, with_class_names
+from hgld.pipeline.review.queue_items import Item, Selection, chosen_items, open_items, with_class_names
 from hgld.pipeline.review.session import ReviewSession, match_label
 from hgld.pipeline.review.terminal import default_annotator, review
 from hgld.pipeline.stages import queue
@@ -189,7 +189,7 @@ def _review(world, answers: str, **more):
 
     @click.command()
     def command() -> None:
-        written.append(review(world.params, "ana", **more))
+        written.append(review(world.params, "ana", Selection(**more)))
 
     done = CliRunner().invoke(command, input=answers, catch_exceptions=False)
     assert done.exit_code == 0
@@ -230,6 +230,23 @@ def test_limit_and_empty_queue(queued) -> None:
     output, number = _review(queued, "e\n" * 5)
     assert (number, "[5/5]" in output) == (5, True)
     assert _review(queued, "")[0] == "Nothing to review.\n"
+
+
+def test_a_focus_on_a_label_and_on_conflicts(queued) -> None:
+    found = {item.category: (item.suggested_label, item.runner_up) for item in chosen(queued, focus="Lake")}
+    assert found['Nowhere, "Purple"'] == ("church", "lake") and "Torn Place" not in found
+    assert all("lake" in labels for labels in found.values()) and 1 < len(found) < len(chosen(queued))
+    assert chosen(queued, only_conflicts=True) == []
+    for annotator, label in (("ana", "lake"), ("bob", "church")):
+        append_verdict(REVIEW, Verdict("Torn Place", label, "", "", "", annotator, NOW))
+    queue.run(queued.params)
+    assert [item.category for item in chosen(queued, only_conflicts=True)] == ["Torn Place"]
+    with pytest.raises(HgldError, match="no label 'lak'; did you mean 'lake'"):
+        chosen(queued, focus="lak")
+
+
+def chosen(world, **more: Any) -> list[Item]:
+    return chosen_items(world.params, Selection(**more), REVIEW, LABELS, "ana")
 
 
 def _command(folder: Path, answers: str, setup: str = "", **more: Any) -> "subprocess.CompletedProcess[str]":
