@@ -21,7 +21,7 @@ STATED = frozenset(
 LATER = frozenset(
     {"super_classes", "compile", "optimiser", "momentum", "schedule", "milestones", "gamma", "lr_warmup", "head"}
     | {"proxies", "clip_norm", "ema", "freeze_batchnorm", "validate_every", "validation_classes", "best_metric"}
-    | {"patience", "loggers"}
+    | {"patience", "loggers", "validation_split"}
 )
 OptimiserName = Literal["adamw", "adam", "sgd"]
 ScheduleName = Literal["cosine", "multistep", "constant"]
@@ -102,6 +102,7 @@ class Train(Section):
     freeze_batchnorm: bool = Field(False, description="statistics and affine weights of the backbone's stay")
     validate_every: int = Field(0, ge=0, le=100_000, description="epochs between validations; 0: none")
     validation_classes: float = Field(0.1, gt=0, lt=1, description="fraction of the training classes held out")
+    validation_split: str = Field("", description="split of --data to validate on; by default val, if there is one")
     best_metric: str = Field("H-AP", description="of the validation, by which best.pt is chosen")
     patience: int = Field(0, ge=0, le=100_000, description="stop after so many epochs without a better one; 0: never")
     loggers: list[Literal["dvclive", "tensorboard"]] = []

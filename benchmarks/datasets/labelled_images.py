@@ -6,7 +6,7 @@ change. The trainer takes the `train` images alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -51,7 +51,8 @@ class RetrievalDataset:
     the set of gallery images of their class. label_sources: per query, what its labels rest on, such as "wikidata", or
     "" for nothing; () where that is unknown. broken_queries, broken_gallery: images left out as unreadable. name: what
     reports call the data; facts: what they say about it, such as where it is from. val: images that the data set aside
-    for validation while training.
+    for validation while training. official: measures that the data define by other rules than classes, by name, of the
+    embeddings (Q, d) and (N, d) of all queries and gallery images.
 
     A role may be empty: see `require`. Where queries and gallery are the same images, they may be the same object.
 
@@ -74,6 +75,7 @@ class RetrievalDataset:
     name: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     val: LabelledImages | None = None
+    official: Callable[[Tensor, Tensor], Mapping[str, float]] | None = None
 
     def __post_init__(self) -> None:
         for role in ("train", "query", "gallery"):

@@ -83,14 +83,20 @@ KINDS = ("table", "folder", *LAYOUTS)
 
 @contextmanager
 def open_data(
-    data: str | None, params: Params | None, *, levels: Sequence[str] | None = None, split: str | None = None
+    data: str | None,
+    params: Params | None,
+    *,
+    levels: Sequence[str] | None = None,
+    split: str | None = None,
+    validation: str | None = None,
 ) -> Iterator[RetrievalDataset]:
     """The dataset that `data` names.
 
     data: None for the release of the profile; the path of a table (.csv, .csv.gz, .parquet) or of a folder, in nested
     folders or in an official layout, which is recognised by its files; or KIND:PATH, with a kind of KINDS. levels:
     their names, finest first; None for params.train.levels (the release) or what the data state. split: how to split
-    images that have no roles (files/splits.py). A role may be empty; `RetrievalDataset.require` says so.
+    images that have no roles (files/splits.py). validation: the split that becomes `val`, in place of the one of
+    that name. A role may be empty; `RetrievalDataset.require` says so.
 
     Raises HgldError for data that are not there, and with the place of every fault in them.
     """
@@ -104,19 +110,25 @@ def open_data(
             yield dataset
         return
     from_list = importlib.import_module(f"{_FILES}.image_list").dataset_of
-    yield from_list(read_images(data, levels=levels, split=split))
+    yield from_list(read_images(data, levels=levels, split=split, validation=validation))
 
 
-def read_images(data: str, *, levels: Sequence[str] | None = None, split: str | None = None) -> Any:
+def read_images(
+    data: str, *, levels: Sequence[str] | None = None, split: str | None = None, validation: str | None = None
+) -> Any:
     """The ImageList that `data` names (see `open_data`): its labels are not numbered, its files not looked for."""
     kind, path = _kind_of(data)
+    if kind == "table":
+        return importlib.import_module(f"{_FILES}.image_table").read_image_table(path, levels, split, validation)
     if kind in LAYOUTS:
         layout = LAYOUTS[kind]
         module = importlib.import_module(f"hgld.benchmarks.datasets.layouts.{layout.module}")
-        return module.read(_layout_folder(layout, path), levels, split)
-    if kind == "table":
-        return importlib.import_module(f"{_FILES}.image_table").read_image_table(path, levels, split)
-    return importlib.import_module(f"{_FILES}.image_folder").read_image_folder(path, levels, split)
+        images = module.read(_layout_folder(layout, path), levels, split)
+    else:
+        images = importlib.import_module(f"{_FILES}.image_folder").read_image_folder(path, levels, split)
+    if validation is None:
+        return images
+    return importlib.import_module(f"{_FILES}.splits").validate_on(images, validation)
 
 
 def _kind_of(data: str) -> tuple[str, Path]:

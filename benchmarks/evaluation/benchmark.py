@@ -26,13 +26,14 @@ from hgld.benchmarks.datasets.labelled_images import RetrievalDataset
 from hgld.benchmarks.datasets.registry import open_data
 from hgld.benchmarks.datasets.release import known_levels
 from hgld.benchmarks.evaluation.embedding import Embedder
+from hgld.benchmarks.evaluation.official import with_official
 from hgld.benchmarks.evaluation.report import page
 from hgld.benchmarks.evaluation.result import BenchmarkResult
 from hgld.benchmarks.evaluation.scoring import score
 from hgld.benchmarks.metrics.macro import check_metric, level_of
 from hgld.benchmarks.models.reproducible import reproducible
 from hgld.benchmarks.models.scored_model import ModelOptions, Precomputed, ScoredModel
-from hgld.benchmarks.models.sources.registry import form_of, open_model
+from hgld.benchmarks.models.sources.registry import check_half, form_of, open_model
 from hgld.benchmarks.ranking.allocator import keep_freed_memory
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError
@@ -45,6 +46,7 @@ from hgld.foundation.vector_shards import this_rank
 OUTPUTS = ("per_query.parquet", "report.html", "table.txt", "metrics.json")
 MAX_THREADS = 8  # without params.yaml: more do not decode faster on most disks
 BATCH = 64
+WITHOUT_OFFICIAL = "the official measures of the dataset are left out: they need every image, and some cannot be read"
 # The folders of the other stages, which have a metrics.json of their own.
 _OTHER_STAGES = ("metadata", "images", "wikidata", "build", "embed", "refine", "queue", "release", "train")
 
@@ -108,6 +110,8 @@ def benchmark(
         settings_for(known_levels(params.train.levels), params, choice)  # before anything is opened
     curves = curves_beside(Path(model), choice.model) if out is not None else None
     form_of(str(model), choice.model)  # what is no model is said before the data are read
+    if choice.half:
+        check_half(str(model), choice.model)
     with open_data(choice.data, params, levels=choice.levels, split=choice.split) as dataset:
         settings = settings_for(dataset.levels, params, choice)
         with reproducible(settings.seed, settings.threads) as device:
@@ -121,13 +125,17 @@ def benchmark(
                 half=choice.half,
                 rank=this_rank(),
             )
-            result, dataset = score(opened_model, dataset, settings, how, choice.whiten)
+            result, scored = score(opened_model, dataset, settings, how, choice.whiten)
+            if scored.broken_queries or scored.broken_gallery:
+                _say(*([WITHOUT_OFFICIAL] if dataset.official else []))
+            else:
+                result = with_official(result, opened_model, dataset, how)
             _say(*cache_note(how.cache, choice))
-            result = replace(result, provenance=provenance(model, opened_model, params, choice, dataset))
+            result = replace(result, provenance=provenance(model, opened_model, params, choice, scored))
             if out is not None:
                 own = form_of(str(model), choice.model) == "checkpoint"
                 config = opened_model.config
-                html = page(result, dataset, curves if own else None, config, settings.gallery_queries)
+                html = page(result, scored, curves if own else None, config, settings.gallery_queries)
                 write(result, html, out)
     return result
 

@@ -25,7 +25,7 @@ from hgld.benchmarks.datasets.survey_cache import DECODER, Fingerprinted
 from hgld.benchmarks.models.scored_model import ScoredModel
 from hgld.benchmarks.ranking.threads import Map, single_core_threads
 from hgld.foundation.display.visible import echo
-from hgld.foundation.errors import HgldError
+from hgld.foundation.errors import HgldError, lacks_memory, reason
 from hgld.foundation.tar_images import UnreadableImageError
 from hgld.foundation.vector_shards import NO_VECTORS, Rank, Shard, collect, read_shard, write_shard
 
@@ -133,8 +133,8 @@ class _Run:
                 inputs, reasons = work.result()
                 broken |= reasons
                 if inputs is not None:
-                    for network, outputs in zip(networks, done, strict=True):
-                        outputs.append(_forward(network, inputs, self.how))
+                    for model, network, outputs in zip(self.models, networks, done, strict=True):
+                        outputs.append(_forward(model.name, network, inputs, self.how))
                 bar.update(len(reasons) + (0 if inputs is None else len(inputs)))
                 if last:
                     yield number, self._keep(number, done, broken)
@@ -169,7 +169,8 @@ class _Run:
         shards = [Shard(torch.cat(out).numpy() if out else NO_VECTORS, broken) for out in done]
         for model, shard in enumerate(shards):
             if not np.isfinite(shard.vectors).all():
-                raise HgldError(f"{self.models[model].name}: embeddings that are not finite numbers")
+                remedy = " in half precision; leave out --half" if self.how.half else ""
+                raise HgldError(f"{self.models[model].name}: embeddings that are not finite numbers{remedy}")
             if (path := self.path(model, number)) is not None:
                 try:
                     write_shard(shard, path)
@@ -193,10 +194,17 @@ def _ahead(
 
 
 @torch.inference_mode()
-def _forward(network: torch.nn.Module, inputs: Tensor, how: Embedder) -> Tensor:
+def _forward(name: str, network: torch.nn.Module, inputs: Tensor, how: Embedder) -> Tensor:
     kind = torch.device(how.device).type
-    with torch.autocast(kind, dtype=torch.float16 if kind == "cuda" else torch.bfloat16, enabled=how.half):
-        outputs: Tensor = network(inputs.to(how.device))
+    try:
+        with torch.autocast(kind, dtype=torch.float16 if kind == "cuda" else torch.bfloat16, enabled=how.half):
+            outputs: Tensor = network(inputs.to(how.device))
+    except Exception as error:  # programs that came with their code raise anything
+        if not how.half or isinstance(error, HgldError) or lacks_memory(error):
+            raise
+        raise HgldError(
+            f"{name}: cannot be computed in half precision ({reason(error)[:200]}); leave out --half"
+        ) from None
     return torch.nn.functional.normalize(outputs.float(), dim=1).cpu() if how.half else outputs.float().cpu()
 
 

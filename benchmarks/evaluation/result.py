@@ -17,12 +17,13 @@ from hgld.foundation.display.text_table import plain
 class BenchmarkResult:
     """Scores of a model.
 
-    scores: rows model, untrained, chance; one column per metric. per_query: one row per query, by image id, with the
-    dataset's query columns and the model's metrics. In the order of the dataset's queries, h_ap (Q,) is the model's
-    H-AP, nearest (Q, 10) the gallery rows with the highest scores, best first, and mistakes what is known about the
-    first wrong image: `defined` (whether the gallery has an image of the query's finest class), its `rank` from 0 and
-    its `agreement` with the query, NaN where no image is wrong. drawn: the map of the embeddings. by_source: the means
-    of the model by what the queries' labels rest on (rows, with a column `queries`), empty where that is unknown.
+    scores: rows model, untrained, chance; one column per metric, NaN where a baseline has none. per_query: one row per
+    query, by image id, with the dataset's query columns and the model's metrics. In the order of the dataset's queries,
+    h_ap (Q,) is the model's H-AP, nearest (Q, 10) the gallery rows with the highest scores, best first, and mistakes
+    what is known about the first wrong image: `defined` (whether the gallery has an image of the query's finest class),
+    its `rank` from 0 and its `agreement` with the query, NaN where no image is wrong. drawn: the map of the embeddings.
+    by_source: the means of the model by what the queries' labels rest on (rows, with a column `queries`), empty where
+    that is unknown.
     counts: see `note`. provenance: what was scored on what, for the report; without times and folders, so that equal
     inputs give equal reports.
     """

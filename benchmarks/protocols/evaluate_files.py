@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from torch import Tensor
 
 from hgld.benchmarks.protocols.array_files import Header, load_arrays
 from hgld.benchmarks.protocols.gldv2 import (
@@ -32,6 +31,7 @@ from hgld.benchmarks.protocols.gldv2 import (
 from hgld.benchmarks.protocols.revisited import (
     DIFFICULTIES,
     as_kind,
+    cosine_scores,
     read_ground_truth,
     revisited,
     summary,
@@ -42,7 +42,6 @@ from hgld.benchmarks.protocols.submissions import (
     recognition_submission,
     retrieval_submission,
 )
-from hgld.benchmarks.ranking.similarity import similarity, unit_rows
 from hgld.foundation.display.text_table import TextTable
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError
@@ -100,7 +99,8 @@ def evaluate_revisited(
         if isinstance(loaded, dict):
             if kind is not None:
                 raise HgldError(f"these are embeddings, not {kind}; leave the kind out")
-            found, ranking = "embeddings", _cosine(loaded)
+            found = "embeddings"
+            ranking = cosine_scores(*(torch.from_numpy(loaded[name]) for name in SIDES))
         else:
             ranking = as_kind(torch.from_numpy(loaded), rows["index"], kind)
             found = "scores" if ranking.is_floating_point() else "ranks"
@@ -176,19 +176,6 @@ def _check_sides(path: Path, headers: dict[str, Header], rows: dict[str, int]) -
         raise HgldError(f"{path}: expected {expected}; found query {shapes['query']} and index {shapes['index']}")
     if not 1 <= shapes["query"][1] <= WIDEST:
         raise HgldError(f"{path}: the embeddings have {shapes['query'][1]:,} columns; expected 1 to {WIDEST:,}")
-
-
-def _cosine(sides: dict[str, Array]) -> Tensor:
-    """Cosine similarities (Q, N) in float32. Raises HgldError when a row is zero or not finite."""
-    unit = {}
-    for name in SIDES:
-        rows = torch.from_numpy(sides[name])
-        rows = unit_rows(rows if rows.is_floating_point() else rows.double(), name).float()
-        bad = (~rows.isfinite().all(1)).nonzero()[:, 0]
-        if len(bad):
-            raise HgldError(f"row {int(bad[0])} of {name} is not finite ({len(bad)} such rows); remove or repair them")
-        unit[name] = rows
-    return similarity(unit["query"], unit["index"])
 
 
 def _format(name: str, value: float) -> str:

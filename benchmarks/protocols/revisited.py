@@ -35,7 +35,7 @@ import torch
 from torch import Tensor
 
 from hgld.benchmarks.protocols.plain_pickle import Array, load_plain
-from hgld.benchmarks.ranking.similarity import as_tensor
+from hgld.benchmarks.ranking.similarity import as_tensor, similarity, unit_rows
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError, reason, suggest
 
@@ -169,6 +169,31 @@ def summary(frame: pd.DataFrame) -> dict[str, float]:
     tied = float(frame["ties"].sum(min_count=1))
     counts = {"queries": len(frame) - undefined, "undefined": undefined, "tied": tied}
     return {**means, **counts, **({"unlisted": int(frame["unlisted"].sum())} if "unlisted" in frame else {})}
+
+
+def cosine_scores(query: Tensor, index: Tensor) -> Tensor:
+    """Cosine similarities (Q, N) in float32 of embeddings (Q, D) and (N, D).
+
+    Raises HgldError when a row is zero or not finite.
+    """
+    unit = []
+    for name, rows in (("query", query), ("index", index)):
+        rows = unit_rows(rows if rows.is_floating_point() else rows.double(), name).float()
+        bad = (~rows.isfinite().all(1)).nonzero()[:, 0]
+        if len(bad):
+            raise HgldError(f"row {int(bad[0])} of {name} is not finite ({len(bad)} such rows); remove or repair them")
+        unit.append(rows)
+    return similarity(*unit)
+
+
+def official_measures(query: Tensor, index: Tensor, truth: GroundTruth) -> dict[str, float]:
+    """The means by name, "mAP easy" to "mP@10 hard", of embeddings (Q, D) and (N, D); NaN without any positives."""
+    scores = cosine_scores(query, index)
+    measures: dict[str, float] = {}
+    for difficulty in DIFFICULTIES:
+        means = summary(revisited(scores, truth, difficulty, kind="scores"))
+        measures |= {f"{name} {difficulty}": value for name, value in means.items() if name.startswith("m")}
+    return measures
 
 
 def _as_numbers(ranking: Any) -> Tensor:

@@ -15,7 +15,13 @@ from hgld.benchmarks.run_files.run_file import RunFile, read_run_file
 from hgld.benchmarks.training.checkpoint import data_digest
 from hgld.benchmarks.training.distributed import rank
 from hgld.benchmarks.training.setup import check_train_settings
-from hgld.benchmarks.training.train import Place, readable_images, train_and_write, training_process
+from hgld.benchmarks.training.train import (
+    RELEASE_HAS_NO_SPLIT,
+    Place,
+    readable_images,
+    train_and_write,
+    training_process,
+)
 from hgld.foundation.display.visible import echo
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import check_output
@@ -56,9 +62,12 @@ def train_run(order: Order, params: Params | None) -> Path:
             "no params.yaml here, so no release: give the data, such as --data images.csv, or run hgld in the root of "
             "the repository"
         )
+    if order.data is None and settings.validation_split:
+        raise HgldError(RELEASE_HAS_NO_SPLIT)
     levels = order.levels or (tuple(settings.levels) if order.data is None or "levels" in stated else None)
     released = params and params.model_copy(update={"train": settings})
-    with open_data(order.data, released, levels=levels, split=order.split) as dataset:
+    validation = settings.validation_split or None
+    with open_data(order.data, released, levels=levels, split=order.split, validation=validation) as dataset:
         dataset.require("train")
         settings = settings.model_copy(update={"levels": list(dataset.levels)})
         check_train_settings(settings)

@@ -106,6 +106,8 @@ def _check_combinations(settings: Train) -> None:
         parse(name, len(settings.levels))
     if settings.patience and not settings.validate_every:
         raise HgldError("train.patience needs a validation: set train.validate_every, or patience to 0")
+    if settings.validation_split and not settings.validate_every:
+        raise HgldError("train.validation_split needs a validation: set train.validate_every, or leave the split out")
     check_loggers(settings.loggers)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +60,7 @@ from hgld.benchmarks.training.setup import (
 )
 from hgld.benchmarks.training.step import TrainingStep
 from hgld.foundation.display.visible import echo
+from hgld.foundation.errors import HgldError
 from hgld.foundation.files import write_text
 from hgld.foundation.lock import exclusive
 from hgld.foundation.settings import Params, Train
@@ -67,6 +68,9 @@ from hgld.foundation.tables import write_csv
 
 # Images are cached a little larger than the network's input, to leave room for the random crop.
 MARGIN = 1.125
+RELEASE_HAS_NO_SPLIT = (
+    "train.validation_split names a split of the data of --data; on the release leave it out: classes are held out"
+)
 
 
 def run(params: Params) -> None:
@@ -78,6 +82,8 @@ def run(params: Params) -> None:
         survey=params.data / "cache" / "readable" / "train.json",
     )
     check_train_settings(settings)
+    if settings.validation_split:
+        raise HgldError(RELEASE_HAS_NO_SPLIT)
     with (
         training_process(place, settings) as device,
         open_release(params.data, settings.levels, clean_only=settings.clean_only) as dataset,
@@ -122,16 +128,22 @@ def train_and_write(
     """Train on images that can be read, some held out for validation if so set, and write the outputs."""
     observer = Observer(settings, place.folder, config, detailed=place.detailed)
     used, held_out = images, place.validation
-    if settings.validate_every:
-        if held_out is None:
-            used, held_out = hold_out(images, settings.validation_classes, settings.seed)
+    if settings.validate_every and held_out is None:
+        used, held_out = hold_out(images, settings.validation_classes, settings.seed)
         observer.validation = Validation.of(held_out, settings)
+    elif settings.validate_every and held_out is not None:
+        path = place.survey.with_name(f"{place.survey.stem}_val.json")
+        held_out, seen = readable_images(held_out, settings, path, what="val")
+        observer.validation = Validation.of(held_out, settings, digest=seen.digest, broken=len(seen.broken))
     network, curves = train(used, settings, device, place.state, found.digest, observer)
     if rank() != 0:
         return
     best = observer.best([{str(name): value for name, value in row.items()} for row in curves.to_dict("records")])
     write_csv(curves, place.folder / "curves.csv")
-    write_text(summary(used, curves, settings, len(found.broken), best), place.folder / "metrics.json")
+    broken = {"broken_images": len(found.broken)}
+    if observer.validation:
+        broken["broken_validation_images"] = observer.validation.broken
+    write_text(summary(used, curves, settings, broken, best), place.folder / "metrics.json")
     save_checkpoint(network, config, place.folder / "model.pt")
     if best is None:
         observer.best_path.unlink(missing_ok=True)  # of an earlier training
@@ -150,10 +162,13 @@ def one_at_a_time(*folders: Path) -> Iterator[None]:
         yield
 
 
-def readable_images(images: LabelledImages, settings: Train, cache: Path) -> tuple[LabelledImages, Survey]:
+def readable_images(
+    images: LabelledImages, settings: Train, cache: Path, what: str = "train"
+) -> tuple[LabelledImages, Survey]:
     """The images that can be decoded, and what decoding all of them gave; the processes share the work.
 
-    cache: the file in which that is kept for the next training on the same images.
+    cache: the file in which that is kept for the next training on the same images. what: their role, for messages.
+    Raises HgldError when more than the fraction `max_broken` cannot be decoded.
     """
     kept = SurveyCache.of(images, cache)
     (found, *_) = of_all_processes(kept.read() if rank() == 0 else None)
@@ -162,9 +177,9 @@ def readable_images(images: LabelledImages, settings: Train, cache: Path) -> tup
         found = sum(of_all_processes(own), Survey())
         if rank() == 0:
             kept.write(found)
-    left = readable(images, found.broken, what="train", section="train", limit=settings.max_broken)
+    left = readable(images, found.broken, what=what, section="train", limit=settings.max_broken)
     if rank() == 0:
-        report_broken(found.broken, len(images), "train")
+        report_broken(found.broken, len(images), what)
     return left, found
 
 
@@ -188,6 +203,9 @@ def train(
     sampler = make_sampler(labels, settings)
     loader = make_loader(images, labels, sampler, settings)
     state, inputs = prepared(images, labels, settings, device, digest)
+    if (validation := observer.validation) is not None:
+        own = validation.images
+        inputs["validation images"] = data_digest(own.ids, own.labels, validation.digest)
     if observer.is_resumable(state_path):
         state.resume(state_path, inputs)
     network, health = state.network, Health()
@@ -281,13 +299,20 @@ def make_loader(
 
 
 def summary(
-    images: LabelledImages, curves: pd.DataFrame, settings: Train, broken: int = 0, best: Best | None = None
+    images: LabelledImages,
+    curves: pd.DataFrame,
+    settings: Train,
+    broken: Mapping[str, int] | None = None,
+    best: Best | None = None,
 ) -> str:
-    """metrics.json: the size of the training set, unreadable images if any, the final losses, and the best epoch."""
+    """metrics.json: the size of the training set, unreadable images if any, the final losses, and the best epoch.
+
+    broken: how many images were left out as unreadable, by the name of the count.
+    """
     losses = ["loss", *(term.name for term in settings.loss)]
     metrics = {
         "images": len(images),
-        **({"broken_images": broken} if broken else {}),
+        **{name: count for name, count in (broken or {}).items() if count},
         "landmarks": len(torch.unique(images.labels[:, 0])),
         "epochs": len(curves),
         **{f"final_{name}": float(curves[name].iloc[-1]) for name in losses},

@@ -9,7 +9,7 @@ that it agrees with the images of that class and with no others. In the release 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from torch import Tensor
 
 from hgld.benchmarks.datasets.files.file_images import Box, FileImages, file_states
 from hgld.benchmarks.datasets.labelled_images import RetrievalDataset
@@ -26,7 +27,7 @@ from hgld.foundation.errors import HgldError, shortened
 ROLES = ("train", "val", "test", "query", "gallery")
 _UNKNOWN = "\0?"  # before the name of the finer class; no label of a file holds a NUL
 _SHOWN = 10
-_EVALUATED = ("test", "query", "gallery")
+_USE = {"train": "training", "val": "validation"}  # all others: evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,8 @@ class ImageList:
     columns `path`, `split` (one of ROLES; val: for validation while training), `id` and one column per level; "" is a
     missing label. levels: columns of rows, finest first. places: where each row stands, such as "shop.csv:7" (a
     function of its number). protocol: how the images are used, in a sentence. boxes: crops by row. names: class name by
-    label and level, where a label is not what people read. facts: further lines for the report.
+    label and level, where a label is not what people read. facts: further lines for the report. official: as in
+    RetrievalDataset.
     """
 
     name: str
@@ -50,12 +52,24 @@ class ImageList:
     boxes: Mapping[int, Box] = field(default_factory=dict)
     names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    official: Callable[[Tensor, Tensor], Mapping[str, float]] | None = None
 
     def place(self, row: int) -> str:
         """Where a row of the list comes from, for messages."""
         if len(self.lines):
             return f"{self.where}:{self.lines[row]}"
         return f"{self.where or self.folder}: {self.rows['path'].iat[row]}"
+
+    def without(self, role: str) -> ImageList:
+        """The list without the rows of one role."""
+        kept = np.flatnonzero((self.rows["split"] != role).to_numpy(dtype=bool)).tolist()
+        place = {row: n for n, row in enumerate(kept)}
+        return replace(
+            self,
+            rows=self.rows.iloc[kept].reset_index(drop=True),
+            lines=[self.lines[row] for row in kept] if len(self.lines) else (),
+            boxes={place[row]: box for row, box in self.boxes.items() if row in place},
+        )
 
     def having(self, role: str) -> npt.NDArray[np.int64]:
         """The rows of one role."""
@@ -112,7 +126,7 @@ def _label_faults(images: ImageList) -> list[str]:
 
 
 def _id_faults(images: ImageList) -> list[str]:
-    """The same image twice in one role, in training and in evaluation, or with two labels."""
+    """The same image twice in one role, for two uses (training, validation, evaluation), or with two labels."""
     rows, found = images.rows, []
     splits, ids = rows["split"].tolist(), rows["id"].tolist()
     repeated = np.flatnonzero(rows["id"].duplicated(keep=False).to_numpy(dtype=bool))
@@ -122,7 +136,7 @@ def _id_faults(images: ImageList) -> list[str]:
         for other in earlier.setdefault(ids[row], []):
             if splits[row] == splits[other]:
                 what = f"is {splits[row]} already"
-            elif (splits[row] in _EVALUATED) != (splits[other] in _EVALUATED):
+            elif _USE.get(splits[row]) != _USE.get(splits[other]):
                 what = f"is {splits[row]} here, and {splits[other]}"
             elif not labels.iloc[row].equals(labels.iloc[other]):
                 what = "has other labels"
@@ -205,6 +219,7 @@ def dataset_of(images: ImageList) -> RetrievalDataset:
         class_names=encoded.class_names,
         name=images.name,
         facts={**images.facts, **({"protocol": images.protocol} if images.protocol else {})},
+        official=images.official,
     )
 
 

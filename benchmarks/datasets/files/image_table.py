@@ -19,30 +19,44 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hgld.benchmarks.datasets.files.image_list import ImageList
-from hgld.benchmarks.datasets.files.splits import check_split, protocol_of, role_of, split_list, unknown_role
+from hgld.benchmarks.datasets.files.splits import (
+    check_split,
+    protocol_of,
+    role_of,
+    split_list,
+    unknown_role,
+    validate_on,
+)
 from hgld.foundation.errors import HgldError, reason, shortened, suggest
 from hgld.foundation.files import sha256
 from hgld.foundation.tables import header_faults, read_csv_with_lines
 
 RESERVED = ("path", "split", "id", "is_query", "is_gallery")
 _FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False, "": False, "nan": False}
+_NOT_FOR_VALIDATION = ("train", "query", "gallery", "")
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _MOST_VALUES = 1 << 27
 _SHOWN = 10
 
 
-def read_image_table(path: Path, levels: Sequence[str] | None, split: str | None) -> ImageList:
+def read_image_table(
+    path: Path, levels: Sequence[str] | None, split: str | None, validation: str | None = None
+) -> ImageList:
     """The images of a table. levels: columns, finest first; may be left out where one column is left for them.
 
-    split: how images are split where the table has no column `split`, or in place of it (splits.py).
-    Raises HgldError for a table without the columns, with an unknown split, or with empty paths.
+    split: how images are split where the table has no column `split`, or in place of it (splits.py). validation: the
+    word of the column `split`, any but train, query and gallery, whose images have the role val, in place of those that
+    are called val. Raises HgldError for a table without the columns, with an unknown split, or with empty paths.
     """
     check_split(split)
     table, lines = _read(path)
     levels = _known_levels(path, table, levels)
+    by_column = "split" in table and split is None
+    if by_column and validation is not None:
+        table, lines = _with_validation(path, table, lines, validation)
     table, faults = _normal(table)
     roles = pd.Series("", index=table.index, dtype="str")
-    if "split" in table and split is None:
+    if by_column:
         words = table["split"].tolist()
         known = {word: role_of(word) or "" for word in set(words)}
         roles = pd.Series([known[word] for word in words], index=table.index, dtype="str")
@@ -53,7 +67,7 @@ def read_image_table(path: Path, levels: Sequence[str] | None, split: str | None
         raise HgldError(f"{len(texts)} row(s) cannot be used:", *shortened(texts, _SHOWN))
     table = table.assign(split=roles)
     if _has_flags(table) and split is None:
-        places, table = _by_flags(table)
+        places, table = _by_flags(table, ("test",) if validation else ("test", "val"))
         lines, roles = [lines[row] for row in places], table["split"]
     rows = table[["path", "id", *levels, "split"]]
     images = ImageList(
@@ -68,7 +82,26 @@ def read_image_table(path: Path, levels: Sequence[str] | None, split: str | None
     if (roles != "").any():
         used = protocol_of(roles.unique(), str(path))
         return replace(images, protocol=used, facts={**images.facts, "split": "the column split"})
-    return split_list(images, split or "class")
+    images = split_list(images, split or "class")
+    return images if validation is None else validate_on(images, validation)
+
+
+def _with_validation(
+    path: Path, table: pd.DataFrame, lines: Sequence[int], name: str
+) -> tuple[pd.DataFrame, Sequence[int]]:
+    """The table and its lines with `val` in the rows of the split `name`, without those that were val before.
+
+    Raises HgldError for a split that the table does not have, or that has another use.
+    """
+    words: list[str] = table["split"].tolist()
+    keys = {word: role_of(word) or word.strip().casefold() for word in dict.fromkeys(words)}
+    wanted = role_of(name) or name.strip().casefold()
+    if wanted not in (possible := [key for key in dict.fromkeys(keys.values()) if key not in _NOT_FOR_VALIDATION]):
+        known = f"; possible: {', '.join(possible)[:300]}" if possible else ""
+        raise HgldError(f"{path}: no split {name[:60]!r} to validate on{suggest(wanted, possible)}{known}")
+    kept = [row for row, word in enumerate(words) if keys[word] == wanted or keys[word] != "val"]
+    splits = ["val" if keys[words[row]] == wanted else words[row] for row in kept]
+    return table.iloc[kept].reset_index(drop=True).assign(split=splits), [lines[row] for row in kept]
 
 
 def _normal(table: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[int, str]]]:
@@ -102,20 +135,21 @@ def _flag_faults(table: pd.DataFrame) -> list[tuple[int, str]]:
     ]
 
 
-def _by_flags(table: pd.DataFrame) -> tuple[list[int], pd.DataFrame]:
+def _by_flags(table: pd.DataFrame, flagged: Sequence[str]) -> tuple[list[int], pd.DataFrame]:
     """The rows in the roles that is_query and is_gallery say, an image in both roles twice; and their former numbers.
 
-    Test or validation images that are all both are the role test; those that are neither are left out.
+    flagged: the roles to which the columns apply. Images of these that are all both are the role test; those that are
+    neither are left out.
     """
     queries, galleries = (
         [_FLAGS[text.strip().lower()] for text in table[name].tolist()] for name in ("is_query", "is_gallery")
     )
     splits = table["split"].tolist()
-    evaluated = [row for row, split in enumerate(splits) if split in ("test", "val")]
+    evaluated = [row for row, split in enumerate(splits) if split in flagged]
     same = all(queries[row] and galleries[row] for row in evaluated)
     places, roles = [], []
     for row, split in enumerate(splits):
-        if split not in ("test", "val"):
+        if split not in flagged:
             own = [split]
         elif same:
             own = ["test"]

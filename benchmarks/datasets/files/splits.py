@@ -45,6 +45,25 @@ def check_split(split: str | None, allowed: Sequence[str] = SPLITS) -> None:
         raise HgldError(f"unknown split {split!r}{suggest(split, allowed)}; known: {', '.join(allowed)}")
 
 
+def validate_on(images: ImageList, name: str) -> ImageList:
+    """The list with the images of one split, val or test, for validation while training, without any other val images.
+
+    Raises HgldError for a split that the images do not have, or that has another use.
+    """
+    role, there = role_of(name), set(images.rows["split"])
+    if role not in ("val", "test") or role not in there:
+        known = " or ".join(other for other in ("val", "test") if other in there)
+        raise HgldError(
+            f"{images.where or images.folder}: no images of the split {name[:60]!r} to validate on; "
+            + (f"possible: {known}" if known else f"there are {', '.join(sorted(there))}")
+        )
+    if role == "val":
+        return images
+    images = images.without("val")
+    splits = images.rows["split"].replace("test", "val")
+    return replace(images, rows=images.rows.assign(split=splits), protocol=protocol_of(set(splits), images.where))
+
+
 def protocol_of(roles: Iterable[str], where: str) -> str:
     """The protocol that follows from the roles that there are. Raises HgldError where they contradict each other."""
     there = set(roles)

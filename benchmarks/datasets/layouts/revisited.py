@@ -3,12 +3,14 @@
 gnd_roxford5k.pkl or gnd_rparis6k.pkl, and jpg/NAME.jpg. The ground truth has no classes. Here the queries that share a
 positive (easy or hard) show one place, their positives are images of it, and all other images are distractors: Oxford
 gives fewer places than landmarks, as some images show several. The official protocol (Easy, Medium, Hard, junk images
-removed) is that of `hgld evaluate revisited`, which scores embeddings of these images, in this order.
+removed) has no classes: its measures are computed beside those of the places, as `hgld evaluate revisited` does for the
+embeddings of these images, in this order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import networkx as nx
@@ -16,7 +18,7 @@ import pandas as pd
 
 from hgld.benchmarks.datasets.files.image_list import ImageList
 from hgld.benchmarks.datasets.layouts.list_files import chosen_levels, only_split, required
-from hgld.benchmarks.protocols.revisited import GroundTruth, read_ground_truth
+from hgld.benchmarks.protocols.revisited import GroundTruth, official_measures, read_ground_truth
 from hgld.foundation.errors import HgldError
 
 TITLES = {"gnd_roxford5k.pkl": "Revisited Oxford", "gnd_rparis6k.pkl": "Revisited Paris"}
@@ -50,8 +52,9 @@ def read(folder: Path, levels: Sequence[str] | None, split: str | None) -> Image
         rows=table.astype("str"),
         levels=chosen,
         boxes={row: query.box for row, query in enumerate(truth.queries)},
-        protocol="query images, cropped to their boxes, against all others; junk images are not removed: for the "
-        "official Easy, Medium and Hard, give embeddings to `hgld evaluate revisited`",
+        protocol="query images, cropped to their boxes, against all others; mAP and mP@k easy, medium and hard are the "
+        "official measures; for the others, which go by places, junk images are not removed",
+        official=partial(official_measures, truth=truth),
         facts={
             "data": f"{title}, {path.name}",
             "labels": f"queries that share an easy or hard image are one place: {len(set(places))} places",

@@ -24,7 +24,7 @@ from hgld.benchmarks.models.sources.timm_name import open_timm_name
 from hgld.benchmarks.models.sources.torch_program import open_exported, open_torchscript
 from hgld.foundation.errors import HgldError
 
-__all__ = ["FORMS", "Form", "ModelOptions", "form_of", "match_ids", "open_model"]
+__all__ = ["FORMS", "Form", "ModelOptions", "check_half", "form_of", "match_ids", "open_model"]
 
 _VIEWS = "flip scales "
 _PIXELS = "image_size mean std interpolation "
@@ -33,23 +33,29 @@ _NETWORK = _VIEWS + _PIXELS + "crop_pct "
 
 @dataclass(frozen=True)
 class Form:
-    """A form of a model: what it is called, what opens it, and the options that it takes."""
+    """A form of a model: what it is called, what opens it, and the options that it takes.
+
+    precision: why half precision would change nothing, "" where it does.
+    """
 
     title: str
     open: Callable[[str, ModelOptions], ScoredModel | Precomputed]
     takes: str
     runs_code: bool = False
+    precision: str = ""
 
 
+_COMPUTED = "they are computed already"
+_EXPORTED = "it is computed in the precision in which it was exported"
 FORMS: dict[str, Form] = {
     "checkpoint": Form("a checkpoint of hgld", open_checkpoint, _VIEWS + "image_size"),
     "state_dict": Form("a state dict", open_state_dict, _NETWORK + "backbone pooling head prefix state_key ignore"),
     "timm": Form("a network of timm", open_timm_name, _NETWORK + "pooling"),
     "open_clip": Form("a model of open_clip", open_open_clip_name, _VIEWS + _PIXELS),
-    "npz": Form("embeddings (.npz)", open_npz, ""),
-    "npy": Form("embeddings (.npy)", open_npy, "ids"),
-    "parquet": Form("embeddings (.parquet)", open_parquet, ""),
-    "onnx": Form("an ONNX model", open_onnx, _NETWORK + "output"),
+    "npz": Form("embeddings (.npz)", open_npz, "", precision=_COMPUTED),
+    "npy": Form("embeddings (.npy)", open_npy, "ids", precision=_COMPUTED),
+    "parquet": Form("embeddings (.parquet)", open_parquet, "", precision=_COMPUTED),
+    "onnx": Form("an ONNX model", open_onnx, _NETWORK + "output", precision=_EXPORTED),
     "torchscript": Form("a TorchScript archive", open_torchscript, _NETWORK, runs_code=True),
     "exported": Form("a program of torch.export", open_exported, _NETWORK, runs_code=True),
     "callable": Form("a Python function", open_python_callable, _VIEWS, runs_code=True),
@@ -73,6 +79,13 @@ def open_model(model: str, options: ModelOptions) -> ScoredModel | Precomputed:
     check_preprocessing(options)
     check_scales(options)
     return form.open(model, options)
+
+
+def check_half(model: str, options: ModelOptions) -> None:
+    """Raise HgldError for a model that cannot be computed in half precision, and as `form_of` does."""
+    form = FORMS[form_of(model, options)]
+    if form.precision:
+        raise HgldError(f"{model} is {form.title}, which does not take --half: {form.precision}; leave it out")
 
 
 def form_of(model: str, options: ModelOptions) -> str:

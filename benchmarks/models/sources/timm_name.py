@@ -10,6 +10,7 @@ import inspect
 import logging
 import socket
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -124,9 +125,8 @@ def check_pooling(pooling: str | None) -> None:
 
 def create(name: str, options: ModelOptions, *, pretrained: bool = False, **arguments: Any) -> Any:
     """The network, for inputs of `image_size` and `scales`; what is not pretrained is initialised from seed 0."""
-    with torch.device("meta"):
-        plain = timm.create_model(name, num_classes=0)
-    accepted, patch, size = _parameters(plain), patch_side(plain), options.image_size
+    accepted, patch = _arguments(name)
+    size = options.image_size
     if size is not None and size % patch:
         fitting = [n for n in (size // patch * patch, (size // patch + 1) * patch) if n]
         raise HgldError(
@@ -141,6 +141,14 @@ def create(name: str, options: ModelOptions, *, pretrained: bool = False, **argu
         torch.manual_seed(0)
         # with its classifier, although it is not used: without it timm accepts weights that lack keys
         return timm.create_model(name, pretrained=pretrained, **arguments)
+
+
+@cache
+def _arguments(name: str) -> tuple[frozenset[str], int]:
+    """The names of the arguments that a network of timm takes, and the side of its patches."""
+    with torch.device("meta"):
+        plain = timm.create_model(name, num_classes=0)
+    return frozenset(_parameters(plain)), patch_side(plain)
 
 
 def _parameters(network: Any) -> set[str]:

@@ -86,8 +86,9 @@ class Observer:
         scores = self.validation.scores(network, device, self.settings.threads, share, exchanged)
         if self.settings.best_metric not in scores:
             raise HgldError(
-                f"train.best_metric {self.settings.best_metric!r} is undefined on the held-out images (no query has a "
-                "positive); raise train.validation_classes, or choose another metric"
+                f"train.best_metric {self.settings.best_metric!r} is undefined on the validation images (no query has "
+                "a positive); validate on classes of two or more images (train.validation_split, "
+                "train.validation_classes), or choose another metric"
             )
         return scores
 

@@ -1,7 +1,8 @@
-"""Validation while training: whole classes of the training images are held out, each image searched among them.
+"""Validation while training: each validation image is searched among the others, never against itself.
 
-The classes are those of the finest level, as in the zero-shot protocols of the field: the network is scored on classes
-that it has never seen. Which ones depends on the seed alone. A query is not ranked against itself.
+The images are those that the data set aside. Without them, whole classes of the training images are held out: those of
+the finest level, as in the zero-shot protocols of the field, so that the network is scored on classes that it has never
+seen. Which ones depends on the seed alone.
 """
 
 from __future__ import annotations
@@ -54,15 +55,21 @@ def hold_out(images: LabelledImages, fraction: float, seed: int) -> tuple[ImageS
 
 @dataclass
 class Validation:
-    """Held-out images, and the metrics that a network is scored by on them."""
+    """Validation images, all of which can be read, and the metrics that a network is scored by on them.
+
+    digest: of their pixels, where these are no training images (datasets/readable.py). broken: how many were left out
+    as unreadable.
+    """
 
     images: LabelledImages
     metrics: tuple[str, ...]
     tensors: TensorImages
     queries: Tensor
+    digest: int = 0
+    broken: int = 0
 
     @classmethod
-    def of(cls, images: LabelledImages, settings: Train) -> Validation:
+    def of(cls, images: LabelledImages, settings: Train, *, digest: int = 0, broken: int = 0) -> Validation:
         """The validation that the settings ask for."""
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed))
         return cls(
@@ -70,6 +77,8 @@ class Validation:
             validation_metrics(settings, images.labels.shape[1]),
             TensorImages(images, settings.image_size),
             order[:MAX_QUERIES].sort().values,
+            digest,
+            broken,
         )
 
     def scores(

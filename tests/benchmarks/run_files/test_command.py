@@ -16,6 +16,10 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from hgld.benchmarks.datasets.readable import ImageSubset
+from hgld.benchmarks.datasets.registry import open_data
+from hgld.benchmarks.datasets.tensor_images import TensorImages
+from hgld.benchmarks.metrics import evaluate
 from hgld.benchmarks.models.network import load_checkpoint
 from hgld.benchmarks.training.checkpoint import TrainingState
 from hgld.cli import main
@@ -25,7 +29,7 @@ TIMEOUT = 120  # seconds
 PARTS = [
     *("ema=0.9", "validate_every=1", "validation_classes=0.34", "schedule=multistep", "milestones=[2, 4]", "epochs=5"),
     *("head.lr=0.01", "proxies.optimiser=sgd", "proxies.lr=0.1", "clip_norm=1", "freeze_batchnorm=true"),
-    *("lr_warmup=1", "precision=float16", "memory=20"),
+    *("lr_warmup=1", "precision=float16", "memory=20", "image_size=16"),  # float16 is slow on a CPU
 ]
 
 
@@ -158,6 +162,64 @@ def test_state_without_its_best_checkpoint_is_not_used(
     assert (out / "best.pt").exists() and "resuming" not in result.output
 
 
+def validated(here: Path, *overrides: str) -> tuple[dict[str, float], pd.Series]:
+    """metrics.json and the curves of one epoch on here/colours/images.csv."""
+    command = ["tiny.yaml", "--data", "colours/images.csv", "--levels", "shade,hue", "--out", "out"]
+    result = hgld(*command, *sets("epochs=1", "validate_every=1", *overrides))
+    assert result.exit_code == 0, result.output
+    (here / "output.txt").write_text(result.output, encoding="utf-8")
+    metrics = json.loads((here / "out" / "metrics.json").read_text(encoding="utf-8"))
+    return metrics, pd.read_csv(here / "out" / "curves.csv").iloc[0]
+
+
+def test_split_that_is_named_is_validated_on_without_its_unreadable_image(here: Path) -> None:
+    table = write_table(here / "colours")
+    table.write_text(table.read_text().replace(",test,", ",dev,"), encoding="utf-8")
+    (here / "colours" / "pink" / "9.jpg").write_bytes(b"not a picture")
+    metrics, row = validated(here, "validation_split=dev")
+    assert metrics["images"] == 48 and metrics["broken_validation_images"] == 1
+    printed = (here / "output.txt").read_text(encoding="utf-8")
+    assert "1 of 18 val images cannot be read and are left out:\n  image colours/pink/9.jpg: " in printed
+    network = load_checkpoint(here / "out" / "best.pt").network
+    with open_data("colours/images.csv", None, levels=("shade", "hue"), validation="dev") as data:
+        assert data.val is not None
+        left = ImageSubset(data.val, [n for n, name in enumerate(data.val.ids) if name != "pink/9.jpg"])
+    assert len(left) == 17
+    with torch.no_grad():
+        embeddings = network.eval()(torch.stack([TensorImages(left, 32)[n] for n in range(17)]))
+    names = ["H-AP", "R@1_l0", "AP_l1"]
+    expected = evaluate(embeddings, left.labels, query_ids=left.ids, metrics=names)[names].mean()
+    assert row[names].tolist() == pytest.approx(expected.tolist(), abs=2e-6)
+
+
+def test_too_many_unreadable_validation_images_are_one_line(here: Path) -> None:
+    table = write_table(here / "colours")
+    table.write_text(table.read_text().replace(",test,", ",val,"), encoding="utf-8")
+    for shade in ("pink", "navy"):
+        (here / "colours" / shade / "8.jpg").write_bytes(b"not a picture")
+    result = hgld("tiny.yaml", "--data", str(table), "--levels", "shade,hue", *sets("validate_every=1"))
+    assert result.exit_code == 1
+    assert "2 of 18 val images cannot be read, more than train.max_broken (0.1) allows; the first: " in result.output
+
+
+def test_state_of_other_validation_images_is_not_used(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = write_table(here / "colours")
+    save = TrainingState.save_epoch
+
+    def save_and_stop(self: TrainingState, *arguments: object) -> None:
+        save(self, *arguments)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingState, "save_epoch", save_and_stop)
+        with pytest.raises(AssertionError):
+            validated(here, "validation_split=test")
+    (table.parent / "pink" / "9.jpg").write_bytes((table.parent / "navy" / "9.jpg").read_bytes())
+    validated(here, "validation_split=test")
+    printed = (here / "output.txt").read_text(encoding="utf-8")
+    assert "was saved with other validation images; starting from the first epoch" in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -166,6 +228,11 @@ def test_state_without_its_best_checkpoint_is_not_used(
         (["happier"], "no params.yaml here, so no release"),
         (["tiny.yaml", "--data", "TABLE", "--set", "best_metric=AP_l7"], "AP_l7"),
         (["tiny.yaml", "--data", "TABLE", "--set", "patience=3"], "train.patience needs a validation"),
+        (["tiny.yaml", "--data", "TABLE", "--set", "validation_split=test"], "validation_split needs a validation"),
+        (
+            ["tiny.yaml", "--data", "TABLE", "--set", "validate_every=1", "--set", "validation_split=dev"],
+            "no split 'dev' to validate on; possible: test",
+        ),
         (["tiny.yaml", "--data", "TABLE", "--set", "milestones=[1]"], "milestones are the epochs of a schedule"),
         (["tiny.yaml", "--data", "TABLE", "--set", "super_classes=3"], "super_classes 3 must divide the 4 classes"),
         (

@@ -165,6 +165,11 @@ def test_limit_of_broken_images_is_not_recorded_where_none_is_broken(data: Path,
     assert "max_broken" not in load_checkpoint(data / "train" / "model.pt").config["train"]
 
 
+def test_release_has_no_split_to_validate_on(settings: Params) -> None:
+    with pytest.raises(HgldError, match=r"train.validation_split names a split of the data of --data; on the release"):
+        train.run(tiny(settings, validate_every=1, validation_split="test"))
+
+
 def test_missing_tar_is_an_error_and_no_broken_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Params
 ) -> None:

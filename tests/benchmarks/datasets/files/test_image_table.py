@@ -11,6 +11,7 @@ import torch
 from hgld.benchmarks.datasets.files.image_list import dataset_of
 from hgld.benchmarks.datasets.files.image_table import read_image_table
 from hgld.benchmarks.datasets.labelled_images import RetrievalDataset
+from hgld.benchmarks.datasets.registry import open_data
 from hgld.foundation.errors import HgldError
 from tests.benchmarks.datasets.miniatures import picture
 
@@ -218,3 +219,65 @@ def test_an_empty_or_damaged_table_is_one_line(tmp_path: Path, content: bytes) -
         with pytest.raises(HgldError) as caught:
             read_image_table(tmp_path / name, None, None)
         assert str(tmp_path / name) in str(caught.value)
+
+
+SPLITS = ["1.jpg,train,a", "2.jpg,train,a", "3.jpg,val,b", "4.jpg,Dev,b", "5.jpg,Dev,c", "6.jpg,test,d"]
+
+
+def _validated(path: Path, name: str, split: str | None = None) -> RetrievalDataset:
+    with open_data(str(path), None, split=split, validation=name) as dataset:
+        return dataset
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [("Dev", "45"), (" dev", "45"), ("val", "3"), ("validation", "3"), ("test", "6")],
+)
+def test_any_split_of_a_table_can_be_validated_on(tmp_path: Path, name: str, ids: str) -> None:
+    rows = [row for row in SPLITS if ",Dev," not in row or "ev" in name]
+    data = _validated(_table(tmp_path, rows, "path,split,shop"), name)
+    assert data.val is not None
+    assert list(data.val.ids) == [f"{number}.jpg" for number in ids]
+    assert list(data.train.ids) == ["1.jpg", "2.jpg"]
+    assert all(data.val.image(n).size == (24, 18) for n in range(len(data.val)))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("dve", "no split 'dve' to validate on; did you mean 'dev'?; possible: val, dev, test"),
+        ("train", "no split 'train' to validate on; possible: val, dev, test"),
+        ("gallery", "no split 'gallery' to validate on"),
+    ],
+)
+def test_split_that_cannot_be_validated_on_is_one_line(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(HgldError) as caught:
+        _validated(_table(tmp_path, SPLITS, "path,split,shop"), name)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_other_words_of_the_column_split_stay_errors_at_their_line(tmp_path: Path) -> None:
+    path = _table(tmp_path, [*SPLITS, "7.jpg,hold,d"], "path,split,shop")
+    with pytest.raises(HgldError, match=r":8: unknown split 'hold'"):
+        _validated(path, "dev")
+
+
+def test_validation_images_of_open_metric_learning_are_those_to_validate_on_if_named(tmp_path: Path) -> None:
+    rows = ["1.jpg,train,a,,", "2.jpg,validation,b,True,False", "3.jpg,validation,b,False,True", "4.jpg,test,c,1,1"]
+    path = _table(tmp_path, rows, "path,split,shop,is_query,is_gallery")
+    data = _validated(path, "validation")
+    assert data.val is not None and list(data.val.ids) == ["2.jpg", "3.jpg"]
+    assert list(data.query.ids) == ["4.jpg"]
+
+
+def test_the_half_that_split_sets_aside_can_be_validated_on(tmp_path: Path) -> None:
+    data = _validated(_table(tmp_path, ["1.jpg,a", "2.jpg,b"], "path,shop"), "test")
+    assert data.val is not None and list(data.val.ids) == ["2.jpg"]
+    with pytest.raises(HgldError, match="no images of the split 'val' to validate on; possible: test"):
+        _validated(_table(tmp_path, ["1.jpg,a", "2.jpg,b"], "path,shop"), "val")
+
+
+def test_an_image_that_is_trained_on_cannot_be_validated_on(tmp_path: Path) -> None:
+    path = _table(tmp_path, [*SPLITS, "1.jpg,Dev,a"], "path,split,shop")
+    with pytest.raises(HgldError, match=r"birds.csv:8: image '1.jpg' is val here, and train at .*birds.csv:2"):
+        _validated(path, "dev")

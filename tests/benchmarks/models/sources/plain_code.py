@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from functools import cache
 from typing import Any
 
 import timm
@@ -44,9 +46,14 @@ def embedded(scored: ScoredModel) -> Tensor:
 
 
 def backbone(name: str, seed: int = 5, **arguments: Any) -> Any:
-    """A timm network with random weights and batch statistics, in eval mode."""
+    """A timm network with random weights and batch statistics, in eval mode: a copy, built once."""
+    return copy.deepcopy(_backbone(name, seed, tuple(arguments.items())))
+
+
+@cache
+def _backbone(name: str, seed: int, arguments: tuple[tuple[str, Any], ...]) -> Any:
     torch.manual_seed(seed)
-    network = timm.create_model(name, **arguments)
+    network = timm.create_model(name, **dict(arguments))
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None and module.running_var is not None

@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, settings: Params) -> Path:
     place = tmp_path_factory.mktemp("page")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        make_world(settings.data, per_split={"train": 1, "index": 2, "test": 2})
+        make_world(settings.data, per_split={"train": 1, "index": 1, "test": 1})
         shutil.copy(ROOT / "params.yaml", place)
         with open_release(settings.data, tuple(settings.train.levels)) as release:
             ids = [*release.query.ids, *release.gallery.ids]

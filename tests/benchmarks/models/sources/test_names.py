@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,31 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """config.json and weights of a network, as timm pushes them to the hub."""
-    place = tmp_path / "folder"
+    return pushed(tmp_path / "folder")
+
+
+@pytest.fixture(scope="module")
+def folder_of_the_other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pushed(tmp_path_factory.mktemp("other") / "folder")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def other_process(folder_of_the_other: Path) -> Iterator[subprocess.Popen[str]]:
+    """Prints the identity of that network. It starts before the first test, as its imports take seconds."""
+    program = (
+        "import sys; from hgld.benchmarks.models.sources.registry import ModelOptions, open_model; "
+        "sys.stdout.write(open_model(sys.argv[1], ModelOptions(image_size=64)).identity)"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", program, f"timm:local-dir:{folder_of_the_other}"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.kill()
+
+
+def pushed(place: Path) -> Path:
     network = backbone("test_vit")
     network.pretrained_cfg.update(mean=(0.1, 0.2, 0.3), interpolation="bilinear", crop_pct=0.8)
     timm.models.save_for_hf(network, place, safe_serialization=True)
@@ -218,15 +243,10 @@ def test_files_that_open_clip_would_run_or_misread_are_refused(tmp_path: Path, c
     assert not (tmp_path / "ran").exists()
 
 
-def test_nothing_is_printed_and_identity_is_equal_in_another_process(folder: Path) -> None:
-    program = (
-        "import sys; from hgld.benchmarks.models.sources.registry import ModelOptions, open_model; "
-        "sys.stdout.write(open_model(sys.argv[1], ModelOptions(image_size=64)).identity)"
-    )
-    environment = {**os.environ, "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"}
-    name = f"timm:local-dir:{folder}"
-    result = subprocess.run(
-        [sys.executable, "-c", program, name], env=environment, capture_output=True, text=True, check=True
-    )
-    assert result.stdout == opened(name, image_size=64).identity
-    assert result.stderr == ""
+def test_nothing_is_printed_and_identity_is_equal_in_another_process(
+    other_process: subprocess.Popen[str], folder_of_the_other: Path
+) -> None:
+    printed, errors = other_process.communicate(timeout=120)
+    assert other_process.returncode == 0, errors
+    assert printed == opened(f"timm:local-dir:{folder_of_the_other}", image_size=64).identity
+    assert errors == ""

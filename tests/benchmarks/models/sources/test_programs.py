@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
+from click.testing import CliRunner
 from torch import Tensor, nn
 
+from hgld.benchmarks.evaluation.embedding import Embedder
+from hgld.benchmarks.models.scored_model import ScoredModel
+from hgld.cli import main
 from hgld.foundation.errors import HgldError
+from tests.benchmarks.datasets.coloured_images import coloured_dataset
 from tests.benchmarks.models.sources.plain_code import IMAGES, backbone, embedded, opened, plain
+from tests.benchmarks.run_files.coloured_table import write_table
 
 SIZE = 64
 
@@ -41,21 +50,35 @@ def expected(**options: Any) -> Tensor:
     return plain(network(), **{**data, **options})
 
 
-def script(path: Path, module: nn.Module | None = None, traced: bool = True) -> Path:
-    module = module or network()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.jit.trace(module, example()) if traced else torch.jit.script(module)
-        torch.jit.save(program, path)
+def script(path: Path, module: nn.Module | None = None) -> Path:
+    """A trace of the network, or of another module."""
+    path.write_bytes(_traced(module))
     return path
 
 
-def exported(path: Path, *, dynamic: bool) -> Path:
-    shapes = {"x": {0: torch.export.Dim("batch", min=1, max=64)}} if dynamic else None
+def exported(path: Path, *, dynamic: bool, module: nn.Module | None = None) -> Path:
+    """The network, or another module, as a program of torch.export, for any number of images or for two."""
+    path.write_bytes(_exported(dynamic, module))
+    return path
+
+
+@cache
+def _traced(module: nn.Module | None) -> bytes:
+    file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.export.save(torch.export.export(network(), (example(),), dynamic_shapes=shapes), path)
-    return path
+        torch.jit.save(torch.jit.trace(module or network(), example()), file)
+    return file.getvalue()
+
+
+@cache
+def _exported(dynamic: bool, module: nn.Module | None) -> bytes:
+    file, name = io.BytesIO(), "images" if module else "x"
+    shapes = {name: {0: torch.export.Dim("batch", min=1, max=64)}} if dynamic else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.export.save(torch.export.export(module or network(), (example(),), dynamic_shapes=shapes), file)
+    return file.getvalue()
 
 
 def test_torchscript_scores_only_with_trust(tmp_path: Path) -> None:
@@ -205,6 +228,65 @@ def test_functions_that_return_something_else_are_explained(
 def test_functions_that_do_not_exist_are_explained(name: str) -> None:
     with pytest.raises(HgldError, match=r"cannot be imported|is a str, not a function"):
         opened(name, trust=True)
+
+
+# ---- half precision
+
+
+class AddsRows(nn.Module):
+    """Adds what autocast leaves in float32 to what it does not."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        cells = nn.functional.adaptive_avg_pool2d(images, 4).flatten(1)
+        return (cells @ cells.new_ones(48, 8)).index_add(0, torch.arange(1), cells[:1, :8])
+
+
+def program(path: Path, module: nn.Module | None = None) -> ScoredModel:
+    """Saved as TorchScript or by torch.export, and opened."""
+    if path.suffix == ".ts":
+        return opened(script(path, module), trust=True, image_size=SIZE)
+    return opened(exported(path, dynamic=True, module=module), trust=True)
+
+
+def vectors(scored: ScoredModel, *, half: bool) -> Tensor:
+    how = Embedder(batch=5, device="cpu", threads=1, half=half)
+    return how.embed([scored], coloured_dataset().query, "queries").vectors
+
+
+@pytest.mark.parametrize("name", ["network.ts", "network.pt2"])
+def test_half_precision_of_a_program_is_close(tmp_path: Path, name: str) -> None:
+    scored = program(tmp_path / name)
+    full, half = (vectors(scored, half=half) for half in (False, True))
+    assert not torch.equal(full, half)
+    torch.testing.assert_close(half, full, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["adds.ts", "adds.pt2"])
+def test_program_that_cannot_be_computed_in_half_precision_is_one_line(tmp_path: Path, name: str) -> None:
+    scored = program(tmp_path / name, AddsRows())
+    assert vectors(scored, half=False).isfinite().all()
+    with pytest.raises(
+        HgldError, match=rf"{name}: cannot be computed in half precision \(.*\); leave out --half"
+    ) as error:
+        vectors(scored, half=True)
+    assert "\n" not in str(error.value)
+
+
+def test_half_precision_of_what_has_its_own_is_refused_in_one_line(
+    onnx: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    linear_graph(onnx, tmp_path / "model.onnx", ["batch", 3, SIZE, SIZE])
+    np.save("vectors.npy", np.ones((2, 2), np.float32))
+    table = write_table(tmp_path / "colours", per_class=1)
+    for model, message in {
+        "model.onnx": "is an ONNX model, which does not take --half: it is computed in the precision in which it was "
+        "exported; leave it out",
+        "vectors.npy": "is embeddings (.npy), which does not take --half: they are computed already; leave it out",
+    }.items():
+        result = CliRunner().invoke(main, ["benchmark", model, "--data", str(table), "--levels", "shade,hue", "--half"])
+        assert result.exit_code == 1
+        assert result.output.strip().splitlines() == [f"Error: {model} {message}"]
 
 
 # ---- ONNX
