@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-COOKIE = "hgld-review"
 MAX_BODY = 64 * 1024
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -38,6 +37,7 @@ class Guard:
         self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
         self._origins = {f"http://{host}" for host in self._hosts}
         self._token = token
+        self._cookie = f"hgld-{port}"  # cookies do not know ports: two servers must not take each other's
 
     async def __call__(self, request: Request, call_next: Next) -> Response:
         """The answer, always with the headers that confine the page."""
@@ -56,9 +56,9 @@ class Guard:
             return _error(403, "requests of other pages are refused")
         if request.url.path == "/" and secrets.compare_digest(_text(request.query_params.get("token")), self._token):
             response = RedirectResponse("/", status_code=303)
-            response.set_cookie(COOKIE, self._token, httponly=True, samesite="strict")
+            response.set_cookie(self._cookie, self._token, httponly=True, samesite="strict")
             return response
-        if not secrets.compare_digest(_text(request.cookies.get(COOKIE)), self._token):
+        if not secrets.compare_digest(_text(request.cookies.get(self._cookie)), self._token):
             return _error(403, "open the address that `hgld review` printed, which has the key of this run")
         return self._body_refusal(request)
 

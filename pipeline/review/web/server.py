@@ -1,7 +1,9 @@
 """`hgld review` in the browser: a server on this machine that ends with Ctrl-C."""
 
+import os
 import secrets
 import socket
+import sys
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +71,7 @@ def run(app: FastAPI, listener: socket.socket, token: str, *, browser: bool, rea
     """Serve an application until Ctrl-C, and open its page; `ready` is called with the address."""
     address = f"http://{HOST}:{listener.getsockname()[1]}/?token={token}"
     ready(address)
-    if browser:
+    if browser and _has_screen():
         webbrowser.open(address)
     try:
         config = uvicorn.Config(app, log_level="error", access_log=False, server_header=False, lifespan="off")
@@ -78,6 +80,11 @@ def run(app: FastAPI, listener: socket.socket, token: str, *, browser: bool, rea
         pass
     finally:
         listener.close()
+
+
+def _has_screen() -> bool:
+    """Whether a window can be opened; without one, a text browser would take over the terminal."""
+    return sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
 
 
 def listen(port: int | None) -> socket.socket:

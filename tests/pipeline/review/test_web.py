@@ -131,7 +131,8 @@ def _printed(serve: Serve, annotator: str) -> str:
 
 
 def raw(served: Served, method: str, path: str, **headers: str) -> requests.Response:
-    cookie = {"Cookie": f"hgld-review={served.address.partition('token=')[2]}"}
+    port, key = served.root.rpartition(":")[2], served.address.partition("token=")[2]
+    cookie = {"Cookie": f"hgld-{port}={key}"}
     body = b"{}" if method == "POST" else None
     return requests.request(method, served.root + path, headers=cookie | headers, data=body, timeout=60)
 
@@ -143,8 +144,8 @@ def test_only_the_browser_of_this_run_is_answered(serve: Serve) -> None:
     assert raw(served, "GET", "/api/session", Host=f"localhost:{port}").status_code == 200
     refused = {
         "no key": {"Cookie": ""},
-        "another key": {"Cookie": "hgld-review=abc"},
-        "a key that is not ASCII": {"Cookie": "hgld-review=\xe9"},
+        "another key": {"Cookie": f"hgld-{port}=abc"},
+        "a key that is not ASCII": {"Cookie": f"hgld-{port}=\xe9"},
         "another name of the host": {"Host": "attacker.example"},
         "another port": {"Host": "127.0.0.1:1"},
         "a page of another origin": {"Origin": "https://attacker.example"},
@@ -160,6 +161,15 @@ def test_only_the_browser_of_this_run_is_answered(serve: Serve) -> None:
     body = served.client.post(served.root + "/api/undo", data=b" " * 70_000, headers=json, timeout=60)
     assert body.status_code == 413
     assert requests.get(served.root + "/?token=guess", timeout=60).status_code == 403
+
+
+def test_two_servers_in_one_browser_do_not_take_each_others_key(serve: Serve) -> None:
+    first, second = serve(), serve(annotator="bob")
+    with requests.Session() as browser:
+        for served in (first, second):
+            assert browser.get(served.address, timeout=60).status_code == 200
+        for served, name in ((first, "ana"), (second, "bob")):
+            assert browser.get(served.root + "/api/session", timeout=60).json()["annotator"] == name
 
 
 def test_every_answer_confines_the_page(serve: Serve) -> None:
