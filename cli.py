@@ -157,7 +157,7 @@ def _add_stage(name: str, text: str) -> None:
     def command(profile: str | None, **options: Any) -> None:
         from hgld.pipeline.stages.previous_outputs import put_back
 
-        put_back(profile)  # before the slow imports: until then, the previous outputs are away
+        put_back(profile)  # before the slow imports: until then, the previous outputs are deleted
         from hgld.foundation.settings import load_params
 
         params = load_params(profile=profile)
@@ -342,7 +342,7 @@ def revisited(
     """Revisited Oxford and Paris: Easy, Medium and Hard, mAP and mP@1, 5, 10.
 
     RANKS.npy has one row per query: image indices from best to worst, or a score for every image. Where it lists only
-    the first images, the positives that are missing count as missed.
+    the first images (-1 ends a shorter row), the positives that are missing count as missed.
     EMBEDDINGS.npz has the arrays `query` and `index`, one row per image in the order of the ground truth; they are
     compared by cosine similarity. Crop queries to their bounding box before computing their embeddings.
     """

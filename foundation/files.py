@@ -1,4 +1,4 @@
-"""Files that are replaced atomically, JSON, and checksums."""
+"""Files that are replaced atomically, JSON, headers of NumPy arrays, and checksums."""
 
 import errno
 import fcntl
@@ -11,16 +11,30 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from hgld.foundation.errors import HgldError, reason
 
 if TYPE_CHECKING:
+    from zipfile import ZipFile
+
+    import numpy as np
     import numpy.typing as npt
 
-# A folder of results is named after the stage that writes it, with this exception.
-_STAGE_OF_FOLDER = {"metadata": "download"}
-
+# The folders of results in data/PROFILE, and the stages of dvc.yaml that write them, in order.
+STAGE_OF_FOLDER = {
+    "check": "check",
+    "metadata": "download",
+    "images": "images",
+    "wikidata": "wikidata",
+    "build": "build",
+    "embed": "embed",
+    "refine": "refine",
+    "queue": "queue",
+    "release": "release",
+    "train": "train",
+    "benchmark": "benchmark",
+}
 
 # Folders in which this process has looked for the remains of killed ones.
 _SWEPT: set[Path] = set()
@@ -195,6 +209,35 @@ def write_array(array: "npt.NDArray[Any]", path: Path) -> None:
         handle.write(array.reshape(-1).data)
 
 
+def array_header(handle: IO[bytes], size: int) -> "tuple[tuple[int, ...], np.dtype[Any]]":
+    """The shape and the type of the .npy array at the start of a file of `size` bytes.
+
+    Raises ValueError for another file, and for an array of numbers that is larger than the file: a damaged shape, for
+    which numpy would say that memory is lacking.
+    """
+    import numpy as np
+    from numpy.lib import format as npy
+
+    version = npy.read_magic(handle)
+    try:
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read(handle)
+    except MemoryError:  # Python's word for brackets that are too deep; a header is short
+        raise ValueError("a header that is not one of an array") from None
+    needed = int(np.prod([dtype.itemsize, *shape], dtype=object))
+    if min(shape, default=1) < 0 or (not dtype.hasobject and handle.tell() + needed > size):
+        raise ValueError(f"{size:,} bytes for an array of {needed:,}")
+    return shape, dtype
+
+
+def check_archive(archive: "ZipFile", *names: str) -> None:
+    """Raise KeyError unless a .npz has these arrays, and ValueError where one of them is larger than its part."""
+    for name in names:
+        info = archive.getinfo(f"{name}.npy")
+        with archive.open(info) as member:
+            array_header(member, info.file_size)
+
+
 def write_text(text: str, path: Path) -> None:
     """Write `text` to `path` as UTF-8 with "\\n" line ends, atomically."""
     with replacing(path) as part:
@@ -208,7 +251,7 @@ def remedy(path: Path) -> str:
     'run the stage that makes it: dvc repro download'
     """
     folder = path.parent.name
-    return f"run the stage that makes it: dvc repro {_STAGE_OF_FOLDER.get(folder, folder)}"
+    return f"run the stage that makes it: dvc repro {STAGE_OF_FOLDER.get(folder, folder)}"
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def load_params(path: Path = Path("params.yaml"), profile: str | None = None) ->
     if not _PROFILE.fullmatch(chosen):
         raise HgldError(
             f"{path}: {_shown(chosen)} is no name for a profile: it names a folder of data/ and of sources/; "
-            "expected letters, digits, '_', '-' and '.'"
+            "expected at most 64 letters, digits, '_', '-' and '.', the first a letter, a digit or '_'"
         )
     section = document[chosen]
     if not isinstance(section, dict):

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hgld.foundation.display.visible import visible
-from hgld.foundation.errors import HgldError, reason, shortened, suggest
+from hgld.foundation.errors import HgldError, lacks_memory, reason, shortened, suggest
 from hgld.foundation.files import remedy, replacing
 from hgld.foundation.text_input import open_text
 
@@ -186,9 +186,14 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
         rows = pq.read_metadata(path).num_rows
         if rows > _MAX_ROWS:
             raise HgldError(f"{path}: {rows:,} rows, more than the {_MAX_ROWS:,} that any stage writes; {remedy(path)}")
+        missing = [name for name in columns or () if name not in pq.read_schema(path).names]
+        if missing:
+            raise HgldError(f"{path}: not the expected Parquet table: no column {', '.join(missing)}; {remedy(path)}")
         frame: pd.DataFrame = pq.read_table(path, columns=columns, partitioning=None).to_pandas()
         return frame
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # each kind of damage has its own
+        if lacks_memory(error):
+            raise
         raise HgldError(f"{path}: not the expected Parquet table: {reason(error)}; {remedy(path)}") from None
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hgld.foundation.display.visible import echo
-from hgld.foundation.errors import HgldError, reason
-from hgld.foundation.files import replacing
+from hgld.foundation.errors import HgldError, lacks_memory, reason
+from hgld.foundation.files import check_archive, replacing
 from hgld.foundation.settings import torchrun_variables
 
 Vectors = npt.NDArray[np.float32]
@@ -68,13 +68,16 @@ def read_shard(path: Path, images: int) -> Shard | None:
     try:
         # reading an array to its end compares its checksum
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
+            check_archive(content.zip, "broken", "reasons", "vectors")
             broken = dict(zip(content["broken"].tolist(), content["reasons"].tolist(), strict=True))
             vectors = np.asarray(content["vectors"])
         if vectors.ndim != 2 or vectors.dtype != np.float32 or len(vectors) + len(broken) != images:
             raise ValueError(f"{vectors.dtype} {vectors.shape} and {len(broken)} unreadable for {images} images")
         if not np.isfinite(vectors).all():
             raise ValueError("values that are not finite numbers")
-    except Exception as error:  # numpy and zipfile raise almost anything; a damaged shape is a MemoryError
+    except Exception as error:  # numpy and zipfile raise almost anything
+        if lacks_memory(error):
+            raise
         echo(f"{path}: a damaged shard of embeddings is computed again ({reason(error)[:200]})")
         return None
     return Shard(vectors, broken)

@@ -9,6 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from hgld.cli import STAGES
+from hgld.foundation.files import STAGE_OF_FOLDER
 from hgld.foundation.settings import Params, load_params
 from hgld.hierarchy.fusion.evidence_kinds import proposing_kinds
 from tests.paths import ROOT
@@ -154,6 +155,18 @@ def test_metrics_and_plots_are_outputs_of_a_stage() -> None:
 
 def test_the_stages_are_those_of_the_command_line() -> None:
     assert list(_stages("dvc.yaml")) == [GATE, *STAGES, "benchmark"]
+
+
+def test_the_inputs_are_checked_again_when_another_profile_is_removed() -> None:
+    """Verdicts, and release.verdicts_from, name other profiles; its params are those of one."""
+    assert "params.yaml" in _stages("dvc.yaml")[GATE]["deps"]
+
+
+def test_each_stage_has_the_folder_that_messages_and_outputs_name() -> None:
+    stages = _stages("dvc.yaml")
+    assert list(stages) == list(STAGE_OF_FOLDER.values())
+    for folder, stage in STAGE_OF_FOLDER.items():
+        assert any(out.startswith(f"data/${{profile}}/{folder}") for out in stages[stage]["outs"])
 
 
 @pytest.mark.parametrize("name", [*STAGES, "benchmark"])

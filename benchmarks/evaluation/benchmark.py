@@ -36,8 +36,8 @@ from hgld.benchmarks.models.scored_model import ModelOptions, Precomputed, Score
 from hgld.benchmarks.models.sources.registry import check_half, form_of, open_model
 from hgld.benchmarks.ranking.allocator import keep_freed_memory
 from hgld.foundation.display.visible import visible
-from hgld.foundation.errors import HgldError
-from hgld.foundation.files import check_output, read_json, sha256, write_text
+from hgld.foundation.errors import HgldError, lacks_memory
+from hgld.foundation.files import STAGE_OF_FOLDER, check_output, read_json, sha256, write_text
 from hgld.foundation.settings import Benchmark, Params
 from hgld.foundation.tables import write_parquet
 from hgld.foundation.vector_shards import this_rank
@@ -47,8 +47,6 @@ OUTPUTS = ("per_query.parquet", "report.html", "table.txt", "metrics.json")
 MAX_THREADS = 8  # without params.yaml: more do not decode faster on most disks
 BATCH = 64
 WITHOUT_OFFICIAL = "the official measures of the dataset are left out: they need every image, and some cannot be read"
-# The folders of the other stages, which have a metrics.json of their own.
-_OTHER_STAGES = ("metadata", "images", "wikidata", "build", "embed", "refine", "queue", "release", "train")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +100,7 @@ def benchmark(
             "hgld in the root of the repository"
         )
     if out is not None:
-        inputs = [] if params is None else [params.data / stage for stage in _OTHER_STAGES]
+        inputs = [] if params is None else [params.data / folder for folder in STAGE_OF_FOLDER if folder != "benchmark"]
         for path in (out, *(out / name for name in OUTPUTS)):
             check_output(path, Path(model), *inputs, Path(choice.data) if choice.data else None)
     keep_freed_memory()
@@ -171,7 +169,9 @@ def chosen_device(wanted: str | None, found: str) -> str:
     try:
         device = torch.device(wanted)
         torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        if lacks_memory(error):
+            raise
         there = ", ".join(["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))])
         raise HgldError(f"device {wanted[:60]!r} cannot be used; there are: {there}") from None
     return str(device)

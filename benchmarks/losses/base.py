@@ -6,11 +6,13 @@ hgld.benchmarks.ranking.similarity. Labels with the coarsest level first are an 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -95,8 +97,8 @@ def checked_side(embeddings: Tensor, labels: Tensor, prefix: str) -> tuple[Tenso
 
 
 def is_on_cpu(value: object) -> bool:
-    """Whether a value, which may be anything, is a tensor on a CPU."""
-    return isinstance(value, Tensor) and value.device.type == "cpu"
+    """Whether a value, which may be anything, is a tensor on a CPU or a NumPy array."""
+    return isinstance(value, np.ndarray) or (isinstance(value, Tensor) and value.device.type == "cpu")
 
 
 def outside_graphs(function: F) -> F:
@@ -111,7 +113,8 @@ class FrozenSettingError(HgldError, AttributeError):
 class Loss(nn.Module):
     """A loss: embeddings and labels in, a value out. Its settings are attributes, fixed when it is made.
 
-    A loss without proxies has no parameters and an empty state dict; one with proxies has the parameter `weight`.
+    A loss without proxies has no parameters and an empty state dict; one with proxies has the parameter `weight`, and
+    the state dict of CSL also its label table, `table`.
     """
 
     SETTINGS: ClassVar[tuple[str, ...]] = ()  # their names, filled in by `strict`
@@ -121,10 +124,11 @@ class Loss(nn.Module):
         check_reduction(reduction)
         self.reduction = reduction
         for name, value in settings.items():
-            setattr(self, name, value)
+            # a list could be changed after it was checked
+            setattr(self, name, tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.SETTINGS and name in self.__dict__:
+        if name in self.SETTINGS and hasattr(self, name):
             kind = type(self).__name__
             raise FrozenSettingError(
                 f"{kind}: {name} is fixed when the loss is made; make another one, {kind}({name}=...)"
@@ -165,7 +169,7 @@ class Loss(nn.Module):
     def multiplications(self, embeddings: Tensor, ref_embeddings: Tensor | None) -> int:
         """How many multiplications the scores take."""
         others = embeddings if ref_embeddings is None else ref_embeddings
-        return len(embeddings) * others.numel() if is_on_cpu(others) and embeddings.dim() else 0
+        return len(embeddings) * math.prod(others.shape) if is_on_cpu(others) and embeddings.ndim else 0
 
     if TYPE_CHECKING:
 

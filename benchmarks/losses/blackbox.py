@@ -82,11 +82,13 @@ class BlackBoxAP(GalleryLoss):
         noise: Tensor | None = None,
         level: int = 0,
     ) -> None:
-        super().__init__(reduction=reduction, lambda_val=lambda_val, margin=margin, noise=noise, level=level)
-        if self.noise is not None and not isinstance(self.noise, Tensor):
-            raise HgldError(f"BlackBoxAP: noise must be a tensor of the shape of the scores, got {self.noise!r}")
-        if self.noise is not None and self.margin == 0:
+        super().__init__(reduction=reduction, lambda_val=lambda_val, margin=margin, level=level)
+        if noise is not None and not isinstance(noise, Tensor):
+            raise HgldError(f"BlackBoxAP: noise must be a tensor of the shape of the scores, got {noise!r}")
+        if noise is not None and self.margin == 0:
             raise HgldError("BlackBoxAP: noise has no effect with margin 0; set a margin, the paper's is 0.02")
+        # a copy, which the caller cannot change; a buffer, which `.to` moves; no part of the state dict
+        self.register_buffer("noise", None if noise is None else noise.detach().clone(), persistent=False)
 
     def per_query(self, inputs: Inputs) -> Tensor:
         """1 - AP (B,). Raises HgldError for noise of another shape than the scores."""

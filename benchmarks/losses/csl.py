@@ -20,7 +20,7 @@ from hgld.foundation.errors import HgldError, reason
 
 
 def csl_margins(levels: int) -> tuple[float, ...]:
-    """Published margins for 2, 3 and 7 levels, finest level first; for other numbers .15, .25, ...
+    """Margins, finest level first: the published ones of 2, 3 and 7 levels; .25 for one level; else .15, .25, ...
 
     >>> csl_margins(3), csl_margins(4)
     ((0.25, 0.35, 0.45), (0.15, 0.25, 0.35, 0.45))

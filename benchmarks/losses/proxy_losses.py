@@ -61,7 +61,7 @@ class ProxyLoss(Loss):
 
     def multiplications(self, embeddings: Tensor, ref_embeddings: Tensor | None) -> int:
         """How many multiplications the cosines to all proxies take."""
-        return len(embeddings) * self.weight.numel() if embeddings.dim() else 0
+        return len(embeddings) * self.weight.numel() if embeddings.ndim else 0
 
     def values(self, embeddings: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
         """Loss per query (B,); embeddings and weight share a dtype, float32 at least."""

@@ -15,10 +15,10 @@ without positives is undefined for every loss that ranks or compares with a posi
 (calibration, contrastive, xbm_pair) count its negatives, and those with proxies need no positive. The mean is never NaN
 because of such a query. Formula, source and settings are in the docstring of each class.
 
-A loss is a torch.nn.Module: `.to`, `state_dict` (empty without proxies), ModuleDict, pickle and, with proxies,
-DistributedDataParallel as for any other. The settings are attributes (`loss.tau`), shown by `repr`, and fixed:
-assigning one raises HgldError. A compiled model that calls a loss leaves its graph for the call. Under torch.func.grad
-or vmap the losses that look at values, nearly all, raise HgldError.
+A loss is a torch.nn.Module: `.to`, `state_dict` (empty without proxies; with them `weight`, and `table` of CSL),
+ModuleDict, pickle and, with proxies, DistributedDataParallel as for any other. The settings are attributes
+(`loss.tau`), shown by `repr`, and fixed: assigning one raises HgldError. A compiled model that calls a loss leaves its
+graph for the call. Under torch.func.grad or vmap the losses that look at values, nearly all, raise HgldError.
 """
 
 from __future__ import annotations

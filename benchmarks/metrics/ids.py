@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Hashable, Iterator, Sequence
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 from pandas.api.typing import NAType
 
 from hgld.foundation.errors import HgldError
 
 # Endings with which one list of ids is often written and the other is not
-ENDINGS = (".jpg", ".jpeg", ".png", ".0")
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".0")
 KINDS: tuple[tuple[Any, str], ...] = (
     *((bool, "true or false"), (str, "text"), (bytes, "bytes")),
     ((int, float), "numbers"),
@@ -35,8 +36,9 @@ def own_items(query_ids: Sequence[Any], gallery_ids: Sequence[Any]) -> list[list
     """For each query the gallery rows that have its id.
 
     Raises HgldError for ids of two kinds (text and numbers), for missing ones (None, NaN, NA), for a query that is in
-    the gallery only without spaces or an ending such as .jpg, and where no id is in both lists but some would be in
-    lower case, without folders, or without leading zeros.
+    the gallery but for spaces around it, an ending such as .jpg that one of the two lacks, or the Unicode form, and,
+    where no id is in both lists, for one that is there but for these, capitals, leading zeros, and the folders that one
+    of the two lacks.
 
     >>> own_items(["a", "b"], ["b", "c", "b"])
     [[], [0, 2]]
@@ -87,29 +89,88 @@ def _is_id(value: Any) -> bool:
 
 
 def _check_spelling(queries: Sequence[Hashable], items: Sequence[Hashable], *, deep: bool) -> None:
-    """Raise HgldError where an id of one list, spelled more simply, is in the other.
+    """Raise HgldError where an id of one list differs only in form (`_Form`) from one of the other.
 
-    queries: those that are not in the gallery. deep: also other spellings than spaces and endings.
+    queries: those that are not in the gallery. deep: also capitals, folders and leading zeros are form.
     """
-    gallery = set(items)
-    for name, ids, others in (("query_ids", queries, gallery), ("gallery_ids", items, set(queries))):
-        for value in ids:
-            if not isinstance(value, str):
-                break
-            if short := next((text for text in _simpler(value, deep) if text != value and text in others), None):
-                raise HgldError(
-                    f"{value!r} of {name} is {short!r} in the other list: the two differ only in form, and the query "
-                    "would not find itself; write both alike"
-                )
+    # queries by name, and then by each shorter way to write what is around it
+    known: dict[str, dict[_Around, Hashable]] = {}
+    for query in queries:
+        if form := _form(query, deep):
+            of_name = known.setdefault(form.name, {})
+            for around in form.shorter():
+                of_name.setdefault(around, query)
+    for item in items if known else ():
+        form = _form(item, deep)
+        for around in form.shorter() if form and form.name in known else ():
+            for other in around.partners():
+                if form and (query := known[form.name].get(other)) is not None:
+                    raise _other_form(query, item, form.name)
 
 
-def _simpler(text: str, deep: bool) -> Iterator[str]:
-    """Simpler spellings of an id, each from the one before."""
-    yield (text := text.strip())
-    if "." in text:
-        ending = next((ending for ending in ENDINGS if text.lower().endswith(ending)), "")
-        yield (text := text[: len(text) - len(ending)])
+def _other_form(query: Hashable, item: Hashable, name: str) -> HgldError:
+    pair = (item, "gallery_ids", query) if _text(query) == name else (query, "query_ids", item)
+    return HgldError(
+        f"{pair[0]!r} of {pair[1]} is {pair[2]!r} in the other list: the two differ only in form, and the query "
+        "would not find itself; write both alike"
+    )
+
+
+class _Around(NamedTuple):
+    """The last folders and the ending of an id, or nothing instead; and whether this is all that the id has."""
+
+    folders: tuple[str, ...]
+    ending: str
+    all_folders: bool
+    whole_ending: bool
+
+    def partners(self) -> Iterator[_Around]:
+        """With which of them this one is one image: each part is all that one of the two ids has."""
+        for all_folders in (True, False)[: 1 + self.all_folders]:
+            for whole_ending in (True, False)[: 1 + self.whole_ending]:
+                yield _Around(self.folders, self.ending, all_folders, whole_ending)
+
+
+class _Form(NamedTuple):
+    """An id in parts.
+
+    Two ids are one image in two forms if they have one name, the folders of one of them are the last folders of the
+    other, and their endings are equal or one has none. So `photos/a.jpg` is `a.jpg` and `/data/photos/a`, but neither
+    `index/a.jpg`, which is in another folder, nor `photos/a.png`, which is another file.
+    """
+
+    name: str
+    folders: tuple[str, ...]
+    ending: str
+
+    def shorter(self) -> Iterator[_Around]:
+        """With all or fewer of its folders, and with and without its ending."""
+        for start in range(len(self.folders) + 1):
+            for ending in {self.ending, ""}:
+                yield _Around(self.folders[start:], ending, start == 0, ending == self.ending)
+
+
+def _form(value: Hashable, deep: bool) -> _Form | None:
+    """The parts of an id, without spaces around it and invisible characters, in Unicode's composed form.
+
+    None for a number, and without a name.
+
+    deep: also in lower case, with its folders apart, and without leading zeros.
+    """
+    text = _text(value)
+    if text is None:
+        return None
+    text = "".join(char for char in unicodedata.normalize("NFC", text) if unicodedata.category(char) != "Cf").strip()
+    folders: list[str] = []
     if deep:
-        yield (text := text[max(text.rfind("/"), text.rfind("\\")) + 1 :])
-        yield (text := text.lower())
-        yield text.lstrip("0")
+        parts = [part for part in text.casefold().replace("\\", "/").split("/") if part not in ("", ".")]
+        *folders, text = parts or [""]
+    length = next((len(ending) for ending in ENDINGS if text.lower().endswith(ending)), 0) if "." in text else 0
+    name, ending = text[: len(text) - length], text[len(text) - length :]
+    if deep:
+        name = name.lstrip("0") or name[-1:]
+    return _Form(name, tuple(folders), ending) if name else None
+
+
+def _text(value: Hashable) -> str | None:
+    return value.decode("latin-1") if isinstance(value, bytes) else value if isinstance(value, str) else None

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from hgld.benchmarks.models.checkpoint_contents import check_config, check_weights, weight_bytes
 from hgld.benchmarks.models.torch_file import read_torch_file
-from hgld.foundation.errors import HgldError, reason, suggest
+from hgld.foundation.errors import HgldError, lacks_memory, reason, suggest
 from hgld.foundation.files import replacing
 from hgld.foundation.settings import MAX_DIM, MAX_IMAGE_SIZE
 
@@ -126,6 +126,8 @@ class Network(nn.Module):
             with torch.no_grad():
                 channels = self._features(torch.zeros(1, 3, size, size)).shape[1]
         except (AssertionError, RuntimeError, ValueError, TypeError, IndexError) as error:
+            if lacks_memory(error):
+                raise
             reason = " ".join(str(error).split())[:160]
             raise HgldError(
                 f"backbone {self.architecture.backbone!r} does not take images of {size} px ({reason}); "

@@ -42,6 +42,9 @@ class ForeignObjectError(HgldError):
         super().__init__(f"it contains {name}")
         self.name = name
 
+    def __reduce__(self) -> tuple[type[ForeignObjectError], tuple[str]]:
+        return type(self), (self.name,)
+
 
 @dataclass(slots=True)
 class _Value:
@@ -82,11 +85,14 @@ class _Stack:
         return start
 
 
-def scan_pickle(stream: IO[bytes], allowed: Container[str], persistent: str = "") -> list[object]:
+def scan_pickle(
+    stream: IO[bytes], allowed: Container[str], persistent: str = "", *, scale: float = 1.0
+) -> list[object]:
     """Follow one pickle; -> the arguments of its first steps. The stream then stands behind it.
 
     allowed: the names (`module.function`) that it may call. persistent: what its references to other parts of the file
-    begin with; "" where there may be none.
+    begin with; "" where there may be none. scale: how many times MAX_STEPS and MAX_WORK are allowed, for files that
+    are larger than usual.
 
     Raises ForeignObjectError for a call of anything else, HgldError beyond the bounds of this module, and ValueError,
     IndexError or KeyError for bytes that are no pickle.
@@ -94,11 +100,11 @@ def scan_pickle(stream: IO[bytes], allowed: Container[str], persistent: str = ""
     stack = _Stack()
     memo: dict[int, _Value] = {}
     first: list[object] = []
-    work = 0
+    most_steps, most_work, work = int(scale * MAX_STEPS), int(scale * MAX_WORK), 0
     for step, (opcode, argument, _) in enumerate(_steps(stream)):
         name = opcode.name
-        if step >= MAX_STEPS:
-            raise HgldError(f"it takes more than {MAX_STEPS:,} steps to load")
+        if step >= most_steps:
+            raise HgldError(f"it takes more than {most_steps:,} steps to load")
         if step < 4:
             first.append(argument)
         if isinstance(argument, int) and name != "FRAME" and argument.bit_length() > MAX_BITS:
@@ -109,8 +115,8 @@ def scan_pickle(stream: IO[bytes], allowed: Container[str], persistent: str = ""
             stack.values.append(memo[int(str(argument))])
         elif name in _PUT or name == "MEMOIZE":
             place = len(memo) if name == "MEMOIZE" else int(str(argument))
-            if not 0 <= place < MAX_STEPS:
-                raise HgldError(f"it numbers one of its values {place:,}, and may have {MAX_STEPS:,}")
+            if not 0 <= place < most_steps:
+                raise HgldError(f"it numbers one of its values {place:,}, and may have {most_steps:,}")
             memo[place] = stack.top()
         else:
             parts = stack.pop(opcode)
@@ -118,12 +124,12 @@ def scan_pickle(stream: IO[bytes], allowed: Container[str], persistent: str = ""
                 _check_key(part.key)
             if name in _CALLS or name in _REFERENCES or name == "BUILD":
                 work += sum(part.size for part in parts)
-                if work > MAX_WORK:
-                    raise HgldError(f"it makes more than {MAX_WORK:,} values")
+                if work > most_work:
+                    raise HgldError(f"it makes more than {most_work:,} values")
                 if name == "BUILD" and stack.top().text:
                     raise HgldError(f"it changes {stack.top().text[:80]}, which it did not make")
                 _check_call(name, argument, parts, allowed, persistent)
-            _put_back(stack, opcode, argument, parts)
+            _put_back(stack, opcode, argument, parts, most_work)
     return first
 
 
@@ -154,10 +160,10 @@ def _check_call(name: str, argument: object, parts: list[_Value], allowed: Conta
             _check_key(part.member if called.endswith(("set", "Dict")) else "")
 
 
-def _put_back(stack: _Stack, opcode: Any, argument: object, parts: list[_Value]) -> None:
+def _put_back(stack: _Stack, opcode: Any, argument: object, parts: list[_Value], most: int) -> None:
     """What a step leaves on the stack: the container that it fills, its argument, or a value made of the parts."""
     name = opcode.name
-    size = min(sum(part.size for part in parts), MAX_WORK + 1)
+    size = min(sum(part.size for part in parts), most + 1)  # of 2**60 parts it would be a long number
     member = next((fault for part in parts if (fault := part.member or part.key)), "")
     if name in _FILL:
         stack.top().size += size

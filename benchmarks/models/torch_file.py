@@ -132,7 +132,7 @@ def _scan(stream: IO[bytes]) -> list[object]:
     except (ForeignObjectError, HgldError) as error:
         if isinstance(error, ForeignObjectError):
             raise
-        raise HgldError(f"is refused: {error}") from None
+        raise HgldError(f"is refused: {error}; load it where it was made and save its state_dict") from None
 
 
 def _foreign(name: str) -> str:

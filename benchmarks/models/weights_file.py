@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hgld.benchmarks.models.file_kind import is_safetensors
 from hgld.benchmarks.models.torch_file import read_torch_file
-from hgld.foundation.errors import HgldError, reason, suggest
+from hgld.foundation.errors import HgldError, lacks_memory, reason, suggest
 
 MAX_HEADER_BYTES = 32 << 20
 MAX_DEPTH = 4
@@ -61,6 +61,8 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, AttributeError, KeyError) as error:
+        if lacks_memory(error):
+            raise
         raise HgldError(
             f"is damaged, or not a safetensors file ({reason(error)[:200]}); download or copy it again"
         ) from None

@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hgld.foundation.display.visible import visible
-from hgld.foundation.errors import HgldError, reason
+from hgld.foundation.errors import HgldError, lacks_memory, reason
+from hgld.foundation.files import array_header
 
 Array = npt.NDArray[Any]
 # What numpy and zipfile raise for files of another kind, damaged and truncated ones.
 UNREADABLE = (
-    *(OSError, ValueError, EOFError, BadZipFile, KeyError, MemoryError, zlib.error),
+    *(OSError, ValueError, EOFError, BadZipFile, KeyError, zlib.error),
     *(NotImplementedError, RuntimeError, OverflowError, SyntaxError, TypeError),
 )
 
@@ -42,7 +43,7 @@ def load_arrays(
         raise HgldError(f"{path} is a folder; expected a .npy with ranks or scores, or a .npz with embeddings")
     try:
         if path.is_fifo():
-            raise HgldError(f"{path} is a pipe, in which nothing can be looked up; save the arrays to a file first")
+            raise HgldError(f"{path} is a pipe, which cannot be read twice; save the arrays to a file first")
         with path.open("rb") as file:
             if file.read(2) == b"PK":
                 return _archive(path, names, check)
@@ -52,6 +53,8 @@ def load_arrays(
     except FileNotFoundError:
         raise HgldError(f"no file {path}") from None
     except UNREADABLE as error:
+        if lacks_memory(error):
+            raise
         if isinstance(error, OSError) and error.strerror:
             raise HgldError(f"{path}: cannot be read: {error.strerror}") from None
         raise HgldError(
@@ -82,15 +85,10 @@ def _member(archive: ZipFile, info: ZipInfo, where: str, read: Callable[[str, IO
 def _header(where: str, file: IO[bytes], size: int) -> Header:
     """The header of an array in a file of `size` bytes. Raises HgldError and ValueError, see `load_arrays`."""
     file.seek(0)
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
+    shape, dtype = array_header(file, size)
     if dtype.kind not in "iuf":
         kind = "objects" if dtype.hasobject else f"dtype {dtype}"
         raise HgldError(f"{where} has {kind}; expected integers (ranks) or floating-point numbers")
-    needed = int(np.prod([dtype.itemsize, *shape], dtype=object))
-    if min(shape, default=1) < 0 or file.tell() + needed > size:
-        raise ValueError(f"{size:,} bytes for an array of {needed:,}")
     return Header(shape, dtype)
 
 

@@ -112,7 +112,11 @@ def evaluate_revisited(
         raise HgldError(f"{ranking_path}: {error}") from None
     if "unlisted" in frames["medium"]:
         unlisted, positives = frames["medium"][["unlisted", "positives"]].sum()
-        found += f", the first {ranking.shape[1]} only"
+        found += (
+            f", the first {ranking.shape[1]} only"
+            if not bool((ranking < 0).any())
+            else f", up to {ranking.shape[1]} a query"
+        )
         if unlisted:
             found += (
                 f": {unlisted} of {positives} positives (medium) are not listed and count as missed, so that mAP, and "

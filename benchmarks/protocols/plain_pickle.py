@@ -27,12 +27,13 @@ MAX_BYTES = 1 << 23  # of the file: that of Revisited Oxford has 150 KB
 MAX_VALUES = 2_000_000  # in the result, each counted as often as it occurs
 MAX_EMPTY = 1000  # the empty lists of an array such as one of shape (n, 0), which has no bytes
 MAX_DEPTH = 30
+_REMEDY = "Download the file from its official source"
 
 
 def load_plain(path: Path, *, most_bytes: int = MAX_BYTES, most_values: int = MAX_VALUES) -> Any:
     """The value in a pickle file: None, bool, numbers, text, bytes, list, tuple, dict, set and `Array`.
 
-    most_bytes, most_values: of the file and of the value.
+    most_bytes, most_values: of the file and of the value; the work that pickle_scan allows grows with the first.
     Raises HgldError for a missing or damaged file, for a pickle that contains anything else, and for one beyond the
     bounds of this module.
     """
@@ -40,8 +41,8 @@ def load_plain(path: Path, *, most_bytes: int = MAX_BYTES, most_values: int = MA
         with Path(path).open("rb") as handle:
             content = handle.read(most_bytes + 1)
         if len(content) > most_bytes:
-            raise HgldError(f"it has more than {most_bytes:,} bytes; is this the file that you mean?")
-        scan_pickle(io.BytesIO(content), CALLABLE)
+            raise HgldError(f"it has more than {most_bytes:,} bytes")
+        scan_pickle(io.BytesIO(content), CALLABLE, scale=most_bytes / MAX_BYTES)
         value = _PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
         _check_size(value, most_values)
         return value
@@ -50,7 +51,7 @@ def load_plain(path: Path, *, most_bytes: int = MAX_BYTES, most_values: int = MA
     except ForeignObjectError as error:
         raise _foreign(error.name).within(str(path)) from None
     except HgldError as error:
-        raise error.within(str(path)) from None
+        raise HgldError(f"{path}: {error}; is this the file that you mean? {_REMEDY}") from None
     except Exception as error:  # a damaged pickle can raise anything
         if lacks_memory(error):
             raise
@@ -59,10 +60,7 @@ def load_plain(path: Path, *, most_bytes: int = MAX_BYTES, most_values: int = MA
 
 
 def _foreign(name: str) -> HgldError:
-    return HgldError(
-        f"the pickle refers to {name[:200]}, which plain data does not need; no code was run. "
-        "Download the file from its official source"
-    )
+    return HgldError(f"the pickle refers to {name[:200]}, which plain data does not need; no code was run. {_REMEDY}")
 
 
 class Array:
@@ -119,9 +117,9 @@ def _check_size(value: Any, most: int) -> None:
         parts = _parts(container)
         count += len(parts)
         if count > most:
-            raise HgldError(f"the pickle makes more than {most:,} values, which no ground truth needs")
+            raise HgldError(f"the pickle makes more than {most:,} values")
         if depth > MAX_DEPTH:
-            raise HgldError(f"the pickle nests values more than {MAX_DEPTH} deep; no ground truth does")
+            raise HgldError(f"the pickle nests values more than {MAX_DEPTH} deep")
         waiting += [(part, depth + 1) for part in parts if isinstance(part, (list, tuple, dict, Array))]
 
 

@@ -14,8 +14,9 @@ AP is trapezoidal: with R positives, of which the i-th (i = 0, 1, ..) is at posi
 As in the protocol, P@k divides by k, or by the position of the last positive (from 1) where that is smaller. A query
 without positives is NaN. Order: score descending, then image index ascending.
 
-Truncated ranks (the first K of N images) do not show where the other positives are. These count as missed, and P@k then
-divides by k: AP and P@k are lower bounds, and P@k is exact where k images or all positives are left after the removal.
+Truncated ranks (the first K of N images, or fewer, followed by -1) do not show where the other positives are. These
+count as missed, and P@k then divides by k: AP and P@k are lower bounds, and P@k is exact where k images or all
+positives are left after the removal.
 
 Query images are cropped to their box before they are embedded: `image.crop(query.box)`.
 """
@@ -42,6 +43,8 @@ from hgld.foundation.errors import HgldError, reason, suggest
 CUTOFFS = (1, 5, 10)
 KINDS = ("easy", "hard", "junk")
 RANKING_KINDS = ("scores", "ranks")
+# what fills the end of a list of ranks that is shorter than others
+_END = -1
 Mask = npt.NDArray[np.bool_]
 
 
@@ -120,9 +123,9 @@ def revisited(
     """Score every query under one difficulty.
 
     ranking: scores (Q, N), higher is more similar; or ranks (Q, K), image indices from best to worst, where K < N is
-    possible (see the module). kind: "scores" or "ranks"; without it, floating-point numbers are scores and integers
-    ranks. distractors: the number of images (R1M: 1,001,001) that follow those of the ground truth in N; they are
-    negatives of every query.
+    possible (see the module), and -1 fills the end of a shorter list. kind: "scores" or "ranks"; without it,
+    floating-point numbers are scores and integers ranks. distractors: the number of images (R1M: 1,001,001) that follow
+    those of the ground truth in N; they are negatives of every query.
     -> DataFrame, one row per query, in order: query, AP, P@1, P@5, P@10 (float64 in [0, 1], NaN without positives),
     positives, ties (1 where a positive and another image have equal scores, NaN for ranks); for truncated ranks also
     unlisted (the number of positives that are not in the list).
@@ -143,7 +146,7 @@ def revisited(
     images = len(truth.images) + distractors
     tensor = as_kind(_as_numbers(ranking), images, kind)
     _check_shape(tensor, len(truth.queries), images)
-    truncated = not tensor.is_floating_point() and tensor.shape[1] < images
+    truncated = not tensor.is_floating_point() and (tensor.shape[1] < images or bool((tensor == _END).any()))
     rows = []
     for query, row in zip(truth.queries, tensor, strict=True):
         order, scores = _order(row, query, images)
@@ -226,7 +229,7 @@ def _order(row: Tensor, query: Query, images: int) -> tuple[npt.NDArray[np.int64
             raise HgldError(f"query {query.name}: a score is {bad}; check the model and the image")
         scores, order = row.sort(descending=True, stable=True)
         return order.numpy(), scores.double().numpy()
-    order = row.long()
+    order = _listed(row.long(), query)
     if len(order) and not 0 <= int(order.min()) <= int(order.max()) < images:
         raise HgldError(
             f"query {query.name}: ranks must be image indices from 0 to {images - 1}, but run from {int(order.min())} "
@@ -237,10 +240,20 @@ def _order(row: Tensor, query: Query, images: int) -> tuple[npt.NDArray[np.int64
     return order.numpy(), None
 
 
+def _listed(row: Tensor, query: Query) -> Tensor:
+    """The ranks without the -1 that fill the end of a list. Raises HgldError for one before the end."""
+    ends = row == _END
+    length = len(row) - int(ends.sum())
+    if bool(ends[:length].any()):
+        raise HgldError(
+            f"query {query.name}: -1 at rank {int(ends.nonzero()[0]) + 1}, before image {int(row[~ends][-1])}: it only "
+            "ends a list; move the images to the front"
+        )
+    return row[:length]
+
+
 def _remedy(order: Tensor, images: int) -> str:
     """What may be the matter with ranks that are out of range."""
-    if int(order.min()) == -1:
-        return "give the images that are listed, without -1 for the others"
     if int(order.max()) == images and int(order.min()) >= 1:
         return "if they count from 1, subtract 1"
     return "are the distractors missing, or are these scores? then say so: kind scores"

@@ -181,12 +181,22 @@ which always have it); the columns go from the finest to the coarsest: give them
         known = labels[(labels[:, [0, coarse, fine]] != UNKNOWN).all(1)]
         if _log_chance(known[:, 0], known[:, coarse], known[:, fine]) < math.log(chance):
             (label, one), (_, other) = labels[rows][:, [coarse, fine]].tolist()
-            order = sorted(range(1, labels.shape[1]), key=lambda column: -len(torch.unique(labels[:, column])))
             raise HgldError(
                 f"{name}: column {fine} is finer than column {coarse} ({label} in column {coarse} has {one} and "
                 f"{other} in column {fine}, which always have it); the columns go from the finest to the coarsest: "
-                f"give them as labels[:, {[0, *order]}]"
+                f"give them as labels[:, {_finest_first(labels, coarse, fine)}]"
             )
+
+
+def _finest_first(labels: Tensor, coarse: int, fine: int) -> list[int]:
+    """The columns by their number of labels, most first; `fine`, which has been found to be finer, before `coarse`."""
+    columns = labels.T[1:]
+    counts = [len(torch.unique(column[column != UNKNOWN])) for column in columns]
+    order = [0, *sorted(range(1, labels.shape[1]), key=lambda column: -counts[column - 1])]
+    if order.index(coarse) < order.index(fine):  # some of its labels are on rows that lack the other
+        order.remove(fine)
+        order.insert(order.index(coarse), fine)
+    return order
 
 
 def _log_chance(unit: Tensor, coarse: Tensor, fine: Tensor) -> float:

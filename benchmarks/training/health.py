@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from hgld.benchmarks.ranking.levels import UNKNOWN
 from hgld.foundation.display.visible import echo
 from hgld.foundation.errors import HgldError
 
@@ -37,12 +38,13 @@ class Health:
         self.idle -= {name for name in self.idle if _has_gradient(values[name], rows)}
         self.equal = self.equal and float((rows - rows[:1]).detach().abs().amax()) < EQUAL
         if self.alone:
-            landmarks = torch.cat([torch.unique(labels[:, 0]), gallery_labels[:, 0]])
-            _, counts = torch.unique(landmarks, return_counts=True)
-            self.alone = int(counts.max()) <= 2  # a landmark itself and its only image
+            # other landmarks of the gallery, and images of unknown ones, are no positives of the batch
+            landmarks, gallery = torch.unique(labels[:, 0]), gallery_labels[:, 0]
+            gallery = gallery[torch.isin(gallery, landmarks[landmarks != UNKNOWN])]
+            self.alone = not bool((torch.unique(gallery, return_counts=True)[1] > 1).any())
 
     def report(self, epoch: int) -> None:
-        """Print what the whole epoch has shown, numbered from 0, if it is news."""
+        """Print what the whole epoch, numbered from 0, has shown and no epoch before."""
         if self.equal:
             self._say(
                 f"epoch {epoch + 1}: all images of a batch have the same embedding in every step: the network does not "
@@ -57,8 +59,8 @@ class Health:
             )
         for name in sorted(self.idle):
             self._say(
-                f"epoch {epoch + 1}: the gradient of the loss {name!r} was zero in every step, so it trains nothing; "
-                "check its settings (margin, mining), batch_size and per_class (said once)",
+                f"epoch {epoch + 1}: the gradient of the loss {name!r} was below {NO_GRADIENT:g} in every step, so it "
+                "trains nothing; check its settings (margin, mining), batch_size and per_class (not reported again)",
                 f"idle {name}",
             )
 

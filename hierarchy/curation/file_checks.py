@@ -1,6 +1,6 @@
 """The files that people edit (taxonomy, lexicons, verdicts): all their problems, and putting their rows in order."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,18 +9,20 @@ from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.sorted_rows import Key, sort_csv
 from hgld.hierarchy.curation import label_definitions
 from hgld.hierarchy.curation.label_definitions import label_definition_problems
-from hgld.hierarchy.curation.verdicts import Verdict, read_verdicts, rewrite_file
+from hgld.hierarchy.curation.verdict_checks import profile_problems, time_problems
+from hgld.hierarchy.curation.verdicts import Verdict, read_verdicts, rewrite_file, rewrite_problems
 from hgld.hierarchy.names import class_names, name_words
 from hgld.hierarchy.names.class_names import class_name_problems
 from hgld.hierarchy.names.name_words import name_word_problems
 from hgld.hierarchy.taxonomy.taxonomy import COLUMNS, load_taxonomy, sort_key, taxonomy_problems
 
 
-def file_problems(taxonomy: Path, review: Path) -> list[str]:
+def file_problems(taxonomy: Path, review: Path, profiles: Collection[str] | None = None) -> list[str]:
     """One message per problem, with file and line; empty when all files are valid.
 
     taxonomy: the folder of the curated CSVs, in which the lexicons are optional; review: the folder of the verdicts,
-    which may be missing. Lexicons and verdicts are only checked when the taxonomy, which has the labels, is valid.
+    which may be missing; profiles: those that there are, if verdicts on another one are a problem. Lexicons and
+    verdicts are only checked when the taxonomy, which has the labels, is valid.
     """
     problems = taxonomy_problems(taxonomy)
     if problems:
@@ -35,7 +37,11 @@ def file_problems(taxonomy: Path, review: Path) -> list[str]:
         problems += name_word_problems(taxonomy, labels)
     if (taxonomy / label_definitions.FILE).is_file():
         problems += label_definition_problems(taxonomy, labels)
-    return problems + read_verdicts(review, labels).problems
+    files = read_verdicts(review, labels)
+    problems += files.problems
+    if profiles is not None:
+        problems += profile_problems(files, profiles)
+    return [*problems, *time_problems(files)]
 
 
 def fix_files(taxonomy: Path, review: Path) -> list[str]:
@@ -64,6 +70,8 @@ def rename_label(taxonomy: Path, review: Path, rename: str) -> list[str]:
     """Replace a label that the taxonomy has renamed in all verdicts, also as a suggestion; a message per changed file.
 
     rename: OLD=NEW, where NEW is a label of the taxonomy and OLD is none: no verdict may change its meaning.
+
+    Raises HgldError that lists the rows and files that cannot be rewritten; then no file is changed.
     """
     labels = load_taxonomy(taxonomy).natures
     old, sign, new = rename.partition("=")
@@ -80,4 +88,10 @@ def rename_label(taxonomy: Path, review: Path, rename: str) -> list[str]:
         )
         return replace(verdict, hierarchical_label=label, suggested_label=suggested)
 
-    return [f"{path}: '{old}' is now '{new}'" for path in sorted(review.glob("*.csv")) if rewrite_file(path, renamed)]
+    paths = sorted(path for path in review.glob("*") if path.suffix.lower() == ".csv")
+    if problems := [problem for path in paths for problem in rewrite_problems(path)]:
+        raise HgldError(
+            f"nothing was renamed: {len(problems)} row(s) or file(s) cannot be read; correct them first, then rename:",
+            *problems,
+        )
+    return [f"{path}: '{old}' is now '{new}'" for path in paths if rewrite_file(path, renamed)]

@@ -134,6 +134,17 @@ def rewrite_file(path: Path, change: Callable[[Verdict], Verdict] = lambda verdi
     return changed
 
 
+def rewrite_problems(path: Path) -> list[str]:
+    """Why `rewrite_file` cannot rewrite a file: one message per line that it cannot read, or one on the file."""
+    if path.suffix != ".csv" or not _NAME.fullmatch(path.stem):
+        return [_name_problem(path)]
+    try:
+        _canonical_text(path, _read_text(path))
+    except HgldError as error:
+        return list(error.args)
+    return []
+
+
 def _canonical_text(path: Path, text: str, change: Callable[[Verdict], Verdict] = lambda verdict: verdict) -> str:
     """The rows of a file in our form, by time; rows of equal times keep their order. What they say is not checked."""
     if not text:
@@ -153,7 +164,7 @@ def _canonical_text(path: Path, text: str, change: Callable[[Verdict], Verdict] 
 
 def _in_normal_form(verdict: Verdict) -> Verdict:
     try:
-        return replace(verdict, category=normalise(verdict.category))
+        return replace(verdict, category=normalise(verdict.category, stored=True))
     except HgldError:
         return verdict
 
@@ -320,7 +331,7 @@ def _verdict(row: Row) -> Verdict:
 def _problem(verdict: Verdict, owner: str, labels: Collection[str]) -> str:
     """Why a verdict is invalid; empty for a valid one."""
     try:
-        name = normalise(verdict.category)
+        name = normalise(verdict.category, stored=True)
     except HgldError as error:
         return str(error)
     if name != verdict.category:

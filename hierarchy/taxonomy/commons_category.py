@@ -56,13 +56,19 @@ _UNQUOTED = "!$'()*,/:;@_~"
 CONFIDENCES = ("high", "medium", "low")
 
 
-def normalise(text: str) -> str:
-    """The normal form of a URL, a prefixed title, or a name; idempotent, unless a name begins like another namespace.
+def normalise(text: str, *, stored: bool = False) -> str:
+    """The normal form of a URL, a prefixed title, or a name.
+
+    stored: the text is a name that this function has returned, as verdicts hold it, or was meant to be one. It may
+    begin like another namespace, as that of `Category:Media:Stadt` does, and is its own normal form. In a text from
+    elsewhere such a beginning means another page.
 
     >>> normalise("http://commons.wikimedia.org/wiki/Category:Cath%C3%A9drale_de_Noyon")
     'Cathédrale de Noyon'
     >>> normalise("category:hoover_Dam"), normalise("Chicago Hilton &amp; Towers#Rooms")
     ('Hoover Dam', 'Chicago Hilton & Towers')
+    >>> normalise("Category:Media:Stadt"), normalise("Media:Stadt", stored=True)
+    ('Media:Stadt', 'Media:Stadt')
 
     Raises HgldError when the percent-encoding is not UTF-8, when no valid title remains, and for another page or wiki.
     """
@@ -71,7 +77,7 @@ def normalise(text: str) -> str:
     name, is_url = _decoded(text)
     name = _SPACES.sub(" ", unicodedata.normalize("NFC", _MARKS.sub("", name))).strip(" ")
     prefixed = _NAMESPACE.match(name)
-    if not prefixed and ((is_url and name) or _NO_CATEGORY.match(name)):
+    if not prefixed and ((is_url and name) or (not stored and _NO_CATEGORY.match(name))):
         raise _invalid(text, "another page; expected Category:Name, or the URL of a category on Commons")
     while prefix := _NAMESPACE.match(name):
         name = name[prefix.end() :]

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hgld.foundation.display.visible import visible
-from hgld.foundation.errors import HgldError, lacks_memory, suggest
+from hgld.foundation.errors import HgldError, lacks_memory
 from hgld.foundation.settings import Params, profiles
-from hgld.hierarchy.curation.file_checks import file_problems
 from hgld.hierarchy.curation.taxonomy_checks import ClassSnapshot, check_taxonomy
-from hgld.hierarchy.curation.verdict_checks import category_problems, profile_problems, time_problems, verdict_notes
+from hgld.hierarchy.curation.verdict_checks import category_problems, verdict_notes
 from hgld.hierarchy.curation.verdicts import read_verdicts
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy, taxonomy_problems
 from hgld.pipeline.dataset.landmarks import SPLITS, landmark_table
 from hgld.pipeline.dataset.schemas import read_stage_table
 from hgld.pipeline.sparql.oxigraph import facts_files
 from hgld.pipeline.sparql.rdf_terms import ENTITY
+from hgld.pipeline.stages.check import input_problems
 
 _DIRECT = "http://www.wikidata.org/prop/direct/"
 
@@ -36,14 +36,13 @@ def check(params: Params, review: Path, *, strict: bool = False) -> CheckResult:
     strict: the class graph is complete, so a row without effect on it is a problem too.
     """
     folder = Path(params.build.taxonomy)
-    problems = file_problems(folder, review)
+    problems = input_problems(params, review)
     if taxonomy_problems(folder):
         return CheckResult(problems, "")
     taxonomy = load_taxonomy(folder)
     files = read_verdicts(review, taxonomy.natures)
     known = _known_categories(params) if files.rows else {}
-    problems += [*_verdict_source_problems(params), *profile_problems(files, profiles())]
-    problems += [*category_problems(files, known), *time_problems(files)]
+    problems += category_problems(files, known)
     if problems:
         return CheckResult(problems, "")
     notes = verdict_notes(files, taxonomy.natures, known)
@@ -54,15 +53,6 @@ def check(params: Params, review: Path, *, strict: bool = False) -> CheckResult:
     findings = check_taxonomy(taxonomy, snapshot)
     problems = [*findings.problems, *(findings.rows_without_effect() if strict else [])]
     return CheckResult(problems, "\n".join([*map(visible, notes), findings.text(source)]))
-
-
-def _verdict_source_problems(params: Params) -> list[str]:
-    names = profiles()
-    return [
-        f"params.yaml: {params.profile}.release.verdicts_from: no profile '{name}'{suggest(name, names)}"
-        for name in params.release.verdicts_from
-        if name not in names
-    ]
 
 
 def _known_categories(params: Params) -> dict[str, set[str]]:

@@ -33,8 +33,9 @@ def category_by_name(key: str, tables: Mapping[str, pd.DataFrame]) -> str:
 
     Raises HgldError, with the most similar name, if there is none.
     """
-    name = normalise(key)
     known = set(pd.concat([table["category"] for table in tables.values()]))
+    # a name as it is printed may begin like another namespace
+    name = stored if (stored := key.strip()) in known else normalise(key)
     if name not in known:
         kind = "landmark id or category" if key.strip().isdigit() else "category"
         near = "".join(f"; did you mean '{other}'?" for other in near_categories(name, known, limit=1))

@@ -8,9 +8,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from hgld.foundation.errors import HgldError
+from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.files import write_text
-from hgld.foundation.settings import Params
+from hgld.foundation.settings import Params, profiles
 from hgld.hierarchy.curation.file_checks import file_problems
 from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, rename_hint
 
@@ -20,10 +20,24 @@ def run(params: Params, setting_problems: Sequence[str]) -> None:
 
     setting_problems: those of the settings for losses and metrics, which this package does not know.
 
-    Raises HgldError that lists all problems. What depends on results of the pipeline is left to `hgld check`.
+    Raises HgldError that lists all problems. What depends on results of the pipeline (whether the categories of the
+    verdicts exist, and whether the curated rows match the class graph) is left to `hgld check`.
     """
-    problems = [*setting_problems, *file_problems(Path(params.build.taxonomy), REVIEW_FOLDER)]
+    problems = [*setting_problems, *input_problems(params, REVIEW_FOLDER)]
     if problems:
         raise HgldError(f"{len(problems)} problem(s); no stage was run:", *problems, *rename_hint(problems))
     names = ["params.yaml", params.build.taxonomy, str(REVIEW_FOLDER)]
     write_text(json.dumps({"valid": names}) + "\n", params.data / "check" / "valid.json")
+
+
+def input_problems(params: Params, review: Path) -> list[str]:
+    """The problems of the curated files, of the verdicts, and of the profiles that these and the settings name."""
+    names = profiles()
+    unknown = [name for name in params.release.verdicts_from if name not in names]
+    return [
+        *(
+            f"params.yaml: {params.profile}.release.verdicts_from: no profile '{name}'{suggest(name, names)}"
+            for name in unknown
+        ),
+        *file_problems(Path(params.build.taxonomy), review, names),
+    ]

@@ -7,7 +7,6 @@ killed in the half second before that, the next `dvc repro` begins so, or `dvc c
 settings, curated files and verdicts stop the pipeline before anything is deleted: see the stage `check`.
 """
 
-import configparser
 import json
 import os
 import re
@@ -17,52 +16,89 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import configobj
+import platformdirs
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from hgld.foundation.display.visible import echo
 from hgld.foundation.errors import HgldError, reason
-from hgld.foundation.files import replacing
+from hgld.foundation.files import STAGE_OF_FOLDER, replacing
 
-# Left out: `embed`, whose vectors may be many gigabytes, which nobody reads, and which are also in data/P/cache.
-# `check`: DVC deletes the outputs of a stage even if it then cannot run it, for want of the file that `check` writes.
-STAGES = ("check", "download", "images", "wikidata", "build", "refine", "queue", "release", "train", "benchmark")
+# Left out: `embed`, whose vectors may be many gigabytes, which no person reads, and which are also in data/P/cache.
+# `check` is not: DVC deletes the outputs of a stage even if it then cannot run it because the file that `check` writes
+# is missing.
+STAGES = frozenset(STAGE_OF_FOLDER.values()) - {"embed"}
 
 # The outputs of a stage as DVC records them: each has a path, and a checksum (md5).
 _Outputs = list[dict[str, Any]]
+# What an unreadable lock file, cache or configuration (a SyntaxError of configobj) raises.
+_FAULTS = (HgldError, OSError, ValueError, KeyError, TypeError, RuntimeError, SyntaxError, YAMLError)
 
 
 def put_back(profile: str | None) -> None:
     """Copy those outputs of this stage that DVC has deleted back from its cache; nothing unless DVC runs the stage.
 
-    What the cache does not have (in a fresh clone, nothing) stays away; a copy that fails is reported, and does not
-    stop the stage. Ctrl-C takes effect when all are back.
+    An output that the cache does not have (in a fresh clone, none is there) stays away. A copy that fails is reported,
+    and so is a cache folder that somebody chose and that does not exist; neither stops the stage. Ctrl-C takes effect
+    when all are back.
     """
     root, stage = os.environ.get("DVC_ROOT"), os.environ.get("DVC_STAGE")
     if root is None or profile is None or stage not in STAGES:
         return
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
-        cache = _cache(Path(root))
-        for output in _previous(Path(root), cache, stage, profile):
-            if not Path(root, output["path"]).exists():
-                _copy(cache, output, Path(root, output["path"]))
-    except FileNotFoundError:
+        cache = _chosen_cache(Path(root)) or Path(root, ".dvc", "cache")
+        missing = [output for output in _previous(Path(root), cache, stage, profile) if not _exists(root, output)]
+        if missing and not cache.is_dir() and cache != Path(root, ".dvc", "cache"):
+            _report(f"{cache}, the cache folder in DVC's configuration, does not exist")
+        for output in missing:
+            _try_to_copy(cache, output, Path(root, output["path"]))
+    except FileNotFoundError:  # no dvc.lock
         return
-    except (HgldError, OSError, ValueError, KeyError, TypeError, YAMLError) as error:
-        echo(f"the outputs of the previous run cannot be put back while this one lasts: {reason(error)}")
+    except _FAULTS as error:
+        _report(reason(error))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
-def _cache(root: Path) -> Path:
-    """The folder of DVC's cache. DVC itself is not asked: the outputs are away until this is read."""
-    for name in ("config.local", "config"):
-        config = configparser.ConfigParser(interpolation=None)
-        config.read_string((root / ".dvc" / name).read_text() if (root / ".dvc" / name).is_file() else "")
-        if folder := config.get("cache", "dir", fallback=""):
-            return root / ".dvc" / folder
-    return root / ".dvc" / "cache"
+def _report(why: str) -> None:
+    echo(f"the outputs of the previous run cannot be put back while this one lasts: {why}")
+
+
+def _exists(root: str, output: dict[str, Any]) -> bool:
+    return Path(root, output["path"]).exists()
+
+
+def _try_to_copy(cache: Path, output: dict[str, Any], target: Path) -> None:
+    """Copy an output; one that the cache does not have, or that cannot be written, keeps no other away."""
+    try:
+        _copy(cache, output, target)
+    except FileNotFoundError:
+        return
+    except _FAULTS as error:
+        _report(f"{target}: {reason(error)}")
+
+
+def _chosen_cache(root: Path) -> Path | None:
+    """The folder of DVC's cache, as the first of DVC's configurations that names one says; None where none does.
+
+    The files are read as DVC reads them, but without DVC, whose import takes longer than all else here: the outputs
+    are away until this is read.
+    """
+    folders = [root / ".dvc", root / ".dvc"]
+    for variable, folder_of in (
+        ("DVC_GLOBAL_CONFIG_DIR", platformdirs.user_config_dir),
+        ("DVC_SYSTEM_CONFIG_DIR", platformdirs.site_config_dir),
+    ):
+        folders.append(Path(os.environ.get(variable) or folder_of("dvc", "iterative")))
+    for folder, name in zip(folders, ("config.local", "config", "config", "config"), strict=True):
+        config = configobj.ConfigObj(str(folder / name), encoding="utf-8")
+        sections = {section.lower(): values for section, values in config.items() if isinstance(values, dict)}
+        keys = {key.lower(): value for key, value in sections.get("cache", {}).items()}
+        if chosen := keys.get("dir"):
+            return folder / Path(str(chosen)).expanduser()
+    return None
 
 
 def _previous(root: Path, cache: Path, stage: str, profile: str) -> _Outputs:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import zipfile
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -47,6 +49,30 @@ def test_a_shard_with_any_damaged_byte_or_length_is_none_and_said(
         noticed += found is None
     assert noticed > 75
     assert f"{path}: a damaged shard of embeddings is computed again" in capsys.readouterr().out
+
+
+def test_lack_of_memory_is_no_damage_and_a_damaged_shape_no_lack_of_memory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s.npz"
+    arrays = {"broken": np.array([], "U"), "reasons": np.array([], "U"), "vectors": np.ones((5, 4), np.float32)}
+    np.savez(path, **arrays)
+    assert read_shard(path, images=5) is not None
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content.replace(b"(5, 4), }          ", b"(5, 40000000000), }"))
+    assert read_shard(path, images=5) is None
+    assert "computed again (208 bytes for an array of 800,000,000,000" in capsys.readouterr().out
+    np.savez(path, **arrays)
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise MemoryError
+
+    monkeypatch.setattr(np.lib.format, "read_array", fail)
+    with pytest.raises(MemoryError):
+        read_shard(path, images=5)
 
 
 @pytest.mark.parametrize("images", [4, 6])

@@ -27,7 +27,7 @@ from hgld.benchmarks.datasets.files.splits import (
     unknown_role,
     validate_on,
 )
-from hgld.foundation.errors import HgldError, reason, shortened, suggest
+from hgld.foundation.errors import HgldError, lacks_memory, reason, shortened, suggest
 from hgld.foundation.files import sha256
 from hgld.foundation.tables import header_faults, read_csv_with_lines
 
@@ -188,7 +188,9 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         content = file.read(columns=texts)
         columns = {name: pd.Series(content[name].cast(pa.string()).fill_null("").to_pylist(), dtype="str")
                    for name in texts}  # fmt: skip
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # as in hgld.foundation.tables
+        if lacks_memory(error):
+            raise
         raise HgldError(f"{path}: not a Parquet table: {reason(error)[:200]}") from None
     return pd.DataFrame(columns)
 

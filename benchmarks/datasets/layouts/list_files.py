@@ -113,7 +113,11 @@ def matlab_value(path: Path, title: str, name: str) -> Any:
         raise HgldError(f"{title}: {path}: no variable {name}; is this the official file?") from None
     except Exception as error:  # a damaged file can raise anything
         if lacks_memory(error):
-            raise
+            # scipy asks for what the headers declare, which may be damaged
+            raise MemoryError(
+                f"{title}: {path} declares values that do not fit into memory; if its {path.stat().st_size:,} bytes "
+                "are not that many, it is damaged: download it again"
+            ) from None
         raise HgldError(f"{title}: {path}: not a MATLAB file: {reason(error)[:200]}; download it again") from None
 
 

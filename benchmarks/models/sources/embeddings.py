@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 from torch import Tensor
 
 from hgld.benchmarks.models.scored_model import ModelOptions, Precomputed
-from hgld.foundation.errors import HgldError, reason
+from hgld.foundation.errors import HgldError, lacks_memory, reason
+from hgld.foundation.files import array_header, check_archive
 
 Array = npt.NDArray[Any]
 ID_COLUMNS = ("id", "image_id")
@@ -36,8 +38,9 @@ _UNREADABLE = (
     KeyError,
     zipfile.BadZipFile,
     zlib.error,
-    MemoryError,
     NotImplementedError,
+    RuntimeError,
+    pa.ArrowException,
 )
 
 
@@ -57,6 +60,7 @@ def open_npz(model: str, options: ModelOptions) -> Precomputed:
             if pairs is None:
                 expected = " or ".join(", ".join(f"{i}, {v}" for i, v in pair.items()) for pair in _PAIRS)
                 raise HgldError(f"{path}: expected arrays {expected}; found {', '.join(sorted(names)[:10]) or 'none'}")
+            check_archive(archive.zip, *pairs, *pairs.values())
             ids = [one for name in pairs for one in _texts(path, name, archive[name])]
             parts = [(name, archive[name]) for name in pairs.values()]
     except _UNREADABLE as error:
@@ -78,7 +82,10 @@ def open_npy(model: str, options: ModelOptions) -> Precomputed:
             f"{path}: a .npy has no ids; give a text file with one id a line, in the order of its rows: --ids"
         )
     try:
-        vectors: Array = np.load(path, allow_pickle=False)
+        with path.open("rb") as handle:
+            array_header(handle, path.stat().st_size)
+            handle.seek(0)
+            vectors: Array = np.load(handle, allow_pickle=False)
     except _UNREADABLE as error:
         raise _unreadable(path, error) from None
     _check_shape(path, "the array", vectors)
@@ -96,13 +103,12 @@ def open_npy(model: str, options: ModelOptions) -> Precomputed:
 
 def open_parquet(model: str, options: ModelOptions) -> Precomputed:
     """The embeddings of a Parquet table. Raises HgldError for other columns."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = Path(model)
     try:
         table = pq.read_table(path)
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except _UNREADABLE as error:
         raise _unreadable(path, error) from None
     name = next((column for column in ID_COLUMNS if column in table.column_names), None)
     if name is None:
@@ -202,8 +208,6 @@ def _texts(path: Path, name: str, values: Array) -> list[str]:
 
 
 def _is_list(kind: Any) -> bool:
-    import pyarrow as pa
-
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
@@ -223,5 +227,8 @@ def _lists(path: Path, name: str, column: Any) -> Array:
     return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(len(column), -1)
 
 
-def _unreadable(path: Path, error: BaseException) -> HgldError:
+def _unreadable(path: Path, error: Exception) -> Exception:
+    """The error for a damaged file; lack of memory, no fault of the file, stays as it is."""
+    if lacks_memory(error):
+        return error
     return HgldError(f"{path}: cannot be read as embeddings ({reason(error)[:200]}); write it again")

@@ -116,6 +116,8 @@ def _skeleton(name: str, arguments: dict[str, Any], options: ModelOptions) -> An
         with torch.device("meta"):
             return timm_name.create(name, options, **arguments)
     except (AssertionError, TypeError, ValueError, RuntimeError) as error:
+        if lacks_memory(error):
+            raise
         size = f" for images of {options.image_size} px" if options.image_size else ""
         raise HgldError(f"backbone {name!r} cannot be built{size}: {reason(error)[:200]}") from None
 

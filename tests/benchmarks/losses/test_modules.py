@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hgld.benchmarks import losses
 from hgld.benchmarks.losses import LOSSES, Loss, SupHAP
+from hgld.benchmarks.losses.base import is_on_cpu
 from hgld.benchmarks.losses.strict import ranges_of
 from hgld.benchmarks.ranking.surrogates import SupRankSettings
 from hgld.foundation.errors import HgldError
@@ -65,7 +66,7 @@ def test_settings_are_attributes_which_repr_shows_and_nobody_changes(name: str) 
     for setting in settings_of(name):
         before = getattr(loss, setting)
         assert f"{setting}=" in repr(loss)
-        with pytest.raises(AttributeError):
+        with pytest.raises(HgldError, match=f"{setting} is fixed when the loss is made"):
             setattr(loss, setting, before)
         assert getattr(loss, setting) is before
     with pytest.raises(HgldError, match="reduction is fixed when the loss is made"):
@@ -74,6 +75,31 @@ def test_settings_are_attributes_which_repr_shows_and_nobody_changes(name: str) 
         again = eval(repr(loss), vars(losses))
         assert repr(again) == repr(loss)
         assert torch.equal(again(*batch(9)), loss(*batch(9)))
+
+
+def test_settings_are_copies_that_nobody_changes_after_the_check() -> None:
+    """A weight of -3 was accepted, and the rank 0 gave -inf."""
+    at_k, weights, noise = [1, 2], [0.5, 0.25, 0.25], torch.ones(4, 4)
+    recall, hap = losses.SupRecall(at_k=at_k), SupHAP(relevance="map", weights=weights)
+    blackbox = losses.BlackBoxAP(margin=0.02, noise=noise)
+    before = [loss(*batch(4)) for loss in (recall, hap, blackbox)]
+    at_k[0], weights[0] = 0, -3.0
+    noise.fill_(torch.nan)
+    assert [loss(*batch(4)) for loss in (recall, hap, blackbox)] == before
+    assert recall.at_k == (1, 2) and hap.weights == (0.5, 0.25, 0.25)
+
+
+def test_given_noise_moves_with_the_loss_and_is_no_state() -> None:
+    loss = losses.BlackBoxAP(margin=0.02, noise=torch.ones(4, 4))
+    assert loss.double().noise.dtype == torch.float64 and not loss.state_dict()
+    assert losses.BlackBoxAP().noise is None
+
+
+def test_work_is_counted_for_arrays_as_for_tensors() -> None:
+    """A gallery in NumPy counted as none, and a large one was computed on one core."""
+    rows, refs = batch(4)[0], batch(9)[0]
+    counts = {SupHAP().multiplications(a, b) for a in (rows, rows.numpy()) for b in (refs, refs.numpy())}  # type: ignore[arg-type]
+    assert counts == {4 * 9 * DIM} and is_on_cpu(rows.numpy())
 
 
 @EVERY

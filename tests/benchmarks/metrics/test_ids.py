@@ -60,6 +60,19 @@ def test_the_query_is_removed_whatever_its_ids_are(ids: Any) -> None:
         (["AB", "CD", "EF"], ["ab", "d", "e"], "'AB' of query_ids is 'ab'"),
         (["q/ab.jpg", "c", "d"], ["ab", "x", "y"], "'q/ab.jpg' of query_ids is 'ab'"),
         (["7", "8", "9"], ["007", "010", "011"], "'007' of gallery_ids is '7'"),
+        (["photos/a.jpg", "c", "d"], ["a.jpg", "x", "y"], "'photos/a.jpg' of query_ids is 'a.jpg'"),
+        (["photos/a", "c", "d"], ["a.jpg", "x", "y"], "'photos/a' of query_ids is 'a.jpg'"),
+        (["photos/a.jpg", "c", "d"], ["/data/photos/a.jpg", "x", "y"], "'photos/a.jpg' of query_ids is '/data/photos"),
+        (["photos/a.jpg", "c", "d"], ["photos\\a.jpg", "x", "y"], "differ only in form"),
+        (["./a.jpg", "c", "d"], ["a.jpg", "x", "y"], "'./a.jpg' of query_ids is 'a.jpg'"),
+        (["Paris_01", "c", "d"], ["PARIS_01", "x", "y"], "'Paris_01' of query_ids is 'PARIS_01'"),
+        (["IMG_1.JPG", "c", "d"], ["img_1.jpg", "x", "y"], "'IMG_1.JPG' of query_ids is 'img_1.jpg'"),
+        (["0007.jpg", "c", "d"], ["7.jpg", "x", "y"], "'0007.jpg' of query_ids is '7.jpg'"),
+        (["000", "c", "d"], ["0", "x", "y"], "'000' of query_ids is '0'"),
+        ([" a", "b", "c"], ["a ", "b", "c"], "' a' of query_ids is 'a '"),
+        (["Cafe\u0301", "b", "c"], ["Caf\u00e9", "b", "c"], "differ only in form"),
+        (["a\u200b", "b", "c"], ["a", "b", "c"], "differ only in form"),
+        ([b"a.jpg", b"b", b"c"], [b"a", b"b", b"c"], "b'a.jpg' of query_ids is b'a'"),
         ({"a", "b", "c"}, ["a", "b", "c"], "query_ids must be a list, with one id per row; got set"),
         (iter("abc"), ["a", "b", "c"], "query_ids must be a list"),
         ("abc", ["a", "b", "c"], "query_ids must be a list, with one id per row; got str"),
@@ -83,7 +96,11 @@ def test_ids_that_can_never_match_are_an_error(query_ids: Any, gallery_ids: Any,
 def test_queries_of_another_set_share_no_id_with_the_gallery() -> None:
     assert ap(["a", "b", "c"], ["d", "e", "f"]) == [1.0] * 3
     assert ap(["a.jpg", "b", "c"], ["a.png", "e", "f"]) == [1.0] * 3, "two files"
+    assert ap(["a.JPG", "b", "c"], ["a.png", "e", "f"]) == [1.0] * 3, "two files"
+    assert ap(["photos/a.jpg", "b", "c"], ["a.png", "e", "f"]) == [1.0] * 3, "two files"
     assert ap(["query/1.jpg", "b", "c"], ["index/1.jpg", "e", "f"]) == [1.0] * 3, "two folders"
+    assert ap(["query/1", "b", "c"], ["index/1.jpg", "e", "f"]) == [1.0] * 3, "two folders"
+    assert ap(["", "/", "c"], [".jpg", "./", "f"]) == [1.0] * 3, "without a name there is nothing to compare"
     assert ap(["a", "b", "c"], ["a", "B", "00c"])[1:] == [1.0] * 2, "where some ids match, these are others"
 
 
@@ -102,3 +119,9 @@ def test_the_queries_as_their_own_gallery_have_one_list_of_ids() -> None:
 def test_every_item_with_the_id_of_a_query_is_its_own() -> None:
     assert own_items([5, 6, 5], [5, 7, 5, 6]) == [[0, 2], [3], [0, 2]]
     assert own_items([], []) == []
+
+
+def test_ids_of_one_name_in_many_folders_are_compared_fast() -> None:
+    """Not pair by pair: 4 * 10^8 pairs would take minutes."""
+    queries = [f"query/{number}/image.jpg" for number in range(20_000)]
+    assert own_items(queries, [f"index/{number}/image.jpg" for number in range(20_000)]) == [[]] * 20_000

@@ -153,6 +153,10 @@ def test_the_output_says_that_ranks_are_truncated(truth: Path, tmp_path: Path) -
     assert {name: row["unlisted"] for name, row in measures("revisited", truth, ranks).items()} == {
         "easy": 1, "medium": 2, "hard": 1
     }  # fmt: skip
+    ranks = save(tmp_path / "filled.npy", np.array([[0, 3, 1, -1], [0, 1, -1, -1]]))
+    assert f"{ranks}: ranks, up to 4 a query: 2 of 3 positives" in hgld("revisited", truth, ranks)[1]
+    ranks = save(tmp_path / "none.npy", np.zeros((2, 0), int))
+    assert f"{ranks}: ranks, the first 0 only: 3 of 3 positives" in hgld("revisited", truth, ranks)[1]
 
 
 def test_the_kind_of_a_ranking_is_an_option(truth: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from hgld.benchmarks.models import pickle_scan
-from hgld.benchmarks.protocols.plain_pickle import Array, load_plain
+from hgld.benchmarks.protocols.plain_pickle import MAX_BYTES, Array, load_plain
 from hgld.foundation.errors import HgldError
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -192,6 +192,34 @@ def test_the_number_of_steps_is_bounded(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(pickle_scan, "MAX_STEPS", 1000)
     with pytest.raises(HgldError, match="more than 1,000 steps"):
         load_plain(write(tmp_path, b"N0" * 600 + b"N."))
+
+
+def test_a_larger_file_may_take_more_steps_and_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list of retrieval-SfM-120k has more than those of the Revisited benchmarks."""
+    path = write(tmp_path, pickle.dumps([*range(3000), np.arange(300)], 2))
+    monkeypatch.setattr(pickle_scan, "MAX_STEPS", 1000)
+    monkeypatch.setattr(pickle_scan, "MAX_WORK", 1000)
+    with pytest.raises(HgldError, match="more than 1,000 steps"):
+        load_plain(path)
+    with pytest.raises(HgldError, match="makes more than 4,000 values"):
+        load_plain(path, most_bytes=MAX_BYTES * 4)
+    assert len(load_plain(path, most_bytes=MAX_BYTES * 8)) == 3001
+
+
+@pytest.mark.parametrize(
+    "program",
+    [b"N0" * 5_000_000 + b"N.", TUPLES + b".", b"cnumpy\ndtype\n}b.", b"cos\nsystem\n.", b"I1\nR."],
+    ids=["bytes", "depth", "change", "foreign", "damage"],
+)
+def test_every_refusal_ends_with_a_remedy(tmp_path: Path, program: bytes) -> None:
+    with pytest.raises(HgldError, match=r"(Download the file from its official source|download it again)$"):
+        load_plain(write(tmp_path, program))
+
+
+def test_the_error_for_a_foreign_object_is_the_same_from_another_process() -> None:
+    error = pickle_scan.ForeignObjectError("os.system")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.name) == (str(error), error.name) == ("it contains os.system", "os.system")
 
 
 def test_keys_that_are_numbers_or_text_are_read(tmp_path: Path) -> None:

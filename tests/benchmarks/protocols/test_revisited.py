@@ -168,10 +168,26 @@ def test_ranks_saved_as_floating_point_numbers_are_not_taken_for_scores(dtype: A
     assert revisited(counts.astype(dtype), truth)["AP"][0] == 1
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.float32])
+def test_minus_one_ends_a_list_that_is_shorter_than_others(dtype: Any) -> None:
+    """As faiss and others write them; the lists of a .npy have one length."""
+    truth = GroundTruth(truth_of(([1], [3], [])).images, truth_of(([1], [3], [])).queries * 3)
+    lists = [[3, 2, 1], [3], []]
+    filled = np.array([(row + [-1] * 8)[:8] for row in lists], dtype)
+    frame = revisited(filled, truth, kind="ranks")
+    for row, ranks in enumerate(lists):
+        alone = GroundTruth(truth.images, truth.queries[row : row + 1])
+        expected = revisited(np.array([ranks], np.int64), alone)
+        assert frame.iloc[[row]].reset_index(drop=True).equals(expected)
+    assert frame["unlisted"].tolist() == [0, 1, 2]
+    if dtype == np.float32:
+        with pytest.raises(HgldError, match="may be ranks"):
+            revisited(filled[:1], truth_of(([1], [3], [])))
+
+
 @pytest.mark.parametrize(
     "ranking",
     [
-        np.where(np.arange(8) < 3, RANKS, -1.0),  # filled up
         np.where(np.arange(8) == 5, RANKS[:, :1], RANKS.astype(float)),  # one twice
         RANKS + 1.0,  # counted from 1
         RANKS + 90.0,  # of a larger set
@@ -263,12 +279,13 @@ def test_measures_on_the_official_ground_truth_equal_a_slow_loop(difficulty: str
         (torch.zeros(1, 7), "hard", r"scores \(1, 8\)"),
         (torch.full((1, 8), math.nan), "hard", "query q0: a score is NaN"),
         (np.array([[1, 8]]), "hard", "from 0 to 7"),
-        (np.array([[-1, 2]]), "hard", "from 0 to 7"),
+        (np.array([[-2, 2]]), "hard", "from 0 to 7"),
+        (np.array([[-1, 2]]), "hard", "query q0: -1 at rank 1, before image 2: it only ends a list"),
         (np.array([[1, 1]]), "hard", "ranked twice"),
         (torch.zeros(1, 8, dtype=torch.bool), "hard", "bool"),
         (np.array([[0.0, 1.0, 2.0]]), "hard", "may be ranks"),
         (np.arange(8)[None] + 1, "hard", "run from 1 to 8; if they count from 1, subtract 1"),
-        (np.array([[2, 3, -1]]), "hard", "without -1 for the others"),
+        (np.array([[2, -1, 3, -1]]), "hard", "-1 at rank 2, before image 3"),
         (np.array([[2, 3, 99]]), "hard", "are the distractors missing, or are these scores"),
         (np.where(np.arange(8) == 3, np.inf, 0.5)[None], "hard", "a score is infinite"),
         (np.full((1, 8), -np.inf), "hard", "a score is infinite"),

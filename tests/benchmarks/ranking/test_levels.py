@@ -109,6 +109,21 @@ def test_every_wrong_order_of_the_levels_is_an_error_everywhere() -> None:
         evaluate(embeddings, labels[:, [0, 2, 1]])
 
 
+def test_the_order_to_give_is_another_one_also_where_labels_are_missing() -> None:
+    """UNKNOWN counted as a class, and the order that was given was the remedy."""
+    place = torch.arange(160)
+    middle = (place // 40).clamp(max=2)
+    labels = torch.stack([place, (middle > 0).long(), middle], 1)
+    labels[::7, 1] = UNKNOWN
+    elsewhere = torch.stack([place, place // 40, place // 20], 1)
+    elsewhere[80:] = torch.stack([place, place // 10, place.new_full((160,), UNKNOWN)], 1)[80:]
+    # the coarser column has more labels, but on rows that lack the finer one
+    for wrong in (labels, elsewhere):
+        with pytest.raises(HgldError, match=r"give them as labels\[:, \[0, 2, 1\]\]"):
+            check_hierarchy(wrong, "labels")
+        check_hierarchy(wrong[:, [0, 2, 1]], "labels")
+
+
 def test_a_hierarchy_in_order_and_columns_that_do_not_nest_are_never_refused() -> None:
     """Country and kind of a landmark: in a batch each country may have a single kind, by chance."""
     generator = torch.Generator().manual_seed(0)

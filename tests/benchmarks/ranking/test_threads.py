@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from threading import Barrier, get_ident
 
 import pytest
 import torch
 from torch import Tensor
 
 from hgld.benchmarks.losses import LOSSES
+from hgld.benchmarks.ranking import rank_score
 from hgld.benchmarks.ranking.rank_score import force
 from hgld.benchmarks.ranking.similarity import similarity
 from hgld.benchmarks.ranking.surrogates import Surrogate
 from hgld.benchmarks.ranking.threads import allowed_threads, one_core, single_core_threads
-from tests.benchmarks.losses.examples import RANKED, batch
+from tests.benchmarks.losses.examples import RANKED, batch, gradient
 
 
 def test_threads_keep_the_order_raise_errors_and_restore_torchs_setting() -> None:
@@ -87,6 +89,39 @@ def test_pairs_are_computed_on_threads_of_one_core(name: str) -> None:
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", ["sup_ap", "smooth_hap"])
+def test_many_pairs_are_divided_between_threads(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each waits in its first block until the other has one, so that none can take all of them."""
+    before, met, seen = torch.get_num_threads(), Barrier(2, timeout=60), set[int]()
+
+    class Watched(type(LOSSES[name]())):  # type: ignore[misc]
+        @property
+        def surrogate(self) -> Surrogate:
+            inner = super().surrogate
+
+            class Step(type(inner)):  # type: ignore[misc]
+                def step(self, x: Tensor, lower: Tensor) -> tuple[Tensor, Tensor | None]:
+                    if get_ident() not in seen:
+                        seen.add(get_ident())
+                        met.wait()
+                    return inner.step(x, lower)
+
+            return Step(**asdict(inner))
+
+    rows, labels = batch(64, dtype=torch.float32)
+    expected = LOSSES[name](reduction="none")(rows, labels), gradient(LOSSES[name](), rows, labels)
+    monkeypatch.setattr(rank_score, "PAIRS_PER_THREAD", 100)
+    try:
+        torch.set_num_threads(2)
+        value = Watched(reduction="none")(rows, labels)
+        assert len(seen) == 2
+        assert torch.get_num_threads() == 2
+        found = value, gradient(LOSSES[name](), rows, labels)
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("name", list(RANKED))

@@ -428,12 +428,14 @@ def test_what_was_suggested_then_may_be_gone_today(tmp_path: Path) -> None:
     assert _labels(tmp_path) == {"Abbey": "church"}
 
 
-@pytest.mark.parametrize("category", ["Caf\x80", "A\x9fB", "A\x85B", "=======", "Sep=;", 'A "B" C', "A;B\u2063C"])
+@pytest.mark.parametrize("category", ["Caf\x80", "A\x9fB", "A\x85B", "=======", "Sep=;", 'A "B" C', "A;B\u2063C",
+                                      "Media:Stadt", "Talk: show", "Animals: Cat: x"])  # fmt: skip
 def test_every_category_can_be_judged(tmp_path: Path, category: str) -> None:
-    assert normalise(category) == category
+    assert normalise(f"Category:{category}") == category
     append_verdict(tmp_path, _verdict("Lake"))
     append_verdict(tmp_path, _verdict(category))
     assert load_verdicts(tmp_path, LABELS)["category"].tolist() == ["Lake", category]
+    assert not rewrite_file(tmp_path / "ana.csv")
     assert remove_verdict(tmp_path, _verdict(category))
 
 

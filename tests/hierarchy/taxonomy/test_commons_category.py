@@ -163,14 +163,27 @@ def test_an_invalid_name_is_an_error(text: str, problem: str) -> None:
 names = st.text(min_size=1) | st.text(st.sampled_from("aıẞßǆŉนი ̧́̇_%25:?#&;mp./~\u200eé\u00a0"), min_size=1)
 
 
-@given(names)
+# whose names begin like another namespace, or another wiki
+LOOK_FOREIGN = ("Media:Stadt", "Data: x", "Help: The film", "Talk: show", "Animals: Cat: x")
+
+
+@pytest.mark.parametrize("name", LOOK_FOREIGN)
+def test_a_stored_name_may_begin_like_another_namespace(name: str) -> None:
+    assert normalise(f"Category:{name}") == normalise(category_url(name)) == normalise(name, stored=True) == name
+    with pytest.raises(HgldError, match="another page"):
+        normalise(name)
+    with pytest.raises(HgldError, match="another page"):
+        normalise("https://commons.wikimedia.org/wiki/File:X.jpg", stored=True)
+
+
+@given(names | st.sampled_from([f"Category:{name}" for name in LOOK_FOREIGN]))
 def test_the_normal_form_is_stable_and_urls_round_trip(text: str) -> None:
     try:
         name = normalise(text)
     except HgldError as error:
         assert str(error).encode("utf-8")  # it can be printed
         reject()
-    assert normalise(name) == name
+    assert normalise(name, stored=True) == name
     assert normalise(category_url(name)) == name
     assert category_url(name).isascii()
 

@@ -1,5 +1,6 @@
 """`hgld check`: the class graph is that of the stage, else that of the profile's facts, else there is none."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hgld.foundation.settings import Params, load_params
 from hgld.foundation.tables import write_parquet
 from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, load_verdicts
 from hgld.pipeline.commands.check import CheckResult, check, class_snapshot
+from hgld.pipeline.stages import check as check_stage
 from tests.paths import ROOT
 
 REVIEW = Path("review")
@@ -142,6 +144,39 @@ def test_rename_corrects_the_verdicts_on_a_label_that_the_taxonomy_renamed() -> 
     done = CliRunner().invoke(main, ["check", "--rename", "kirk=church"])
     assert (done.exit_code, done.output.splitlines()[0]) == (0, "review/ana.csv: 'kirk' is now 'church'")
     assert (REVIEW / "ana.csv").read_text() == before.replace("kirk", "church")
+
+
+@pytest.mark.usefixtures("params")
+def test_rename_names_the_rows_that_it_cannot_read_and_changes_nothing() -> None:
+    """It said that no verdict says so, and `hgld check` that one does: a circle."""
+    append_verdict(REVIEW, Verdict("Red Chapel", "kirk", "", "", "", "ana", "2026-01-03"))
+    append_verdict(REVIEW, Verdict("Red Chapel", "kirk", "", "", "", "bob", "2026-01-03"))
+    (REVIEW / "Eve.csv").write_text((REVIEW / "bob.csv").read_text())
+    with (REVIEW / "ana.csv").open("a") as file:
+        file.write("Blue Lake,kirk\nRock,kirk,,,,ana,tomorrow,,\n")
+    before = {path.name: path.read_text() for path in REVIEW.iterdir()}
+    done = CliRunner().invoke(main, ["check", "--rename", "kirk=church"])
+    first, *problems = done.output.splitlines()
+    assert done.exit_code == 1 and "nothing was renamed: 3 row(s) or file(s)" in first and "correct them first" in first
+    assert [line.split(": ")[0] for line in problems] == ["review/Eve.csv", "review/ana.csv:3", "review/ana.csv:4"]
+    assert {path.name: path.read_text() for path in REVIEW.iterdir()} == before
+
+
+@pytest.mark.parametrize(("profile", "time", "source", "message"), [
+    ("smaple", "2026-01-03", [], "no profile 'smaple' in params.yaml; did you mean 'sample'?"),
+    ("sample", "2098-01-03", [], "review/ana.csv:2: decided_on 2098-01-03 is in the future"),
+    ("sample", "2026-01-03", ["gdlv2"], "verdicts_from: no profile 'gdlv2'; did you mean 'gldv2'?"),
+])  # fmt: skip
+def test_the_first_stage_refuses_what_the_command_refuses_before_there_are_results(
+    params: Params, profile: str, time: str, source: list[str], message: str
+) -> None:
+    append_verdict(REVIEW, Verdict("Red Chapel", "church", "", "", "", "ana", time, "", profile))
+    release = params.release.model_copy(update={"verdicts_from": source})
+    params = params.model_copy(update={"release": release})
+    with pytest.raises(HgldError, match=re.escape(message)) as caught:
+        check_stage.run(params, [])
+    assert list(caught.value.args[1:]) == check(params, REVIEW).problems
+    assert not (params.data / "check" / "valid.json").exists()
 
 
 @pytest.mark.usefixtures("params")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from hgld.foundation.errors import HgldError
-from hgld.foundation.tables import write_parquet
+from hgld.foundation.tables import read_parquet, write_parquet
 from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, remove_verdict
 from hgld.pipeline.commands.show import show
 from hgld.pipeline.stages import release
@@ -71,6 +71,18 @@ def test_an_id_in_train_and_index_shows_both_landmarks(proposed) -> None:
 ])  # fmt: skip
 def test_any_spelling_of_a_category_is_accepted(proposed, key: str) -> None:
     assert show(key, proposed.params).startswith("Église Saint-Rouge\n")
+
+
+def test_a_category_may_begin_like_another_namespace_but_no_other_page_is_shown(proposed) -> None:
+    """The name is printed as `hgld show` takes it; the metadata have it in a URL."""
+    for split in ("train", "index"):
+        path = proposed.data / "metadata" / f"{split}_label_to_category.parquet"
+        table = read_parquet(path)
+        table["category"] = table["category"].str.replace("Category:Red_Chapel", "Category:Media:Red_Chapel")
+        write_parquet(table, path)
+    assert show("Category:Media:Red Chapel", proposed.params) == show("Media:Red Chapel", proposed.params)
+    with pytest.raises(HgldError, match="another page"):
+        show("File:Red Chapel", proposed.params)
 
 
 def test_verdicts_have_annotator_date_and_comment(proposed) -> None:

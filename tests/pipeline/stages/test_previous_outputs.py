@@ -1,5 +1,6 @@
 """A real `dvc repro` that fails or is killed: what people work with is still there, in the version it had."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from dvc.config import Config
 from ruamel.yaml import YAML
 
 from hgld.hierarchy.curation.verdicts import COLUMNS
@@ -64,6 +66,7 @@ def repository(proposed) -> Path:
     Path("review").mkdir()
     queue.run(proposed.params)
     release.run(proposed.params)
+    shutil.copy(ROOT / "params.yaml", ".")
     check.run(proposed.params, [])
     names = "train/model.pt train/curves.csv train/metrics.json images/tars.csv images/images.parquet"
     for name in names.split():
@@ -148,6 +151,103 @@ def test_outputs_come_back_after_a_change_of_the_profile(tmp_path: Path, monkeyp
         model.unlink()
         put_back(profile)
         assert model.read_text() == f"{profile}: new"
+
+
+@pytest.fixture
+def train_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository in which `train` runs: its three outputs are in dvc.lock, and neither in place nor in a cache."""
+    for level in ("global", "system"):
+        (tmp_path / level).mkdir()
+        monkeypatch.setenv(f"DVC_{level.upper()}_CONFIG_DIR", str(tmp_path / level))
+    root = tmp_path / "root"
+    (root / ".dvc").mkdir(parents=True)
+    monkeypatch.setenv("DVC_ROOT", str(root))
+    monkeypatch.setenv("DVC_STAGE", "train")
+    outs = [{"path": f"data/one/train/{name}", "md5": hashlib.md5(name.encode()).hexdigest()} for name in OUTS]
+    lock = {"stages": {"train": {"cmd": "x", "outs": outs}}}
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.dump(lock, root / "dvc.lock")
+    return root
+
+
+OUTS = ("curves.csv", "metrics.json", "model.pt")
+
+
+def _fill(cache: Path, *names: str) -> None:
+    """Outputs whose content is their name in a cache."""
+    for name in names:
+        digest = hashlib.md5(name.encode()).hexdigest()
+        path = cache / "files" / "md5" / digest[:2] / digest[2:]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+
+
+def _put_back(root: Path) -> list[str]:
+    """The outputs that come back."""
+    put_back("one")
+    files = [path for path in (root / "data").rglob("*.*") if path.is_file()]
+    return sorted(path.name for path in files if path.read_text() == path.name)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "cache"),
+    [
+        ("global/config", "[cache]\n    dir = {tmp}/far\n", "far"),
+        ("system/config", "[cache]\n    dir = {tmp}/far\n", "far"),
+        ("global/config", "[cache]\n    dir = near\n", "global/near"),
+        ("root/.dvc/config", "[core]\n    autostage = true\n['remote \"s3\"']\n    url = s3://a\n", "root/.dvc/cache"),
+        ("root/.dvc/config", '[cache]\n    dir = "{tmp}/a,b"\n', "a,b"),
+        ("root/.dvc/config.local", "[Cache]\n    DIR = '{tmp}/a#b' # a comment\n", "a#b"),
+        ("root/.dvc/config", "[cache]\n    dir = ../../shared\n    type = hardlink,copy\n", "shared"),
+    ],
+)
+def test_outputs_come_back_from_the_cache_that_dvc_uses(train_ran: Path, file: str, text: str, cache: str) -> None:
+    folder = train_ran.parent
+    (folder / file).write_text(text.format(tmp=folder))
+    _fill(folder / cache, *OUTS)
+    config = Config(dvc_dir=str(train_ran / ".dvc"))
+    assert Path(config["cache"].get("dir", train_ran / ".dvc" / "cache")) == folder / cache
+    assert _put_back(train_ran) == sorted(OUTS)
+
+
+def test_a_nearer_configuration_takes_precedence(train_ran: Path) -> None:
+    (train_ran.parent / "global" / "config").write_text("[cache]\n    dir = far\n")
+    (train_ran / ".dvc" / "config").write_text("[cache]\n    dir = near\n")
+    _fill(train_ran / ".dvc" / "near", *OUTS)
+    assert _put_back(train_ran) == sorted(OUTS)
+
+
+def test_an_output_that_cannot_come_back_keeps_no_other_away(
+    train_ran: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _fill(train_ran / ".dvc" / "cache", "metrics.json", "model.pt")
+    assert _put_back(train_ran) == ["metrics.json", "model.pt"]
+    shutil.rmtree(train_ran / "data")
+    (train_ran / "data/one/train").mkdir(parents=True)
+    (train_ran / "data/one/train/metrics.json").symlink_to("/dev/null/elsewhere")
+    assert _put_back(train_ran) == ["model.pt"]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "cannot be put back" in line and "metrics.json" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[cache]\n    dir = {tmp}/unmounted\n", "/unmounted, the cache folder in DVC's configuration, does not exist"),
+        ("[cache\n    dir = x\n", "cannot be put back"),
+        ("dir = x\n[cache]\n[cache]\n", "cannot be put back"),
+    ],
+)
+def test_a_cache_that_cannot_be_found_is_one_line(
+    train_ran: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
+) -> None:
+    put_back("one")
+    assert capsys.readouterr().out == "", "a fresh clone has no cache"
+    (train_ran / ".dvc" / "config").write_text(text.format(tmp=train_ran.parent))
+    put_back("one")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert message in line
 
 
 def test_stage_runs_without_a_word_when_the_cache_holds_no_previous_outputs(repository: Path) -> None:
