@@ -121,7 +121,9 @@ class _Run:
 
     def shards(self, order: Iterable[int], bar: tqdm[Never]) -> Iterator[tuple[int, Shard]]:
         """The shards (number, shard) of the first model, from the cache or computed and then kept."""
-        with single_core_threads(self.how.threads) as parallel_map, ThreadPoolExecutor(1) as producer:
+        # Two producers: the threads decode the next batch while one is stacked. Without threads a producer decodes.
+        producers = 2 if self.how.threads > 1 else 1
+        with single_core_threads(self.how.threads) as parallel_map, ThreadPoolExecutor(producers) as producer:
             networks = [model.network.to(self.how.device).eval() for model in self.models]
             done: list[list[Tensor]] = [[] for _ in networks]
             broken: dict[str, str] = {}

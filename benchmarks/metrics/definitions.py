@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hgld.benchmarks.metrics.ranked_hits import Ranking, count_up_to, prefix_sums
+from hgld.benchmarks.metrics.ranked_hits import Hits, Ranking, count_up_to, prefix_sums
 from hgld.benchmarks.ranking.levels import at_least, pop_relevance
 
 
@@ -155,13 +155,29 @@ def asi(ranking: Ranking) -> Tensor:
     value = torch.zeros(len(total), dtype=torch.float64, device=total.device)
     for t in range(ranking.levels, 0, -1):
         hits = ranking.exactly(t)
-        # Both positions count from 0, and are thus the number of ranks before the item counts.
-        since = torch.maximum(hits.positions, hits.hit_number.long() - 1 + hits.repeat(ideal))
-        end = hits.repeat(total)
-        sums = ranking.scales.inverse_sums
-        value += hits.sum(sums[end] - sums.index_select(0, since.minimum(end)))
+        value += hits.sum(_in_both(hits, ideal, total))
         ideal = ideal + ranking.counts[:, t]
     return value / _or_nan(total)
+
+
+def _in_both(hits: Hits, ideal: Tensor, total: Tensor) -> Tensor:
+    """For every hit the sum of 1 / n over the ranks n up to R at which it is in both orders, (K,).
+
+    ideal: number of items before the first of these in the ideal order; total: R; both (Q,).
+    """
+    sums = hits.scales.inverse_sums
+    # Both positions count from 0, and are thus the number of ranks before the item counts.
+    if hits.queries > 1:
+        since = torch.maximum(hits.positions, hits.hit_number.long() - 1 + hits.repeat(ideal))
+        end = hits.repeat(total)
+        return sums[end] - sums.index_select(0, since.minimum(end))
+    # Both ascend: the hits from rank R on, often the most, are the last, and add nothing.
+    first, last = int(ideal), int(total)
+    count = min(int(torch.searchsorted(hits.flat, last)), last - first)
+    since = torch.maximum(hits.flat[:count], torch.arange(first, first + count, device=sums.device))
+    values = sums.new_zeros(len(hits.flat))
+    torch.sub(sums[last], sums.index_select(0, since), out=values[:count])
+    return values
 
 
 def first_mistake(ranking: Ranking) -> Tensor:

@@ -162,4 +162,7 @@ def count_up_to(chosen: Tensor, hits: Hits) -> Tensor:
 
 def prefix_sums(values: Tensor) -> Tensor:
     """Sums of the first 0, 1, .. n values, (n + 1,)."""
-    return torch.cat([values.new_zeros(1), values.cumsum(0)])
+    sums = values.new_empty(len(values) + 1)
+    sums[:1] = 0
+    torch.cumsum(values, 0, out=sums[1:])
+    return sums

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -38,9 +38,10 @@ class MPerClassSampler(Sampler[list[int]]):
                 f"batch_size {batch_size} must be a multiple of per_class {per_class}, and at least twice as large"
             )
         classes, rows = labels[:, 0].sort(stable=True)
-        self.members = torch.split(rows, torch.unique_consecutive(classes, return_counts=True)[1].tolist())
+        counts = torch.unique_consecutive(classes, return_counts=True)[1]
+        self.members: list[list[int]] = [own.tolist() for own in torch.split(rows, counts.tolist())]
         parent_level = min(1, labels.shape[1] - 1)
-        self.parents: list[int] = labels[[int(own[0]) for own in self.members], parent_level].tolist()
+        self.parents: list[int] = labels[[own[0] for own in self.members], parent_level].tolist()
         self.classes_per_batch = min(batch_size // per_class, len(self.members))
         if self.classes_per_batch < 2:
             raise HgldError("all training images show one landmark; a batch needs at least two")
@@ -79,8 +80,10 @@ class MPerClassSampler(Sampler[list[int]]):
         chosen = [deck.next_except(())]
         if self.together:
             chosen += deck.siblings(chosen[0], self.classes_per_batch // 2 - 1, chosen)
+        taken = set(chosen)
         while len(chosen) < self.classes_per_batch:
-            chosen.append(deck.next_except(chosen))
+            chosen.append(deck.next_except(taken))
+            taken.add(chosen[-1])
         return chosen
 
     def _families(self, deck: _Deck, generator: torch.Generator) -> list[int]:
@@ -99,10 +102,11 @@ class MPerClassSampler(Sampler[list[int]]):
             chosen += family
         return chosen
 
-    def _draw(self, rows: Tensor, generator: torch.Generator) -> list[int]:
+    def _draw(self, rows: list[int], generator: torch.Generator) -> list[int]:
         """M different rows; where there are fewer, all of them in turn."""
-        order = torch.randperm(len(rows), generator=generator)
-        drawn: list[int] = rows[order[torch.arange(self.per_class) % len(rows)]].tolist()
+        drawn = [rows[n] for n in torch.randperm(len(rows), generator=generator)[: self.per_class].tolist()]
+        while len(drawn) < self.per_class:
+            drawn += drawn[: self.per_class - len(drawn)]
         return drawn
 
 
@@ -142,11 +146,12 @@ class _Deck:
             self._first += 1
         return self._classes[position]
 
-    def next_except(self, chosen: Iterable[int]) -> int:
+    def next_except(self, chosen: Collection[int]) -> int:
         """Remove the first class that is not among the chosen ones."""
-        without = set(chosen)
-        positions = range(self._first, len(self._classes))
-        return self._take(next(n for n in positions if self._there[n] and self._classes[n] not in without))
+        position = self._first
+        while not self._there[position] or self._classes[position] in chosen:
+            position += 1
+        return self._take(position)
 
     def siblings(self, of: int, count: int, chosen: Iterable[int]) -> list[int]:
         """Remove up to `count` different classes with the parent of the class `of` that are not among the chosen."""

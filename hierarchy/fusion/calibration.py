@@ -6,7 +6,7 @@ expected calibration error measures the result.
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,9 @@ Floats = npt.NDArray[np.float64]
 _TEMPERATURES = np.geomspace(0.02, 5.0, 60)
 _SMOOTHING = np.linspace(0.0, 0.4, 21)
 _BINS = 10
+
+# Rows whose softmax is computed at a time: with 100 labels a megabyte, which stays in the cache of a core.
+_ROWS = 1024
 
 
 def folds(names: Iterable[str], count: int) -> npt.NDArray[np.int64]:
@@ -37,8 +40,11 @@ class Calibration:
 
     def probabilities(self, scores: Floats) -> Floats:
         """Scores (N, L) → (N, L) in [0, 1], rows sum to 1: (1 - s) softmax(scores / T) + s / L."""
-        scaled = softmax(scores / self.temperature, axis=1)
-        return np.asarray((1 - self.smoothing) * scaled + self.smoothing / scores.shape[1], dtype=np.float64)
+        result = np.empty(scores.shape)
+        for rows in row_chunks(len(scores)):
+            scaled = softmax(scores[rows] / self.temperature, axis=1)
+            result[rows] = (1 - self.smoothing) * scaled + self.smoothing / scores.shape[1]
+        return result
 
 
 def fit_calibration(scores: Floats, truth: npt.NDArray[np.int64]) -> Calibration:
@@ -46,16 +52,35 @@ def fit_calibration(scores: Floats, truth: npt.NDArray[np.int64]) -> Calibration
 
     scores (N, L) held out, truth (N,) the column of the right label. Ties go to the first grid point.
     """
-    rows = np.arange(len(scores))
     best = (math.inf, Calibration())
-    for temperature in _TEMPERATURES if len(scores) else ():
-        likelihood = Calibration(float(temperature)).probabilities(scores)[rows, truth]
+    if not len(scores):
+        return best[1]
+    likelihoods = np.empty((len(_TEMPERATURES), len(scores)))
+    for rows in row_chunks(len(scores)):
+        for number, temperature in enumerate(_TEMPERATURES):
+            likelihoods[number, rows] = softmax_of_truth(scores[rows] / temperature, truth[rows])
+    for temperature, likelihood in zip(_TEMPERATURES, likelihoods, strict=True):
         for smoothing in _SMOOTHING:
             smoothed = (1 - smoothing) * likelihood + smoothing / scores.shape[1]
             loss = round(float(-np.log(np.maximum(smoothed, 1e-12)).mean()), 9)
             if loss < best[0]:
                 best = (loss, Calibration(float(temperature), float(smoothing)))
     return best[1]
+
+
+def row_chunks(count: int) -> Iterator[slice]:
+    """Consecutive rows to compute together, `count` in all."""
+    return (slice(start, start + _ROWS) for start in range(0, count, _ROWS))
+
+
+def softmax_of_truth(scores: Floats, truth: npt.NDArray[np.int64]) -> Floats:
+    """softmax(scores)[n, truth[n]] of every row n; (N, L), (N,) → (N,), bit for bit as scipy's.
+
+    >>> softmax_of_truth(np.log([[0.2, 0.8]]), np.array([1])).round(3).tolist()
+    [0.8]
+    """
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(powers[np.arange(len(truth)), truth] / powers.sum(axis=1), dtype=np.float64)
 
 
 def adaptive_ece(confidence: Floats, correct: npt.NDArray[np.bool_]) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
-from hgld.hierarchy.fusion.calibration import Calibration, Floats, fit_calibration
+from hgld.hierarchy.fusion.calibration import Calibration, Floats, fit_calibration, row_chunks, softmax_of_truth
 
 # Probabilities are clipped from below, so that no single kind of evidence can rule a label out.
 _FLOOR = 1e-4
@@ -33,8 +33,11 @@ def log_linear_pool(evidence: Mapping[str, Floats], weights: Mapping[str, float]
     >>> log_linear_pool({"name": sure, "image": uniform}, {"name": 1.0, "image": 1.0}).round(3).tolist()
     [[0.8, 0.2]]
     """
-    total = sum(weights[name] * _log(evidence[name]) for name in sorted(evidence))
-    return np.asarray(softmax(total, axis=1), dtype=np.float64)
+    names = sorted(evidence)
+    result = np.empty(evidence[names[0]].shape)
+    for rows in row_chunks(len(result)):
+        result[rows] = softmax(sum(weights[name] * _log(evidence[name][rows]) for name in names), axis=1)
+    return result
 
 
 def fit_weights(evidence: Mapping[str, Floats], truth: npt.NDArray[np.int64]) -> dict[str, float]:
@@ -46,14 +49,17 @@ def fit_weights(evidence: Mapping[str, Floats], truth: npt.NDArray[np.int64]) ->
     best = (np.inf, dict.fromkeys(names, 1.0))
     if len(truth) < MIN_KNOWN:
         return best[1]
-    rows = np.arange(len(truth))
-    for values in product(_WEIGHTS, repeat=len(names)):
-        if max(values) == 1.0:
-            weights = dict(zip(names, values, strict=True))
-            likelihood = log_linear_pool(evidence, weights)[rows, truth]
-            loss = round(float(-np.log(likelihood).mean()), 9)
-            if loss < best[0]:
-                best = (loss, weights)
+    grid = [values for values in product(_WEIGHTS, repeat=len(names)) if max(values) == 1.0]
+    likelihoods = np.empty((len(grid), len(truth)))
+    for rows in row_chunks(len(truth)):
+        logs = [_log(evidence[name][rows]) for name in names]
+        for number, values in enumerate(grid):
+            total = sum(weight * log for weight, log in zip(values, logs, strict=True))
+            likelihoods[number, rows] = softmax_of_truth(np.asarray(total), truth[rows])
+    for values, likelihood in zip(grid, likelihoods, strict=True):
+        loss = round(float(-np.log(likelihood).mean()), 9)
+        if loss < best[0]:
+            best = (loss, dict(zip(names, values, strict=True)))
     return best[1]
 
 
@@ -65,7 +71,9 @@ def fit_recalibration(probabilities: Floats, truth: npt.NDArray[np.int64]) -> Ca
 def recalibrated(probabilities: Floats, calibration: Calibration) -> Floats:
     """Probabilities (C, L) after `calibration`; uniform rows stay uniform."""
     uniform = np.ptp(probabilities, axis=1) < 1e-12
-    return np.where(uniform[:, None], probabilities, calibration.probabilities(_log(probabilities)))
+    result = calibration.probabilities(_log(probabilities))
+    result[uniform] = probabilities[uniform]
+    return result
 
 
 def _log(probabilities: Floats) -> Floats:

@@ -18,7 +18,7 @@ from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import MaxAbsScaler
 
-from hgld.hierarchy.fusion.calibration import Floats
+from hgld.hierarchy.fusion.calibration import Floats, row_chunks
 from hgld.hierarchy.names.name_words import Hints, split_parentheses
 
 # Each label adds a few parameters: with fewer names they would overfit single ones.
@@ -118,6 +118,13 @@ def softmax_with_top(scores: Floats, top: Floats) -> Floats:
     >>> softmax_with_top(np.array([[2.0, 1.0, 0.0]]), np.array([0.8])).round(2).tolist()
     [[0.8, 0.17, 0.03]]
     """
+    result = np.empty(scores.shape)
+    for rows in row_chunks(len(scores)):
+        result[rows] = _softmax_with_top(scores[rows], top[rows])
+    return result
+
+
+def _softmax_with_top(scores: Floats, top: Floats) -> Floats:
     behind = scores - scores.max(axis=1, keepdims=True)
     low, high = (np.full(len(scores), np.log(limit)) for limit in _INVERSE_TEMPERATURES)
     for _ in range(_BISECTIONS):

@@ -8,7 +8,7 @@ labels, and those of no landmark, are known too. Without landmarks the result is
 sorted before anything is fitted, so that their order does not matter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from sklearn.feature_extraction import DictVectorizer
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.preprocessing import normalize
 from sklearn.svm import LinearSVC
 
@@ -184,6 +184,25 @@ def _widen(scores: Floats, own_labels: tuple[str, ...], labels: tuple[str, ...])
     return widened
 
 
+class _TfIdf:
+    """TfidfVectorizer with logarithmic counts, but its `fit_transform` equals its `transform` to the last bit.
+
+    Scikit-learn's leaves the columns of a row unsorted, and the sum of squares in another order; `fit` and then
+    `transform` would count everything twice.
+    """
+
+    def __init__(self, counts: CountVectorizer) -> None:
+        self.counts, self.weights = counts, TfidfTransformer(sublinear_tf=True)
+
+    def fit_transform(self, texts: Sequence[str]) -> Any:
+        counted = self.counts.fit_transform(texts)
+        counted.sort_indices()
+        return self.weights.fit_transform(counted)
+
+    def transform(self, texts: Sequence[str]) -> Any:
+        return self.weights.transform(self.counts.transform(texts))
+
+
 def _fit(data: _TrainingData, training: Indices) -> NameClassifier:
     """The classifier of the rows `training` and all examples, not calibrated."""
     rows = [*_take(data.rows, training), *data.examples]
@@ -194,13 +213,12 @@ def _fit(data: _TrainingData, training: Indices) -> NameClassifier:
     weights = np.array([1.0] * len(training) + [lexicon_weight] * len(data.examples))
     min_df = 2 if len(training) else 1
     vectorizers = (
-        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=min_df, dtype=np.float64),
-        TfidfVectorizer(analyzer=_word_features, sublinear_tf=True, min_df=min_df, dtype=np.float64),
+        _TfIdf(CountVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=min_df, dtype=np.float64)),
+        _TfIdf(CountVectorizer(analyzer=_word_features, min_df=min_df, dtype=np.float64)),
         DictVectorizer(dtype=np.float64),
     )
-    for vectorizer, values in zip(vectorizers, _inputs(names, hints), strict=True):
-        vectorizer.fit(values)
-    features = _features(names, hints, vectorizers)
+    inputs = zip(vectorizers, _inputs(names, hints), strict=True)
+    features = _weighted(vectorizer.fit_transform(values) for vectorizer, values in inputs)
     models = (LinearSVC(C=_C, random_state=0), LinearSVC(C=_C_SPELLING, random_state=0))
     for model, matrix in zip(models, (sparse.hstack(features).tocsr(), features[0]), strict=True):
         model.fit(matrix, labels, sample_weight=weights)
@@ -210,9 +228,12 @@ def _fit(data: _TrainingData, training: Indices) -> NameClassifier:
 
 def _features(names: Sequence[str], hints: Sequence[Hints], vectorizers: tuple[Any, ...]) -> list[Any]:
     """Sparse (N, .) features: character n-grams, words, lexicon hints."""
-    spelling, words, hinted = (
-        vectorizer.transform(values) for vectorizer, values in zip(vectorizers, _inputs(names, hints), strict=True)
-    )
+    inputs = zip(vectorizers, _inputs(names, hints), strict=True)
+    return _weighted(vectorizer.transform(values) for vectorizer, values in inputs)
+
+
+def _weighted(features: Iterable[Any]) -> list[Any]:
+    spelling, words, hinted = features
     return [spelling, words, _HINT_WEIGHT * normalize(hinted)]
 
 

@@ -1,8 +1,8 @@
 """Image vectors in cached shards, from which an interrupted stage resumes (hgld.foundation.vector_shards)."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,7 @@ def _embed_shard(clip: Clip, tars: ImageTars, ids: Sequence[str], batch: int, ca
     if (shard := read_shard(path, len(readable))) is None:
         batches: list[Vectors] = []
         undecodable: dict[str, str] = {}
-        for start in range(0, len(readable), batch):
-            inputs, reasons = _decode(clip, tars, readable[start : start + batch])
+        for inputs, reasons in _decoded(clip, tars, readable, batch):
             undecodable |= reasons
             if inputs:
                 batches.append(clip.embed_images(inputs))
@@ -73,8 +72,25 @@ def _key(clip: Clip, tars: ImageTars, ids: Sequence[str], batch: int) -> tuple[s
     return key.hexdigest(), broken
 
 
-def _decode(clip: Clip, tars: ImageTars, ids: Sequence[str]) -> tuple[list[Any], dict[str, str]]:
-    """The model inputs of the images that can be decoded; and id → reason for the others."""
+def _decoded(clip: Clip, tars: ImageTars, ids: Sequence[str], batch: int) -> Iterator[tuple[list[Any], dict[str, str]]]:
+    """Of each batch the model inputs of the images that can be decoded, and id → reason for the others.
+
+    The next batch is decoded while the network computes.
+    """
+    with ThreadPoolExecutor(clip.threads) as pool, ThreadPoolExecutor(1) as producer:
+        waiting: Future[tuple[list[Any], dict[str, str]]] | None = None
+        for start in range(0, len(ids), batch):
+            following = producer.submit(_decode, clip, tars, ids[start : start + batch], pool)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
+
+
+def _decode(
+    clip: Clip, tars: ImageTars, ids: Sequence[str], pool: ThreadPoolExecutor
+) -> tuple[list[Any], dict[str, str]]:
     reasons = {}
 
     def prepare(image: str) -> Any:
@@ -85,6 +101,5 @@ def _decode(clip: Clip, tars: ImageTars, ids: Sequence[str]) -> tuple[list[Any],
             reasons[image] = str(error)
             return None
 
-    with ThreadPoolExecutor(clip.threads) as pool:
-        inputs = [tensor for tensor in pool.map(prepare, ids) if tensor is not None]
+    inputs = [tensor for tensor in pool.map(prepare, ids) if tensor is not None]
     return inputs, reasons

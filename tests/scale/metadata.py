@@ -4,6 +4,7 @@ import csv
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as pacsv
 
+from hgld.hierarchy.names.name_words import load_name_words
 from hgld.hierarchy.taxonomy import commons_category
 
 LICENSES = ("https://creativecommons.org/licenses/by/3.0/", "https://creativecommons.org/licenses/by-sa/4.0/")
@@ -32,9 +34,39 @@ class Size:
 
 
 def category(number: int) -> str:
-    """The Commons category of landmark `number`, with characters that occur in real ones."""
-    name = ("Église Saint-Rémy", "Castle of X, Y", 'Lake "Blue"', "Museum", "寺")[number % 5]
-    return f"{name} {number}"
+    """The Commons category of landmark `number`: a word for its kind and a place, as in real ones."""
+    kind, place = _kinds()[_mixed(number) % len(_kinds())][0], _place(number)
+    forms = (
+        "{kind} {place}",
+        "{place} {kind}",
+        '{kind} "{place}"',
+        "{kind} of {place}, Y",
+        "{kind} Saint-Rémy ({place})",
+    )
+    name = forms[number % len(forms)].format(kind=kind, place=place)
+    return name[0].upper() + name[1:]
+
+
+def label(number: int) -> str:
+    """The label that the word for the kind is evidence for."""
+    return _kinds()[_mixed(number) % len(_kinds())][1]
+
+
+@cache
+def _kinds() -> list[tuple[str, str]]:
+    """Words of many languages for one kind of place, with its label."""
+    words = load_name_words().words
+    return sorted((" ".join(word), labels[0]) for word, labels in words.items() if len(labels) == 1)
+
+
+def _mixed(number: int) -> int:
+    return number * 0x9E3779B1 % 2**32 >> 7
+
+
+def _place(number: int) -> str:
+    """A name of its own for each of a million numbers."""
+    digits = [number // 100**power % 100 for power in range(3)]
+    return "".join("bcdfghklmnprstvwxyzj"[digit % 20] + "aeiou"[digit // 20] for digit in digits).capitalize()
 
 
 def category_url(number: int) -> str:
@@ -79,7 +111,8 @@ def _landmarks(rng: np.random.Generator, images: int, landmarks: int) -> np.ndar
     weight = 1.0 / np.arange(1, landmarks + 1) ** 0.75
     rest = rng.choice(landmarks, size=images - landmarks, p=weight / weight.sum())
     chosen = np.concatenate([np.arange(landmarks), rest])
-    return rng.permutation(landmarks)[rng.permutation(chosen)]
+    shown: np.ndarray = rng.permutation(landmarks)[rng.permutation(chosen)]
+    return shown
 
 
 def _text(numbers: np.ndarray) -> pa.Array:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -107,6 +108,16 @@ def test_an_upward_swap_never_hurts(gallery: list[tuple[int, int, int]], data: s
     before = evaluate(scores, query, torch.eye(len(gallery)), labels, metrics=names)
     after = evaluate(scores, query, torch.eye(len(gallery)), labels[better], metrics=names)
     assert ((after - before).fillna(0.0) >= -1e-12).all(axis=None)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_query_alone_scores_as_among_others(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    fine = torch.randint(0, 8, (30,), generator=generator)
+    labels, rows = torch.stack([fine, fine // 4], dim=1), torch.randn(30, 4, generator=generator)
+    together = evaluate(rows[:5], labels[:5], rows[5:], labels[5:])
+    alone = [evaluate(rows[n : n + 1], labels[n : n + 1], rows[5:], labels[5:]) for n in range(5)]
+    pd.testing.assert_frame_equal(pd.concat(alone, ignore_index=True), together, rtol=1e-12)
 
 
 def test_without_relevant_items_every_metric_is_nan() -> None:

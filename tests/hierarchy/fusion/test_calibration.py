@@ -2,8 +2,16 @@
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
-from hgld.hierarchy.fusion.calibration import Calibration, adaptive_ece, fit_calibration, folds
+from hgld.hierarchy.fusion.calibration import (
+    Calibration,
+    adaptive_ece,
+    fit_calibration,
+    folds,
+    row_chunks,
+    softmax_of_truth,
+)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -16,6 +24,16 @@ def test_the_temperature_of_sampled_labels_is_recovered(seed: int) -> None:
     assert fitted.temperature == pytest.approx(0.5, rel=0.15)
     probabilities = fitted.probabilities(scores)
     assert adaptive_ece(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth) < 0.03
+
+
+@pytest.mark.parametrize("rows", [1, 1023, 1024, 2500])
+def test_rows_computed_in_chunks_have_the_bits_of_all_at_once(rows: int) -> None:
+    random = np.random.default_rng(rows)
+    scores, truth = random.normal(size=(rows, 78)), random.integers(0, 78, rows)
+    whole = softmax(scores / 0.3, axis=1)
+    chunks = [softmax_of_truth(scores[part] / 0.3, truth[part]) for part in row_chunks(rows)]
+    assert np.array_equal(np.concatenate(chunks), whole[np.arange(rows), truth])
+    assert np.array_equal(Calibration(0.3, 0.1).probabilities(scores), (1 - 0.1) * whole + 0.1 / 78)
 
 
 def test_smoothing_is_a_floor_of_the_probabilities() -> None:
