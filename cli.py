@@ -34,7 +34,7 @@ STAGES = {
 _SECTIONS = {
     "Stages of the pipeline, in order (dvc repro runs them)": [*STAGES, "benchmark"],
     "For researchers": ["data", "leaderboard", "evaluate"],
-    "For annotators": ["review", "show", "check"],
+    "For annotators": ["review", "thumbnails", "show", "check"],
     "For readers": ["browse"],
     "For any list of landmarks": ["assign", "classify", "compare", "serve"],
     "For maintainers": ["card", "graph", "sample"],
@@ -452,6 +452,32 @@ def browse(port: int | None, browser: bool, profile: str | None) -> None:
     from hgld.pipeline.review.web import browse
 
     browse.browse(load_params(profile=profile), port=port, browser=browser)
+
+
+@main.command()
+@click.option("--per-landmark", type=click.IntRange(min=1), default=8, show_default=True, help="At most so many "
+              "pictures of a landmark, those in the image tars included.")  # fmt: skip
+@click.option("--width", type=int, default=500, show_default=True, help="Width in pixels: a standard one of Wikimedia.")
+@click.option("--budget", type=click.IntRange(min=1), default=2000, show_default=True, help="Requests per UTC day.")
+@click.option("--pause", "pause_s", type=click.FloatRange(min=0), default=0.5, show_default=True, help="Seconds "
+              "between two requests.")  # fmt: skip
+@click.option("--user-agent", help="Wikimedia requires a contact address in it (default: wikidata.user_agent of "
+              "params.yaml).")  # fmt: skip
+@click.option("--again", is_flag=True, help="Also try what was missing or broken in an earlier run.")
+@click.option("--base-url", hidden=True, default="https://upload.wikimedia.org", help="Another server, for tests.")
+@_profile
+def thumbnails(user_agent: str | None, profile: str | None, **request: Any) -> None:
+    """Fetch pictures of the landmarks in the queue whose image tars are not on this machine.
+
+    They are thumbnails from Wikimedia Commons, in data/PROFILE/thumbnails, with author and license in manifest.csv.
+    `hgld review` shows them. An interrupted run resumes; what exceeds the budget is left for a run on another day.
+    """
+    from hgld.foundation.settings import load_params
+    from hgld.pipeline.commands import thumbnails
+
+    params = load_params(profile=profile)
+    agent = params.wikidata.user_agent if user_agent is None else user_agent
+    thumbnails.thumbnails(params, thumbnails.Request(user_agent=agent, **request))
 
 
 @main.command()

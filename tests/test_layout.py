@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "hierarchy/taxonomy hierarchy/fusion hierarchy/curation",
     "pipeline/review": "stages dataset hierarchy/taxonomy hierarchy/fusion hierarchy/curation",
     "pipeline/review/web": "review hierarchy/taxonomy hierarchy/curation",
-    "pipeline/commands": "stages wikidata sparql dataset "
+    "pipeline/commands": "stages acquisition wikidata sparql dataset "
     "hierarchy/curated hierarchy/taxonomy hierarchy/names hierarchy/fusion hierarchy/comparison hierarchy/curation",
     "benchmarks/ranking": "",
     "benchmarks/datasets": "ranking",

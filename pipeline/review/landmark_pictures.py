@@ -1,20 +1,25 @@
-"""The pictures of a landmark, from the image tars, in the size that a page shows."""
+"""The pictures of a landmark, from the image tars or `hgld thumbnails`, in the size that a page shows."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params
-from hgld.foundation.tar_images import ImageTars
+from hgld.foundation.tar_images import ImageTars, UnreadableImageError, decode
+from hgld.pipeline.dataset.attribution import Attributions, credit
 from hgld.pipeline.dataset.landmarks import IMAGES, SPLITS
 from hgld.pipeline.dataset.schemas import read_stage_table
+from hgld.pipeline.dataset.thumbnail_folder import ThumbnailFolder
 
 PER_LANDMARK = 24
 SIZES = (320, 1280)
+_THUMBNAIL_FORMATS = ("JPEG", "PNG", "WEBP")
 
 
 class _ImagesOfLandmarks:
@@ -38,6 +43,15 @@ class _ImagesOfLandmarks:
         return [image_id.decode() for image_id in self._ids[start : int(self._ends[number])].tolist()]
 
 
+class _Tables(NamedTuple):
+    """The images of each split, the tars if there is an index of them, the fetched thumbnails, and who made them."""
+
+    images: dict[str, _ImagesOfLandmarks]
+    tars: ImageTars | None
+    thumbnails: ThumbnailFolder
+    attributions: Attributions
+
+
 class LandmarkPictures:
     """Ids of the pictures of each landmark, and the pictures. Safe to use from several threads.
 
@@ -48,28 +62,41 @@ class LandmarkPictures:
     def __init__(self, params: Params) -> None:
         self._params = params
         self._lock = Lock()
-        self._tars: ImageTars | None = None
-        self._images: dict[str, _ImagesOfLandmarks] | None = None
+        self._tables: _Tables | None = None
         self._shown: set[str] = set()
 
     def ids(self, landmarks: Iterable[tuple[str, str]], limit: int = PER_LANDMARK) -> list[str]:
         """At most `limit` pictures of some landmarks (split, id) that are on disk, spread evenly over all of these."""
-        images, tars = self._read()
-        found = [i for split, landmark in landmarks for i in images[split].ids(landmark) if tars and i in tars]
+        images, tars, thumbnails, _ = self._read()
+        fetched = thumbnails.fetched()
+        ids = (image_id for split, landmark in landmarks for image_id in images[split].ids(landmark))
+        found = [image_id for image_id in ids if image_id in fetched or (tars and image_id in tars)]
         if len(found) > limit:
             found = [found[round(n * (len(found) - 1) / (limit - 1))] for n in range(limit)]
         with self._lock:
             self._shown.update(found)
         return found
 
-    def _read(self) -> tuple[dict[str, _ImagesOfLandmarks], ImageTars | None]:
+    def credits(self, image_ids: Collection[str]) -> dict[str, str]:
+        """Image id → "AUTHOR, LICENSE", of the pictures that have them."""
+        _, _, thumbnails, attributions = self._read()
+        pairs = {image_id: (one["author"], one["license"]) for image_id, one in attributions.of(image_ids).items()}
+        rows = [row for image_id in image_ids if (row := thumbnails.get(image_id))]
+        pairs |= {row.id: (row.author, row.license) for row in rows if row.author or row.license}
+        return {image_id: text for image_id, pair in pairs.items() if (text := credit(*pair))}
+
+    def _read(self) -> _Tables:
         with self._lock:
-            if self._images is None:
+            if self._tables is None:
                 folder = self._params.data / "images"
                 index = folder / "images.parquet"
-                self._tars = ImageTars(index, folder) if index.is_file() else None
-                self._images = {split: _ImagesOfLandmarks(self._params, split) for split in SPLITS}
-            return self._images, self._tars
+                self._tables = _Tables(
+                    {split: _ImagesOfLandmarks(self._params, split) for split in SPLITS},
+                    ImageTars(index, folder) if index.is_file() else None,
+                    ThumbnailFolder(self._params),
+                    Attributions(self._params),
+                )
+            return self._tables
 
     def jpeg(self, image_id: str, size: int) -> bytes:
         """A picture as JPEG, at most `size` pixels a side.
@@ -79,15 +106,32 @@ class LandmarkPictures:
         """
         with self._lock:
             known = image_id in self._shown
-        if not known or self._tars is None:
+        if not known:
             raise KeyError(image_id)
-        picture = self._tars.image(image_id)
+        picture = self._picture(image_id)
         picture.thumbnail((size, size), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         picture.save(buffer, format="JPEG", quality=85)
         return buffer.getvalue()
 
+    def _picture(self, image_id: str) -> Image.Image:
+        """From its tar; or, where that is not there or has been deleted, from the thumbnails."""
+        _, tars, thumbnails, _ = self._read()
+        path = thumbnails.picture(image_id)
+        if tars and image_id in tars:
+            try:
+                return tars.image(image_id)
+            except UnreadableImageError:
+                raise
+            except HgldError:
+                if not path.is_file():
+                    raise
+        try:
+            return decode(path.read_bytes(), _THUMBNAIL_FORMATS)
+        except FileNotFoundError:
+            raise KeyError(image_id) from None
+
     def close(self) -> None:
         """Close the tars."""
-        if self._tars is not None:
-            self._tars.close()
+        if self._tables and self._tables.tars is not None:
+            self._tables.tars.close()

@@ -89,6 +89,7 @@ def _add_items(app: FastAPI, sources: Sources) -> None:
         shown = _item_at(desk, position)
         landmarks = sources.evidence.landmarks(shown.category)
         verdict = desk.last_verdict(position)
+        pictures = sources.pictures.ids(landmarks)
         return {
             **_shown(sources.evidence.of(shown)),
             "category": shown.category,
@@ -96,7 +97,8 @@ def _add_items(app: FastAPI, sources: Sources) -> None:
             "status": desk.status(position),
             "next": desk.next_open(position),
             "verdict": _said(verdict) if verdict else None,
-            "pictures": sources.pictures.ids(landmarks),
+            "pictures": pictures,
+            "credits": _shown(sources.pictures.credits(pictures)),
         }
 
 

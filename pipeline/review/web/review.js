@@ -148,12 +148,13 @@ function drawPictures() {
 }
 
 function enlarge(index) {
-  if (!item || !item.pictures.length) { at("large").replaceChildren(); return; }
+  if (!item || !item.pictures.length) { at("large").replaceChildren(); at("credit").textContent = ""; return; }
   picture = (index + item.pictures.length) % item.pictures.length;
   const id = item.pictures[picture];
   const large = make("img", undefined, { src: `/pictures/${id}/1280`, alt: `picture ${picture + 1} of ${item.name}` });
   large.addEventListener("error", () => at("large").replaceChildren(make("p", "This picture cannot be read.", { className: "soft" })));
   at("large").replaceChildren(large);
+  at("credit").textContent = item.credits[id] || "";
   [...at("thumbnails").children].forEach((button, n) => button.setAttribute("aria-pressed", String(n === picture)));
 }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from hgld.foundation.tables import write_parquet
 from hgld.hierarchy.curation.verdicts import load_verdicts
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.stages.queue import COLUMNS
@@ -217,3 +218,14 @@ CONTRAST = """() => {
   }
   return found;
 }"""
+
+
+def test_the_credit_of_the_large_picture_is_below_it(open_tab, checkout: Path) -> None:
+    author = '<img src=x onerror="document.title=1">'
+    table = {"id": ["a000000150000000"], "url": [""], "author": [author], "license": ["CC0"], "title": [""]}
+    write_parquet(pd.DataFrame(table), checkout / "data/sample/metadata/train_attribution.parquet")
+    tab = open_tab()
+    tab.shows('Nowhere, "Purple"')
+    playwright.expect(tab.page.locator("#credit")).to_have_text(f"{author}, CC0")
+    tab.press("p")
+    playwright.expect(tab.page.locator("#credit")).to_have_text("")

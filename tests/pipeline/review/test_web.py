@@ -15,8 +15,10 @@ import pytest
 import requests
 from PIL import Image
 
+from hgld.foundation.tables import write_csv, write_parquet
 from hgld.hierarchy.curation.verdicts import load_verdicts
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
+from hgld.pipeline.dataset.thumbnail_folder import Thumbnail
 from hgld.pipeline.stages.queue import COLUMNS
 from tests.paths import ROOT
 from tests.pipeline.review.conftest import Served
@@ -278,3 +280,30 @@ def test_a_long_queue_is_served(serve: Serve) -> None:
     served = serve()
     assert served.get("/api/session").json()["progress"]["items"] == 100_000
     assert served.get("/api/items/99999").json()["name"] == "Place 099999"
+
+
+def test_a_picture_that_is_not_in_the_tars_is_a_thumbnail_with_its_credit(serve: Serve) -> None:
+    folder = Path("data/sample")
+    index = pd.read_parquet(folder / "images/images.parquet")
+    gone, lost, kept = "a000000150000000", "a000000150000001", "b000000130000000"
+    write_parquet(index[~index["id"].isin([gone, lost])], folder / "images/images.parquet")
+    picture = folder / "thumbnails" / gone[:2] / f"{gone}.jpg"
+    picture.parent.mkdir(parents=True)
+    Image.new("RGBA", (50, 30), "red").save(picture, "PNG")
+    author = "<b>Ana</b>\u202e\n"
+    row = Thumbnail(gone, "https://u.org/x", 500, 9, "0" * 32, "ok", "2026-01-31", author, "", "CC BY 3.0")
+    missing = Thumbnail(lost, "https://upload.wikimedia.org/y", 250, 0, "", "missing", "2026-01-31", "Bob", "", "CC0")
+    write_csv(pd.DataFrame([row, missing]), folder / "thumbnails/manifest.csv")
+    attribution = {"id": [kept], "url": [""], "author": ["Cleo"], "license": [""], "title": [""]}
+    write_parquet(pd.DataFrame(attribution), folder / "metadata/train_attribution.parquet")
+    served = serve()
+    item = served.get("/api/items/0").json()
+    assert item["pictures"] == [gone, kept]
+    assert item["credits"] == {gone: "<b>Ana</b>\\u202e, CC BY 3.0", kept: "Cleo"}
+    answer = served.get(f"/pictures/{gone}/1280")
+    assert answer.headers["content-type"] == "image/jpeg"
+    with Image.open(BytesIO(answer.content)) as image:
+        assert image.size == (50, 30) and image.format == "JPEG"
+    assert served.get(f"/pictures/{lost}/320").status_code == 404
+    picture.unlink()
+    assert served.get(f"/pictures/{gone}/320").status_code == 404
