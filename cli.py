@@ -409,6 +409,16 @@ def recognition(
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after this many items.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1 (default: a free one).")
 @click.option("--browser/--no-browser", default=True, help="Open the page, or only print its address.")
+@click.option("--report", is_flag=True, help="Report how good the verdicts are, instead of asking for more.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "html"]),
+    default="table",
+    show_default=True,
+    help="Of the report.",
+)
+@click.option("--out", type=_file, metavar="FILE", help="Write the report to FILE instead of printing it.")
 @_profile
 def review(
     landmarks: tuple[str, ...],
@@ -416,6 +426,9 @@ def review(
     text: bool,
     port: int | None,
     browser: bool,
+    report: bool,
+    form: str,
+    out: Path | None,
     profile: str | None,
     **selection: Any,
 ) -> None:
@@ -430,6 +443,11 @@ def review(
     from hgld.pipeline.review.queue_items import Selection
 
     params, chosen = load_params(profile=profile), Selection(keys=landmarks, **selection)
+    if report:
+        _review_report(params, form, out)
+        return
+    if out is not None or form != "table":
+        raise click.UsageError("--format and --out are of the report: add --report")
     name = terminal.default_annotator() if annotator is None else annotator
     if text:
         terminal.review(params, name, chosen)
@@ -478,6 +496,22 @@ def thumbnails(user_agent: str | None, profile: str | None, **request: Any) -> N
     params = load_params(profile=profile)
     agent = params.wikidata.user_agent if user_agent is None else user_agent
     thumbnails.thumbnails(params, thumbnails.Request(user_agent=agent, **request))
+
+
+def _review_report(params: Any, form: str, out: Path | None) -> None:
+    """Print how good the verdicts are, or write it to a file."""
+    from hgld.foundation.files import check_output, write_text
+    from hgld.pipeline.review.quality import quality
+    from hgld.pipeline.review.quality_formats import FORMATS
+
+    if out is not None:
+        check_output(out)
+    text = FORMATS[form](quality(params))
+    if out is None:
+        echo_text(text.removesuffix("\n"))
+    else:
+        write_text(text, out)
+        echo(f"written to {out}")
 
 
 @main.command()

@@ -375,16 +375,21 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def settled(verdicts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(accepted, conflicts): one row per category on which all annotators agree; and every row of the others.
-
-    The newest row of an annotator and category counts; of rows of the same time, the last. Where several annotators
-    agree, the row has the latest time, and its annotator column names all of them.
-    """
+def newest(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The newest row of each annotator and category; of rows of the same time, the last; sorted by category."""
     by_time = verdicts.assign(instant=verdicts["decided_on"].map(instant).astype("str"))
     by_time = by_time.sort_values("instant", kind="stable", ignore_index=True)
     last = by_time.drop_duplicates(["annotator", "category"], keep="last")
-    last = last.sort_values(["category", "instant", "annotator"], ignore_index=True).drop(columns="instant")
+    return last.sort_values(["category", "instant", "annotator"], ignore_index=True).drop(columns="instant")
+
+
+def settled(verdicts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(accepted, conflicts): one row per category on which all annotators agree; and every row of the others.
+
+    The newest row of an annotator and category counts (see newest). Where several annotators agree, the row has the
+    latest time, and its annotator column names all of them.
+    """
+    last = newest(verdicts)
     opinions = last.groupby("category", sort=True)["hierarchical_label"].transform("nunique")
     agreed = last[opinions == 1]
     names = agreed.groupby("category", sort=True)["annotator"].agg(lambda group: ", ".join(sorted(group)))

@@ -130,7 +130,7 @@ def order(table: pd.DataFrame, verdicts: pd.DataFrame, control: int, seed: int) 
     """
     judged, conflicts = settled(verdicts)
     opinions = _opinions(conflicts)
-    drawn = _draw(table[table["reason"] == ""], control, seed)
+    drawn = controls(table, control, seed)
     pending = pd.concat([table[~table["category"].isin(set(judged["category"]))], _stale(table, judged)])
     disputed = pending["category"].isin(opinions.index)
     first = pending[disputed]
@@ -138,8 +138,8 @@ def order(table: pd.DataFrame, verdicts: pd.DataFrame, control: int, seed: int) 
     first["evidence"] = first["category"].map(opinions) + "; " + first["evidence"]
     rest = pending[~disputed]
     doubtful = _by_priority(rest[rest["reason"] != ""])
-    controls = rest[rest["category"].isin(drawn)].assign(reason="control")
-    queue = pd.concat([_by_priority(first), _interleave(doubtful, controls)], ignore_index=True)[COLUMNS]
+    accepted = rest[rest["category"].isin(drawn)].assign(reason="control")
+    queue = pd.concat([_by_priority(first), _interleave(doubtful, accepted)], ignore_index=True)[COLUMNS]
     return queue.assign(priority=[f"{number:.4f}" for number in queue["priority"]])
 
 
@@ -168,13 +168,16 @@ def _by_priority(table: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["priority", "category"], ascending=[False, True], ignore_index=True)
 
 
-def _draw(pool: pd.DataFrame, control: int, seed: int) -> set[str]:
+def controls(table: pd.DataFrame, control: int, seed: int) -> set[str]:
     """The `control` accepted categories of each source with the smallest seeded hash.
 
-    Drawn before judged categories are removed, so that a judged control is not replaced by another.
+    Drawn before judged categories are removed, so that a judged control is not replaced by another, and so that the
+    quality report can draw the same ones.
+
+    table: from `candidates`.
     """
     drawn: set[str] = set()
-    for _, names in pool.groupby("suggested_by", sort=True)["category"]:
+    for _, names in table[table["reason"] == ""].groupby("suggested_by", sort=True)["category"]:
         drawn |= set(sorted(names, key=lambda name: _hash(seed, name))[:control])
     return drawn
 

@@ -19,6 +19,8 @@ from hgld.pipeline.review.desk import Desk
 from hgld.pipeline.review.label_help import LabelHelp
 from hgld.pipeline.review.landmark_evidence import LandmarkEvidence
 from hgld.pipeline.review.landmark_pictures import LandmarkPictures
+from hgld.pipeline.review.quality import Quality
+from hgld.pipeline.review.quality_formats import as_served_html
 from hgld.pipeline.review.web.guard import Guard
 from hgld.pipeline.review.web.pages import add_pictures, add_static, new_app
 
@@ -41,12 +43,13 @@ class Shown(BaseModel):
 
 @dataclass(frozen=True)
 class Sources:
-    """What the pages show: the annotator's items, and what is known about landmarks, pictures and labels."""
+    """What the pages show: the annotator's items, and what is known about landmarks, pictures, labels and verdicts."""
 
     desk: Desk
     evidence: LandmarkEvidence
     pictures: LandmarkPictures
     labels: LabelHelp
+    quality: Callable[[], Quality]
 
 
 def make_app(sources: Sources, guard: Guard) -> FastAPI:
@@ -54,18 +57,22 @@ def make_app(sources: Sources, guard: Guard) -> FastAPI:
     app = new_app("hgld review", guard)
     add_static(app)
     add_pictures(app, sources.pictures)
-    _add_page(app)
+    _add_page(app, sources)
     _add_items(app, sources)
     _add_answers(app, sources)
     return app
 
 
-def _add_page(app: FastAPI) -> None:
+def _add_page(app: FastAPI, sources: Sources) -> None:
     here = files("hgld.pipeline.review.web")
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page() -> HTMLResponse:
         return HTMLResponse(here.joinpath("review.html").read_text(encoding="utf-8"))
+
+    @app.get("/quality", response_class=HTMLResponse, include_in_schema=False)
+    def quality() -> HTMLResponse:
+        return HTMLResponse(as_served_html(sources.quality()))
 
 
 def _add_items(app: FastAPI, sources: Sources) -> None:

@@ -16,9 +16,16 @@ from hgld.foundation.tar_images import UnreadableImageError
 from hgld.hierarchy.curation.verdicts import VerdictError
 from hgld.pipeline.review.desk import UndoError
 from hgld.pipeline.review.landmark_pictures import SIZES, LandmarkPictures
+from hgld.pipeline.review.quality_formats import STYLE
 from hgld.pipeline.review.web.guard import Guard
 
-_STATIC = {"review.js": "text/javascript", "review.css": "text/css", "browse.css": "text/css"}
+_HERE = "hgld.pipeline.review.web"
+_STATIC = {
+    "review.js": (_HERE, "text/javascript"),
+    "review.css": (_HERE, "text/css"),
+    "browse.css": (_HERE, "text/css"),
+    STYLE: ("hgld.pipeline.review", "text/css"),
+}
 ImageId = Annotated[str, PathValue(pattern="^[0-9a-f]{16}$")]
 
 
@@ -54,7 +61,6 @@ def _refused(request: Request, error: Exception) -> JSONResponse:
 
 def add_static(app: FastAPI) -> None:
     """The scripts and styles of the pages."""
-    here = files("hgld.pipeline.review.web")
 
     @app.get("/favicon.ico", include_in_schema=False)
     def icon() -> Response:
@@ -64,7 +70,8 @@ def add_static(app: FastAPI) -> None:
     def static(name: str) -> Response:
         if name not in _STATIC:
             raise HTTPException(404)
-        return Response(here.joinpath(name).read_bytes(), media_type=_STATIC[name])
+        package, media_type = _STATIC[name]
+        return Response(files(package).joinpath(name).read_bytes(), media_type=media_type)
 
 
 def add_pictures(app: FastAPI, pictures: LandmarkPictures) -> None:

@@ -19,6 +19,7 @@ from hgld.pipeline.review.desk import Desk
 from hgld.pipeline.review.label_help import LabelHelp
 from hgld.pipeline.review.landmark_evidence import LandmarkEvidence
 from hgld.pipeline.review.landmark_pictures import LandmarkPictures
+from hgld.pipeline.review.quality import quality
 from hgld.pipeline.review.queue_items import Selection, chosen_items
 from hgld.pipeline.review.web.app import Sources, make_app
 from hgld.pipeline.review.web.guard import Guard
@@ -56,7 +57,8 @@ def review(
     listener = listen(port)
     token = secrets.token_urlsafe(24)
     guard = Guard(listener.getsockname()[1], token)
-    app = make_app(Sources(desk, LandmarkEvidence(params, names), pictures, labels), guard)
+    evidence = LandmarkEvidence(params, names)
+    app = make_app(Sources(desk, evidence, pictures, labels, lambda: quality(params, folder)), guard)
     try:
         run(app, listener, token, browser=browser, ready=ready)
     finally:

@@ -229,3 +229,17 @@ def test_the_credit_of_the_large_picture_is_below_it(open_tab, checkout: Path) -
     playwright.expect(tab.page.locator("#credit")).to_have_text(f"{author}, CC0")
     tab.press("p")
     playwright.expect(tab.page.locator("#credit")).to_have_text("")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_link_leads_to_the_quality_page_with_its_styles(open_tab, serve: Serve, dark: bool) -> None:
+    served = serve()
+    assert served.judge(0, "lake").status_code == 200
+    tab = open_tab(served, dark=dark)
+    tab.page.click("text=quality")
+    playwright.expect(tab.page.locator("h1")).to_have_text("Quality of the verdicts")
+    background = "rgb(20, 23, 26)" if dark else "rgb(251, 251, 249)"
+    playwright.expect(tab.page.locator("body")).to_have_css("background-color", background)
+    tab.page.click("text=back to the review")
+    tab.page.wait_for_selector("#main:not([hidden])")
+    assert tab.console == []
