@@ -46,9 +46,9 @@ def interval(low: float, high: float) -> str:
     """The bounds of an interval in percent.
 
     >>> interval(0.5, 1.0), interval(float("nan"), 1.0)
-    ('50.0 – 100.0 %', '–')
+    ('50.0–100.0 %', '–')
     """
-    return f"{100 * low:.1f} – {100 * high:.1f} %" if low == low and high == high else UNKNOWN
+    return f"{100 * low:.1f}–{100 * high:.1f} %" if low == low and high == high else UNKNOWN
 
 
 def label_name(label: str) -> str:
