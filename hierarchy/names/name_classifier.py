@@ -8,6 +8,7 @@ labels, and those of no landmark, are known too. Without landmarks the result is
 sorted before anything is fitted, so that their order does not matter.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from joblib import Parallel, delayed
 from scipy import sparse
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
@@ -41,6 +43,9 @@ _LEXICON_WEIGHT = 0.3
 # Folds for the held-out scores. Fewer than FEW names hardly change the model: they are held out together, and scored
 # by a model of the lexicons alone.
 FOLDS, FEW = 3, 50
+
+# From so many names on, the models are fitted in processes of their own: a fit takes a minute at 100,000 names.
+PARALLEL = 20_000
 
 # A model without landmarks has nothing to be calibrated on: this is its calibration on published names.
 _LEXICON_CALIBRATION = Calibration(temperature=0.25, smoothing=0.1)
@@ -131,11 +136,13 @@ def cross_fit_classifier(
     if len(every) < 2:
         raise HgldError(f"a model of names needs at least two labels; found {list(every)}")
     parts = _fold_rows(folds(texts, FOLDS if len(texts) >= FEW else 1))
+    # The longest first: the fit to all names.
+    tasks = [delayed(_fit)(data, np.arange(len(rows)))]
+    tasks += [delayed(_fit_and_score)(data, held_out, training) for held_out, training in parts]
+    fitted, *scored = Parallel(n_jobs=_processes(len(rows), len(tasks)))(tasks)
     scores = np.zeros((len(rows), len(every)))
-    for held_out, training in parts:
-        model = _fit(data, training)
-        own = model.scores(_take(texts, held_out), _take(data.hints, held_out))
-        scores[held_out] = _widen(own, model.labels, every)
+    for (held_out, _), (own_labels, own) in zip(parts, scored, strict=True):
+        scores[held_out] = _widen(own, own_labels, every)
     truth = np.searchsorted(every, [label for _, label in rows]).astype(np.int64)
     calibration = fit_calibration(scores, truth) if rows else _LEXICON_CALIBRATION
     confidence = fit_confidence(texts, scores, data.hints, truth, every)
@@ -147,7 +154,7 @@ def cross_fit_classifier(
             unseen = _take(texts, held_out), scores[held_out], _take(data.hints, held_out)
             top = held_out_confidence.predict(*unseen)
             probabilities[held_out] = softmax_with_top(scores[held_out], top)
-    fitted = replace(_fit(data, np.arange(len(rows))), calibration=calibration, confidence=confidence)
+    fitted = replace(fitted, calibration=calibration, confidence=confidence)
     return fitted, dict(zip(texts, probabilities, strict=True))
 
 
@@ -166,6 +173,18 @@ class _TrainingData:
         examples = lexicon.examples()
         hints, example_hints = (lexicon.hints([name for name, _ in part]) for part in (rows, examples))
         return cls(rows, hints, examples, example_hints, lexicon)
+
+
+def _processes(names: int, tasks: int) -> int:
+    """How many processes to fit in; not threads, as liblinear has one random generator for all of them."""
+    return min(tasks, len(os.sched_getaffinity(0))) if names >= PARALLEL else 1
+
+
+def _fit_and_score(data: "_TrainingData", held_out: Indices, training: Indices) -> tuple[tuple[str, ...], Floats]:
+    """The labels of a model fitted to some rows, and its scores of others."""
+    model = _fit(data, training)
+    names = [name for name, _ in _take(data.rows, held_out)]
+    return model.labels, model.scores(names, _take(data.hints, held_out))
 
 
 def _fold_rows(fold_of: Indices) -> list[tuple[Indices, Indices]]:

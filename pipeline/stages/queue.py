@@ -139,6 +139,8 @@ def order(table: pd.DataFrame, verdicts: pd.DataFrame, control: int, seed: int) 
     rest = pending[~disputed]
     doubtful = _by_priority(rest[rest["reason"] != ""])
     accepted = rest[rest["category"].isin(drawn)].assign(reason="control")
+    # In the order of the draw: whoever judges only the first controls has judged a random sample.
+    accepted = accepted.sort_values("category", key=lambda names: names.map(lambda name: _hash(seed, name).hex()))
     queue = pd.concat([_by_priority(first), _interleave(doubtful, accepted)], ignore_index=True)[COLUMNS]
     return queue.assign(priority=[f"{number:.4f}" for number in queue["priority"]])
 

@@ -79,7 +79,8 @@ def serve(checkout: Path) -> Iterator[Callable[..., Served]]:
         )
         assert process.stdout is not None
         address = process.stdout.readline().strip()
-        assert address.startswith("http://127.0.0.1:"), address + process.communicate(timeout=60)[0]
+        if not address.startswith("http://127.0.0.1:"):  # it has ended, or is about to; wait for it
+            raise AssertionError(address + process.communicate(timeout=60)[0])
         client = requests.Session()
         client.trust_env = False
         assert client.get(address, timeout=60).status_code == 200
