@@ -167,7 +167,7 @@ def test_refusal_stops_all_threads_at_once(hostile: HostileServer) -> None:
     endpoint = endpoint_of(hostile, second_is_refused, in_flight=2)
     with pytest.raises(HgldError, match="refused"):
         query_all(endpoint, CLASSES, [f"Q{number}" for number in range(1000, 1400)])
-    assert len(hostile.requests) == 2
+    assert 1 <= len(hostile.requests) <= 2  # on a busy machine the other thread may not have sent its first one
 
 
 def test_halved_batch_is_not_sent_whole_again_after_a_kill(hostile: HostileServer, tmp_path: Path) -> None:
