@@ -144,7 +144,7 @@ def _check_verdict(folder: Path) -> None:
     with (folder / "data/sample/queue/queue.csv").open(encoding="utf-8", newline="") as handle:
         first = next(csv.DictReader(handle))
     label = "lighthouse" if first["suggested_label"] != "lighthouse" else "zoo"
-    _run(["hgld", "review", "--annotator", "ana"], folder, answers=f"{label} # seen on the spot\nq\n")
+    _run(["hgld", "review", "--text", "--annotator", "ana"], folder, answers=f"{label} # seen on the spot\nq\n")
     verdicts = (folder / "review/ana.csv").read_bytes()
     _run(_offline(["dvc", "repro", "release", "queue"]), folder)
     chain = _run(["hgld", "show", first["category"]], folder)
