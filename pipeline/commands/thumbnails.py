@@ -90,17 +90,17 @@ def thumbnails(params: Params, request: Request) -> None:
 
 
 def _plan(params: Params, request: Request, folder: ThumbnailFolder) -> _Plan:
-    """The first images of each landmark by id, which is a hash, without those that are there or in vain."""
+    """The first images of each landmark by id, which is a hash, without those that are there or cannot be had."""
     plan = _Plan({}, {})
     on_disk = _ids_in_tars(params)
-    vain = set() if request.again else {"missing", "broken"}
+    final = set() if request.again else {"missing", "broken"}
     for images in _images_of_landmarks(params):
         present = sum(image_id in on_disk for image_id in images)
         for image_id, url in images.items():
             row = folder.get(image_id)
             if present >= request.per_landmark:
                 break
-            if image_id in on_disk or (row and row.status in vain):
+            if image_id in on_disk or (row and row.status in final):
                 continue
             if thumbnail_url(url, request.width) is None:
                 plan.skipped[image_id] = url

@@ -1,4 +1,4 @@
-"""What an annotator is told about each label: a sentence, other words for it, its classes, examples."""
+"""The help on each label: a sentence, synonyms, its classes, and examples."""
 
 from pathlib import Path
 from threading import Lock
