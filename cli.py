@@ -405,6 +405,8 @@ def recognition(
 @click.option("--annotator", metavar="NAME", help="The annotator (default: your git user name).")
 @click.option("--text", is_flag=True, help="Ask in the terminal instead of the browser, such as over ssh.")
 @click.option("--focus", default="", metavar="LABEL", help="Only where LABEL is suggested or the runner-up.")
+@click.option("--kind", type=click.Choice(["landmark", "class"]), help="Only landmarks, or only classes, "
+              "where one verdict is for all their landmarks.")  # fmt: skip
 @click.option("--only-conflicts", is_flag=True, help="Only where annotators disagree.")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after this many items.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1 (default: a free one).")
@@ -439,8 +441,8 @@ def review(
     `dvc repro` to release the reviewed labels. No stage overwrites a verdict.
     """
     from hgld.foundation.settings import load_params
-    from hgld.pipeline.review import terminal
     from hgld.pipeline.review.queue_items import Selection
+    from hgld.pipeline.review.terminal import prompt
 
     params, chosen = load_params(profile=profile), Selection(keys=landmarks, **selection)
     if report:
@@ -448,9 +450,9 @@ def review(
         return
     if out is not None or form != "table":
         raise click.UsageError("--format and --out are of the report: add --report")
-    name = terminal.default_annotator() if annotator is None else annotator
+    name = prompt.default_annotator() if annotator is None else annotator
     if text:
-        terminal.review(params, name, chosen)
+        prompt.review(params, name, chosen)
         return
     from hgld.pipeline.review.web import server
 

@@ -115,6 +115,7 @@ class Release(Section):
     name: str
     version: str
     verdicts_from: list[str] = Field([], description="other profiles whose verdicts count here too")
+    adjudicators: list[str] = Field([], description="annotators whose verdicts decide where others disagree")
 
 
 class Benchmark(Section):

@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "pipeline/stages": "acquisition dataset embedding evidence sparql wikidata "
     "hierarchy/taxonomy hierarchy/fusion hierarchy/curation",
     "pipeline/review": "stages dataset hierarchy/taxonomy hierarchy/fusion hierarchy/curation",
+    "pipeline/review/terminal": "review hierarchy/taxonomy hierarchy/curation",
     "pipeline/review/web": "review hierarchy/taxonomy hierarchy/curation",
     "pipeline/commands": "stages acquisition wikidata sparql dataset "
     "hierarchy/curated hierarchy/taxonomy hierarchy/names hierarchy/fusion hierarchy/comparison hierarchy/curation",

@@ -5,7 +5,8 @@ from math import nan
 
 import pandas as pd
 
-from hgld.hierarchy.curation.verdicts import instant, newest
+from hgld.hierarchy.curation.settled_verdicts import newest
+from hgld.hierarchy.curation.verdicts import instant
 
 # A longer gap between two verdicts starts a new session.
 SESSION_GAP_S = 600

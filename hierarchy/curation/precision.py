@@ -12,7 +12,7 @@ from math import nan, sqrt
 import pandas as pd
 from scipy.special import betaincinv
 
-from hgld.hierarchy.curation.verdicts import newest
+from hgld.hierarchy.curation.settled_verdicts import newest
 
 CONFIDENCE = 0.95
 

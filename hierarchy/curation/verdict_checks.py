@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import shortened, suggest
-from hgld.hierarchy.curation.verdicts import Verdict, VerdictFiles, instant, read_verdicts, utc_now
+from hgld.hierarchy.curation.verdicts import CLASS, LANDMARK, Verdict, VerdictFiles, instant, read_verdicts, utc_now
 from hgld.hierarchy.fusion.evidence_kinds import proposal_sources
 
 # difflib is slow on 200,000 names: of more than this many, only those with the same first letter are compared; and
@@ -42,7 +42,7 @@ def category_problems(files: VerdictFiles, known: Mapping[str, Collection[str]])
     count = 0
     for where, verdict in files.rows:
         profiles = [verdict.profile] if verdict.profile else sorted(sets)
-        if not profiles or not set(profiles) <= sets.keys():
+        if verdict.kind != LANDMARK or not profiles or not set(profiles) <= sets.keys():
             continue
         if any(verdict.category in sets[profile] for profile in profiles):
             continue
@@ -55,6 +55,19 @@ def category_problems(files: VerdictFiles, known: Mapping[str, Collection[str]])
             f"{where}: the verdict has no effect: no category {verdict.category!r} in the metadata of "
             f"{', '.join(profiles)}{near}{other}"
         )
+
+
+def class_problems(files: VerdictFiles, known: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """One message (file:line) per verdict that is on, or names, a class that the snapshot of its profile lacks.
+
+    known: the classes of each profile whose snapshot is here; verdicts given on another profile are not checked.
+    """
+    for where, verdict in files.rows:
+        profiles = [name for name in known if verdict.profile in ("", name)]
+        qid = verdict.category if verdict.kind == CLASS else verdict.supercategory
+        if qid and profiles and not any(qid in known[profile] for profile in profiles):
+            effect = "the verdict has no effect" if verdict.kind == CLASS else "the supercategory has no name"
+            yield f"{where}: {effect}: no class {qid} in the snapshot of Wikidata of {', '.join(sorted(profiles))}"
 
 
 def without_effect(
@@ -93,10 +106,11 @@ def time_problems(files: VerdictFiles, now: str | None = None) -> Iterator[str]:
 
 def same_time_notes(files: VerdictFiles) -> list[str]:
     """One message (file:line) per newest verdict of an annotator that differs from an earlier row of the same time."""
-    newest: dict[tuple[str, str, str], tuple[str, str, str]] = {}
-    notes: dict[tuple[str, str, str], list[str]] = {}
+    newest: dict[tuple[str, ...], tuple[str, str, str]] = {}
+    notes: dict[tuple[str, ...], list[str]] = {}
     for where, verdict in files.rows:
-        key, time = (verdict.annotator, verdict.profile, verdict.category), instant(verdict.decided_on)
+        key = (verdict.annotator, verdict.profile, verdict.kind, verdict.category)
+        time = instant(verdict.decided_on)
         before, first, label = newest.get(key, ("", "", ""))
         if time > before:
             newest[key], notes[key] = (time, where, verdict.hierarchical_label), []

@@ -1,8 +1,8 @@
 """Human verdicts: append-only CSV files, `review/<annotator>.csv`, one verdict per line.
 
-A file has the verdicts of one annotator; the newest row of a category counts, whatever the order of the lines, so a
-verdict is corrected by a new row, and git can merge such files line by line. Disagreement between annotators is a
-conflict, which is reported, not applied. A verdict counts for the profile on which it was given.
+A file has the verdicts of one annotator; the newest row of a category or class counts, whatever the order of the lines,
+so a verdict is corrected by a new row, and git can merge such files line by line. A verdict counts for the profile on
+which it was given. What follows from several verdicts is in settled_verdicts.
 """
 
 import csv
@@ -11,12 +11,11 @@ import io
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -25,16 +24,24 @@ from hgld.foundation.files import write_text
 from hgld.foundation.text_input import open_text
 from hgld.hierarchy.curation.verdict_csv import Row, is_plain, read_rows
 from hgld.hierarchy.taxonomy.commons_category import normalise
+from hgld.hierarchy.taxonomy.qid import QID
+
+# What a verdict is about: the landmarks of a category, or all landmarks of a class that have no label of their own.
+LANDMARK, CLASS = KINDS = ("landmark", "class")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The decision of one annotator about one category, and the suggestion that was displayed.
+    """The decision of one annotator about one category or class, and the suggestion that was displayed.
 
-    hierarchical_label: empty means that the category gets no label; suggested_label and suggested_by: as they were
+    category: the Commons category, or, for the kind CLASS, the QID of the class. hierarchical_label: empty means that
+    the category gets no label, or that the class says nothing about one; suggested_label and suggested_by: as they were
     then, whatever the taxonomy says today; suggested_score: a number in [0, 1] as text, or empty; decided_on: UTC,
     YYYY-MM-DDTHH:MM:SSZ, or YYYY-MM-DD, which is the start of that day; profile: that of the session, empty where it
-    is not known (rows of older versions), which counts for every profile.
+    is not known (rows of older versions), which counts for every profile; kind: one of KINDS.
+
+    Of a LANDMARK only, QIDs or empty: supercategory, the class that the annotator gives it; rejected_item, an item
+    that the category was matched to and that is another place. version: of the tool that wrote the row.
     """
 
     category: str
@@ -46,6 +53,10 @@ class Verdict:
     decided_on: str
     comment: str = ""
     profile: str = ""
+    kind: str = LANDMARK
+    supercategory: str = ""
+    rejected_item: str = ""
+    version: str = ""
 
 
 class VerdictError(HgldError):
@@ -53,6 +64,8 @@ class VerdictError(HgldError):
 
 
 COLUMNS = [field.name for field in fields(Verdict)]
+# Older versions had no columns after the comment, then none after the profile.
+OLDER = (COLUMNS.index("comment") + 1, COLUMNS.index("profile") + 1)
 
 # The folder of the verdicts of all profiles, in the root of the repository.
 REVIEW_FOLDER = Path("review")
@@ -107,7 +120,7 @@ def remove_verdict(folder: Path, verdict: Verdict) -> bool:
     path = verdict_file(folder, verdict.annotator)
     with _locked(folder):
         text = _read_text(path) if path.is_file() else ""
-        matches = [row.line for row in read_rows(text, COLUMNS) if row.values and _verdict(row) == verdict]
+        matches = [row.line for row in read_rows(text, COLUMNS, OLDER) if row.values and _verdict(row) == verdict]
         if matches:
             lines = text.split("\n")
             del lines[matches[-1] - 1]
@@ -121,7 +134,7 @@ def rewrite_file(path: Path, change: Callable[[Verdict], Verdict] = lambda verdi
     change: applied to each verdict. A file is left as it is when it is not named after an annotator, or when a line of
     it cannot be read, or has no valid time. Raises HgldError when it cannot be written.
     """
-    if not _NAME.fullmatch(path.stem):
+    if path.suffix != ".csv" or not _NAME.fullmatch(path.stem):
         return False
     with _locked(path.parent):
         try:
@@ -150,7 +163,7 @@ def _canonical_text(path: Path, text: str, change: Callable[[Verdict], Verdict] 
     if not text:
         return _HEADER
     verdicts, problems = [], []
-    for row in read_rows(text, COLUMNS):
+    for row in read_rows(text, COLUMNS, OLDER):
         verdict = None if row.problem else _in_normal_form(change(_verdict(row)))
         if verdict and _is_time(verdict.decided_on):
             verdicts.append(verdict)
@@ -183,7 +196,7 @@ def _check(verdict: Verdict, line: str, labels: Collection[str] | None) -> None:
                 f"verdict on {verdict.category!r}: {name} has a line break or another control character: {value!r}; "
                 "remove it"
             )
-    row = next(read_rows(_HEADER + line, COLUMNS), None)
+    row = next(read_rows(_HEADER + line, COLUMNS, OLDER), None)
     known = {verdict.hierarchical_label} if labels is None else labels
     if row is None or row.problem:
         problem = row.problem if row else "empty"
@@ -198,11 +211,11 @@ def _check_newest(path: Path, text: str, verdict: Verdict) -> None:
     name = verdict.category.replace('"', '""')
     header, *lines = text.split("\n")
     numbers = [number for number, line in enumerate(lines, start=2) if name in line]
-    for row in read_rows("\n".join([header, *(lines[number - 2] for number in numbers)]), COLUMNS):
+    for row in read_rows("\n".join([header, *(lines[number - 2] for number in numbers)]), COLUMNS, OLDER):
         other = _verdict(row) if row.values else None
         if (
             other
-            and other.category == verdict.category
+            and (other.kind, other.category) == (verdict.kind, verdict.category)
             and other.profile in ("", verdict.profile)
             and instant(other.decided_on) > instant(verdict.decided_on)
         ):
@@ -229,8 +242,10 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def load_verdicts(folder: Path, labels: Collection[str], profiles: Collection[str] | None = None) -> pd.DataFrame:
-    """The verdicts below `folder` (columns COLUMNS), in the order of files and lines.
+def load_verdicts(
+    folder: Path, labels: Collection[str], profiles: Collection[str] | None = None, kind: str = LANDMARK
+) -> pd.DataFrame:
+    """The verdicts of one kind below `folder` (columns COLUMNS), in the order of files and lines.
 
     labels: the known hierarchical labels; profiles: those whose verdicts count (all by default). A verdict of an
     unknown profile counts always.
@@ -241,7 +256,8 @@ def load_verdicts(folder: Path, labels: Collection[str], profiles: Collection[st
     if files.problems:
         head = f"{len(files.problems)} problem(s) in the verdicts; correct the file(s):"
         raise HgldError(head, *files.problems, *rename_hint(files.problems))
-    counted = [verdict for _, verdict in files.rows if profiles is None or verdict.profile in {"", *profiles}]
+    known = None if profiles is None else {"", *profiles}
+    counted = [row for _, row in files.rows if row.kind == kind and (known is None or row.profile in known)]
     return pd.DataFrame([astuple(verdict) for verdict in counted], columns=COLUMNS, dtype="str")
 
 
@@ -283,7 +299,7 @@ def read_verdicts(folder: Path, labels: Collection[str]) -> VerdictFiles:
 def _name_problem(path: Path) -> str:
     """That the file is not read, with the name that it should have: that of the annotator of its rows."""
     try:
-        owners = {_verdict(row).annotator for row in read_rows(_read_text(path), COLUMNS) if row.values}
+        owners = {_verdict(row).annotator for row in read_rows(_read_text(path), COLUMNS, OLDER) if row.values}
     except HgldError:
         owners = set()
     names = [name for name in owners if _NAME.fullmatch(name)] if len(owners) == 1 else []
@@ -302,7 +318,7 @@ def _read_file(path: Path, labels: Collection[str], files: VerdictFiles) -> None
     except HgldError as error:
         files.problems.extend(error.args)
         return
-    for row in read_rows(text, COLUMNS):
+    for row in read_rows(text, COLUMNS, OLDER):
         where = f"{path}:{row.line}"
         problem = row.problem or _problem(_verdict(row), path.stem, labels)
         if problem:
@@ -320,6 +336,7 @@ def _read_text(path: Path) -> str:
 def _verdict(row: Row) -> Verdict:
     """The verdict of a row, with its time, and a decimal comma, as `hgld review` writes them."""
     verdict = Verdict(*row.values)
+    verdict = replace(verdict, kind=verdict.kind or LANDMARK)
     if row.delimiter != ",":
         verdict = replace(verdict, suggested_score=verdict.suggested_score.replace(",", "."))
     match = _TIME.fullmatch(verdict.decided_on)
@@ -346,6 +363,23 @@ def _problem(verdict: Verdict, owner: str, labels: Collection[str]) -> str:
         return f"decided_on {verdict.decided_on!r} is not {expected}"
     if verdict.suggested_score and not _is_score(verdict.suggested_score):
         return f"suggested_score {verdict.suggested_score!r} is not a number between 0 and 1"
+    return _kind_problem(verdict)
+
+
+def _kind_problem(verdict: Verdict) -> str:
+    """Why a verdict does not fit its kind; empty for one that does."""
+    if verdict.kind not in KINDS:
+        return f"kind {verdict.kind!r} is not {' or '.join(KINDS)}"
+    if verdict.kind == CLASS:
+        if not re.fullmatch(QID, verdict.category):
+            return f"category {verdict.category!r} of a verdict on a class is not its QID, such as Q22715"
+        if verdict.supercategory or verdict.rejected_item:
+            return "supercategory and rejected_item are for verdicts on landmarks, and this one is on a class"
+    for name in ("supercategory", "rejected_item"):
+        if (value := getattr(verdict, name)) and not re.fullmatch(QID, value):
+            return f"{name} {value!r} is not a QID, such as Q22715"
+    if verdict.supercategory and not verdict.hierarchical_label:
+        return f"supercategory {verdict.supercategory} without a label"
     return ""
 
 
@@ -373,39 +407,3 @@ def instant(decided_on: str) -> str:
 def utc_now() -> str:
     """The time as verdicts have it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def newest(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """The newest row of each annotator and category; of rows of the same time, the last; sorted by category."""
-    by_time = verdicts.assign(instant=verdicts["decided_on"].map(instant).astype("str"))
-    by_time = by_time.sort_values("instant", kind="stable", ignore_index=True)
-    last = by_time.drop_duplicates(["annotator", "category"], keep="last")
-    return last.sort_values(["category", "instant", "annotator"], ignore_index=True).drop(columns="instant")
-
-
-def settled(verdicts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(accepted, conflicts): one row per category on which all annotators agree; and every row of the others.
-
-    The newest row of an annotator and category counts (see newest). Where several annotators agree, the row has the
-    latest time, and its annotator column names all of them.
-    """
-    last = newest(verdicts)
-    opinions = last.groupby("category", sort=True)["hierarchical_label"].transform("nunique")
-    agreed = last[opinions == 1]
-    names = agreed.groupby("category", sort=True)["annotator"].agg(lambda group: ", ".join(sorted(group)))
-    accepted = agreed.drop_duplicates("category", keep="last").reset_index(drop=True)
-    accepted["annotator"] = accepted["category"].map(names).astype("str")
-    return accepted, last[opinions > 1].reset_index(drop=True)
-
-
-def is_stale(verdict: Mapping[Any, Any], label: str) -> bool:
-    """Whether the current suggestion is a label that the annotator of `verdict` was not asked about.
-
-    label: the current suggestion, "" for none. A verdict is not stale when it records no suggestion, when its own
-    label is the current suggestion, or when there is none now; a new source of the same label does not matter.
-
-    >>> is_stale({"hierarchical_label": "church", "suggested_label": "church", "suggested_by": "clip"}, "lake")
-    True
-    """
-    recorded = bool(verdict["suggested_by"])
-    return recorded and label not in ("", verdict["suggested_label"], verdict["hierarchical_label"])

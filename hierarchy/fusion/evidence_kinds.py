@@ -26,11 +26,15 @@ class EvidenceKind:
     grounds: str = ""
 
 
+# A verdict on a class, as evidence for its landmarks.
+BY_CLASS = "class-review"
+
 KINDS = (
     EvidenceKind("wikidata", "Wikidata", 1),
-    EvidenceKind("class", "class name", 2, "class", "hgld.pipeline.evidence.wikidata_classes", "class name"),
-    EvidenceKind("name", "name", 3, "name", "hgld.pipeline.evidence.landmark_names", "name"),
-    EvidenceKind("clip", "CLIP", 4, "image", "hgld.pipeline.evidence.zero_shot", "{model}: {images}"),
+    EvidenceKind("class", "class name", 3, "class", "hgld.pipeline.evidence.wikidata_classes", "class name"),
+    EvidenceKind("name", "name", 4, "name", "hgld.pipeline.evidence.landmark_names", "name"),
+    EvidenceKind("clip", "CLIP", 5, "image", "hgld.pipeline.evidence.zero_shot", "{model}: {images}"),
+    EvidenceKind(BY_CLASS, "annotators, by class", 2),
     EvidenceKind("review", "annotators", 0),
 )
 

@@ -11,3 +11,12 @@ def qid_number(qid: str) -> int:
     64
     """
     return int(qid[1:])
+
+
+def item_url(qid: str) -> str:
+    """The page of an item or a class on Wikidata.
+
+    >>> item_url("Q64")
+    'https://www.wikidata.org/wiki/Q64'
+    """
+    return f"https://www.wikidata.org/wiki/{qid}"

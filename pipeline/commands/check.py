@@ -10,7 +10,7 @@ from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError, lacks_memory
 from hgld.foundation.settings import Params, profiles
 from hgld.hierarchy.curation.taxonomy_checks import ClassSnapshot, check_taxonomy
-from hgld.hierarchy.curation.verdict_checks import category_problems, verdict_notes
+from hgld.hierarchy.curation.verdict_checks import category_problems, class_problems, verdict_notes
 from hgld.hierarchy.curation.verdicts import read_verdicts
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy, taxonomy_problems
 from hgld.pipeline.dataset.landmarks import SPLITS, landmark_table
@@ -43,6 +43,7 @@ def check(params: Params, review: Path, *, strict: bool = False) -> CheckResult:
     files = read_verdicts(review, taxonomy.natures)
     known = _known_categories(params) if files.rows else {}
     problems += category_problems(files, known)
+    problems += class_problems(files, _known_classes(params) if files.rows else {})
     if problems:
         return CheckResult(problems, "")
     notes = verdict_notes(files, taxonomy.natures, known)
@@ -62,6 +63,16 @@ def _known_categories(params: Params) -> dict[str, set[str]]:
         other = params.model_copy(update={"profile": name})
         if all((other.data / "metadata" / f"{split}_label_to_category.parquet").is_file() for split in SPLITS):
             known[name] = {category for split in SPLITS for category in landmark_table(other, split)["category"]}
+    return known
+
+
+def _known_classes(params: Params) -> dict[str, set[str]]:
+    """The classes of each profile whose snapshot of Wikidata is on disk."""
+    known = {}
+    for name in profiles():
+        path = params.model_copy(update={"profile": name}).data / "wikidata" / "class_labels.parquet"
+        if path.is_file():
+            known[name] = set(read_stage_table(path, ["qid"])["qid"])
     return known
 
 

@@ -1,7 +1,7 @@
 """`hgld show`: the chain of evidence of one label, from the landmark's category to the decision."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +10,8 @@ import pandas as pd
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params
-from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, is_stale, load_verdicts, settled
+from hgld.hierarchy.curation.settled_verdicts import is_stale, settled
+from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, load_verdicts
 from hgld.hierarchy.fusion.evidence_kinds import titles
 from hgld.hierarchy.taxonomy.commons_category import category_url
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
@@ -69,9 +70,9 @@ def _evidence_lines(
     proposal = _row(proposals, category) if proposals.is_file() else None
     lines += _wikidata_lines(label, class_names)
     lines += _proposal_lines(proposal, params)
-    lines += _verdict_lines(own_verdicts, _suggested_label(label, proposal))
+    lines += _verdict_lines(own_verdicts, _suggested_label(label, proposal), params.release.adjudicators)
     counted = own_verdicts[own_verdicts["counts"]]
-    return [*lines, _released_line(category, params.data / "release" / "labels.parquet", counted)]
+    return [*lines, _released_line(category, params, counted)]
 
 
 def _item_lines(category: str, data: Path, class_names: Mapping[str, str]) -> list[_Line]:
@@ -137,15 +138,17 @@ def _proposal_lines(row: dict[Any, Any] | None, params: Params) -> list[_Line]:
     ]
 
 
-def _verdict_lines(verdicts: pd.DataFrame, suggested: str) -> list[_Line]:
+def _verdict_lines(verdicts: pd.DataFrame, suggested: str, adjudicators: Collection[str]) -> list[_Line]:
     """Every verdict on the category, and whether the one that applies answers a suggestion that has changed since."""
     lines = []
     for row in verdicts.to_dict("records"):
-        comment = f": {row['comment']}" if row["comment"] else ""
+        parts = [row["comment"], f"not item {row['rejected_item']}" if row["rejected_item"] else ""]
+        comment = "".join(f": {part}" for part in parts if part)
         label = row["hierarchical_label"].strip() or "leave empty"
+        label += f" (class {row['supercategory']})" if row["supercategory"] else ""
         other = "" if row["counts"] else f" (given on profile {row['profile']}: does not count here)"
         lines.append(_Line("verdict", f"{label}  by {row['annotator']} on {row['decided_on']}{other}{comment}"))
-    agreed, _ = settled(verdicts[verdicts["counts"]])
+    agreed, _ = settled(verdicts[verdicts["counts"]], adjudicators)
     for row in agreed.to_dict("records"):
         if is_stale(row, suggested):
             old = f"{row['suggested_label'].strip() or 'nothing'} (by {row['suggested_by']})"
@@ -154,8 +157,9 @@ def _verdict_lines(verdicts: pd.DataFrame, suggested: str) -> list[_Line]:
     return lines
 
 
-def _released_line(category: str, path: Path, verdicts: pd.DataFrame) -> _Line:
+def _released_line(category: str, params: Params, verdicts: pd.DataFrame) -> _Line:
     """The released label, and whether the verdicts have changed since the release."""
+    path = params.data / "release" / "labels.parquet"
     row = _row(path, category) if path.is_file() else None
     if row is None:
         return _Line("released", "not yet; run: dvc repro")
@@ -163,12 +167,14 @@ def _released_line(category: str, path: Path, verdicts: pd.DataFrame) -> _Line:
     source = f"verdict of {row['annotator']}" if row["source"] == "review" else title
     levels = [row["supercategory"], row["hierarchical_label"].strip(), row["natural_or_human_made"]]
     label = " > ".join(filter(None, levels)) if row["hierarchical_label"] else "no label"
-    return _Line("released", f"{label}  (source: {source}){_changed_since_release(row, verdicts)}")
+    return _Line(
+        "released", f"{label}  (source: {source}){_changed_since_release(row, verdicts, params.release.adjudicators)}"
+    )
 
 
-def _changed_since_release(row: dict[Any, Any], verdicts: pd.DataFrame) -> str:
+def _changed_since_release(row: dict[Any, Any], verdicts: pd.DataFrame, adjudicators: Collection[str]) -> str:
     """What the next release would change about this row, as the end of its line; "" for nothing."""
-    agreed, conflicts = settled(verdicts)
+    agreed, conflicts = settled(verdicts, adjudicators)
     if len(conflicts):
         return "; the verdicts conflict and are not applied"
     if agreed.empty:

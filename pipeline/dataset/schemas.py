@@ -77,6 +77,10 @@ _SCHEMAS = {
         "runner_up": "text", "images": "count", "evidence": "text", "source": "text",
         "outcome": "proposal outcome",
     }),
+    "proposed_classes": _Schema(["class"], {
+        "class": "qid", "label": "text or empty", "hierarchical_label": "text", "score": "fraction",
+        "margin": "fraction", "evidence": "text or empty", "categories": "count",
+    }),
     # release
     "released_labels": _Schema(["category"], {
         "category": "text", "supercategory": "text or empty", "hierarchical_label": "text or empty",
@@ -86,7 +90,11 @@ _SCHEMAS = {
 
 
 # The schema of a table whose name another folder has too.
-_NAMES = {("embed", "images"): "embedded_images", ("release", "labels"): "released_labels"}
+_NAMES = {
+    ("embed", "images"): "embedded_images",
+    ("refine", "classes"): "proposed_classes",
+    ("release", "labels"): "released_labels",
+}
 # Columns that are empty in the same rows: an item has a confidence, and a label all that belongs to one.
 _TOGETHER = {
     "items": ("qid", "confidence"),

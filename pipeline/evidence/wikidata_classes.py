@@ -1,16 +1,14 @@
 """Evidence `class`: the English names of a category's Wikidata classes from which no path leads to a label."""
 
 from collections import defaultdict
-from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 
 from hgld.hierarchy.names.class_evidence import class_probabilities, mean_by_category, propose_classes
 from hgld.hierarchy.names.name_classifier import fit_classifier
 from hgld.hierarchy.names.name_rules import NameRules
 from hgld.hierarchy.taxonomy.qid import qid_number
-from hgld.hierarchy.taxonomy.taxonomy import Taxonomy
+from hgld.pipeline.dataset.landmark_classes import open_classes
 from hgld.pipeline.dataset.schemas import read_stage_table
 from hgld.pipeline.evidence.sources import Context, Evidence
 
@@ -23,7 +21,7 @@ def collect(context: Context) -> Evidence:
     is never an anchor.
     """
     folder = context.params.data / "wikidata"
-    classes_of = _classes_of(context.build, read_stage_table(folder / "item_classes.parquet"), context.taxonomy)
+    classes_of = open_classes(context.build, read_stage_table(folder / "item_classes.parquet"), context.taxonomy)
     table = read_stage_table(folder / "class_labels.parquet")
     name_of = dict(zip(table["qid"], table["label"], strict=True))
     qids = sorted({qid for own in classes_of.values() for qid in own}, key=qid_number)
@@ -49,15 +47,3 @@ def collect(context: Context) -> Evidence:
     )
     by_categories = mean_by_category(context.categories, classes_of, informative, len(context.labels))
     return Evidence(by_categories, {"classes": proposals})
-
-
-def _classes_of(build: pd.DataFrame, item_classes: pd.DataFrame, taxonomy: Taxonomy) -> Mapping[str, list[str]]:
-    """Category → the classes of its item that are neither anchors nor ignored."""
-    of_item: dict[str, list[str]] = defaultdict(list)
-    for item, qid in zip(item_classes["qid"], item_classes["class"], strict=True):
-        if qid not in taxonomy.ignored and qid not in taxonomy.anchors:
-            of_item[str(item)].append(str(qid))
-    return {
-        str(category): of_item.get(str(item), [])
-        for category, item in zip(build["category"], build["qid"], strict=True)
-    }

@@ -5,6 +5,7 @@ The terminal and the browser are two faces of it. Verdicts are on disk, and read
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from threading import RLock
 
@@ -30,8 +31,9 @@ class UndoError(HgldError):
 
 @dataclass(frozen=True)
 class Step:
-    """Something that can be undone: a verdict, or without one a skip."""
+    """Something that can be undone: a verdict, or without one a skip. kind: as in Verdict."""
 
+    kind: str
     category: str
     verdict: Verdict | None
 
@@ -67,8 +69,8 @@ class Desk:
         self.annotator, self.folder, self.profile = annotator, Path(folder), profile
         self._now = now
         self._lock = RLock()
-        self._positions = {item.category: position for position, item in enumerate(self.items)}
-        self._steps = [Step(verdict.category, verdict) for verdict in self._earlier()]
+        self._positions = {(item.kind, item.category): position for position, item in enumerate(self.items)}
+        self._steps = [Step(verdict.kind, verdict.category, verdict) for verdict in self._earlier()]
         self._before = len(self._steps)
         self._status: dict[int, str] = {}
 
@@ -81,8 +83,10 @@ class Desk:
         """OPEN, JUDGED or SKIPPED."""
         return self._status.get(position, OPEN)
 
-    def judge(self, position: int, label: str, comment: str = "") -> Verdict:
-        """Save a verdict; label: one of the taxonomy, or "" for none of them.
+    def judge(
+        self, position: int, label: str, comment: str = "", supercategory: str = "", rejected_item: str = ""
+    ) -> Verdict:
+        """Save a verdict; label: one of the taxonomy, or "" for none of them; the others as in Verdict.
 
         Nothing is saved when this raises VerdictError (an unknown label, a comment that a row cannot hold) or another
         HgldError (a full disk, a file that cannot be read).
@@ -100,18 +104,23 @@ class Desk:
             decided_on="",
             comment=comment.strip(),
             profile=self.profile,
+            kind=item.kind,
+            supercategory=supercategory,
+            rejected_item=rejected_item,
+            version=version("hgld"),
         )
         with self._lock:
             verdict = replace(verdict, decided_on=self._now())
             append_verdict(self.folder, verdict, self.labels)
-            self._steps.append(Step(item.category, verdict))
+            self._steps.append(Step(item.kind, item.category, verdict))
             self._status[position] = JUDGED
         return verdict
 
     def skip(self, position: int) -> None:
         """Leave an item for later; nothing is saved."""
         with self._lock:
-            self._steps.append(Step(self.items[position].category, None))
+            item = self.items[position]
+            self._steps.append(Step(item.kind, item.category, None))
             self._status[position] = SKIPPED
 
     def undo(self) -> Undone | None:
@@ -126,9 +135,9 @@ class Desk:
             removed = step.verdict is None or remove_verdict(self.folder, step.verdict)
             self._steps.pop()
             self._before = min(self._before, len(self._steps))
-            position = self._positions.get(step.category)
+            position = self._positions.get((step.kind, step.category))
             if position is not None:
-                self._status[position] = self._status_after_undo(step.category)
+                self._status[position] = self._status_after_undo(step)
             if not removed:
                 raise UndoError(
                     f"the verdict on {step.category} is no longer in the file {self.file}, which was not changed; "
@@ -136,18 +145,19 @@ class Desk:
                 )
             return Undone(step, position)
 
-    def _status_after_undo(self, category: str) -> str:
-        """The status that the last of the remaining steps on a category gives."""
+    def _status_after_undo(self, undone: Step) -> str:
+        """The status that the last of the remaining steps on the same item gives."""
         for step in reversed(self._steps):
-            if step.category == category:
+            if (step.kind, step.category) == (undone.kind, undone.category):
                 return SKIPPED if step.verdict is None else JUDGED
         return OPEN
 
     def last_verdict(self, position: int) -> Verdict | None:
         """The annotator's newest verdict on an item."""
-        category = self.items[position].category
+        item = self.items[position]
         with self._lock:
-            verdicts = [step.verdict for step in self._steps if step.category == category and step.verdict]
+            own = [step for step in self._steps if (step.kind, step.category) == (item.kind, item.category)]
+        verdicts = [step.verdict for step in own if step.verdict]
         return verdicts[-1] if verdicts else None
 
     @property

@@ -6,14 +6,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
-from urllib.parse import quote
 
 import pandas as pd
 from anyascii import anyascii
 
 from hgld.foundation.settings import Params
+from hgld.hierarchy.curation.verdicts import LANDMARK
 from hgld.hierarchy.fusion.evidence_kinds import titles
 from hgld.hierarchy.taxonomy.commons_category import category_url
+from hgld.hierarchy.taxonomy.qid import item_url
 from hgld.pipeline.dataset.landmarks import SPLITS, landmark_table
 from hgld.pipeline.dataset.schemas import read_stage_table
 from hgld.pipeline.review.queue_items import Item
@@ -29,6 +30,7 @@ REASONS = {
     "no-proposal": "There is no evidence for any label.",
     "control": "Drawn at random from the accepted labels, to measure how many are right.",
     "asked for": "You asked for it.",
+    "class": "Several landmarks of this class have no label; your answer gives all of them one.",
 }
 
 
@@ -56,12 +58,12 @@ class LandmarkEvidence:
     def of(self, item: Item) -> dict[str, Any]:
         """What the page shows about an item, as JSON values; every text is as the tables have it, to be escaped."""
         tables = self._read()
-        items = self.items(item.category)
+        items = self.items(item.category) if item.kind == LANDMARK else []
         facts = tables["facts"]
         place = next((_place(row) for one in items for row in facts.rows(one["qid"]) if _place(row)), None)
         return {
-            "name": item.category,
-            "latin": _latin(item.category),
+            "name": item.title,
+            "latin": _latin(item.title),
             "reason": item.reason,
             "why": REASONS.get(item.reason, ""),
             "suggestion": item.suggested_label,
@@ -69,12 +71,14 @@ class LandmarkEvidence:
             "score": item.score,
             "margin": item.margin,
             "images": int(item.images or 0),
-            "landmarks": [f"{split} {landmark}" for split, landmark in self.landmarks(item.category)],
+            "landmarks": [f"{split} {landmark}" for split, landmark in self.landmarks(item.category)]
+            if item.kind == LANDMARK
+            else [],
             "candidates": [asdict(candidate) for candidate in self._candidates(item, tables)],
             "evidence": [part for part in item.evidence.split("; ") if part],
             "items": items,
             "place": place,
-            "commons": category_url(item.category),
+            "page": category_url(item.category) if item.kind == LANDMARK else item_url(item.category),
         }
 
     def items(self, category: str) -> list[dict[str, Any]]:
@@ -105,7 +109,7 @@ class LandmarkEvidence:
             "name": facts[0]["label"] if facts else "",
             "method": row["method"],
             "confidence": row["confidence"],
-            "url": f"https://www.wikidata.org/wiki/{quote(qid)}",
+            "url": item_url(qid),
             "classes": classes,
         }
 

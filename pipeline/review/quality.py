@@ -26,11 +26,10 @@ from hgld.hierarchy.curation.precision import (
     precision_by_source,
     total_precision,
 )
-from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, is_stale, load_verdicts, newest, settled
-from hgld.hierarchy.fusion.evidence_kinds import proposal_sources
+from hgld.hierarchy.curation.settled_verdicts import is_stale, newest, settled
+from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, load_verdicts
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
-from hgld.pipeline.dataset.landmarks import image_counts, labels_and_proposals
-from hgld.pipeline.stages.queue import candidates, controls
+from hgld.pipeline.stages.queue import controls, read_candidates
 
 
 @dataclass(frozen=True)
@@ -87,14 +86,15 @@ def quality(params: Params, folder: Path = REVIEW_FOLDER) -> Quality:
 
     Raises HgldError for a malformed verdict file, and, where there are verdicts, for missing outputs of the stages.
     """
-    natures = load_taxonomy(Path(params.build.taxonomy)).natures
+    taxonomy = load_taxonomy(Path(params.build.taxonomy))
+    natures = taxonomy.natures
     verdicts = load_verdicts(folder, natures, params.verdict_profiles)
     if verdicts.empty:
         return Quality(params.profile)
-    table = candidates(*labels_and_proposals(params, natures, proposal_sources()), image_counts(params))
+    table, _ = read_candidates(params, taxonomy, folder)
     counted = newest(verdicts)
     labels, coincidence = coincidences(counted)
-    agreed, disputed = settled(verdicts)
+    agreed, disputed = settled(verdicts, params.release.adjudicators)
     return Quality(
         profile=params.profile,
         verdicts=len(counted),

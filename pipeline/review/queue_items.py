@@ -3,7 +3,7 @@
 import hashlib
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -13,20 +13,23 @@ from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import read_csv
-from hgld.hierarchy.curation.verdicts import is_stale, load_verdicts, settled
-from hgld.hierarchy.fusion.evidence_kinds import proposal_sources
+from hgld.hierarchy.curation.settled_verdicts import is_stale, settled
+from hgld.hierarchy.curation.verdicts import CLASS, KINDS, LANDMARK, load_verdicts
 from hgld.hierarchy.taxonomy.commons_category import category_url
+from hgld.hierarchy.taxonomy.qid import item_url
+from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
+from hgld.pipeline.dataset.landmark_classes import read_class_verdicts, read_landmark_classes
 from hgld.pipeline.dataset.landmark_search import categories_of
-from hgld.pipeline.dataset.landmarks import SPLITS, image_counts, labels_and_proposals, landmark_table
+from hgld.pipeline.dataset.landmarks import SPLITS, build_labels, landmark_table
 from hgld.pipeline.dataset.schemas import read_stage_table
-from hgld.pipeline.stages.queue import COLUMNS, candidates
+from hgld.pipeline.stages.queue import COLUMNS, read_candidates
 
 WIDTH = 100
 
 
 @dataclass(frozen=True)
 class Item:
-    """One row of the queue, with the ids of its landmarks."""
+    """One row of the queue, with the ids of its landmarks, or, where it is a class, with its name."""
 
     category: str
     suggested_label: str
@@ -38,6 +41,13 @@ class Item:
     reason: str
     evidence: str
     ids: str = ""
+    kind: str = LANDMARK
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """What the item is called: a category, or a class and its QID."""
+        return self.category if self.kind == LANDMARK else f"{self.name or 'class'} ({self.category})"
 
     def text(self, heading: str) -> str:
         """The item as shown to the annotator."""
@@ -46,7 +56,7 @@ class Item:
             scores = f", score {self.score}, margin {self.margin}" if self.score else ""
             suggestion += f"   (by {self.suggested_by}{scores})"
         values = {
-            "page": category_url(self.category),
+            "page": item_url(self.category) if self.kind == CLASS else category_url(self.category),
             "landmarks": self.ids,
             "images": self.images,
             "reason": self.reason,
@@ -66,7 +76,8 @@ class Item:
             for name, value in values.items()
             if value
         ]
-        return "\n".join([f"{heading}  {visible(self.category)}", *lines])
+        kind = "class " if self.kind == CLASS else ""
+        return "\n".join([f"{heading}  {kind}{visible(self.title)}", *lines])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +85,13 @@ class Selection:
     """Which items to review.
 
     keys: these landmarks (see categories_of), by default the open rows of the queue. focus: only those for which this
-    label is suggested or the runner-up. only_conflicts: only those about which annotators disagree. limit: the first
-    so many.
+    label is suggested or the runner-up. kind: only landmarks, or only classes. only_conflicts: only those about which
+    annotators disagree. limit: the first so many.
     """
 
     keys: Sequence[str] = ()
     focus: str = ""
+    kind: str | None = None
     only_conflicts: bool = False
     limit: int | None = None
 
@@ -89,13 +101,15 @@ def chosen_items(
 ) -> list[Item]:
     """The items of a selection, in order. Raises HgldError for unknown landmarks, an unknown label, and no queue."""
     if selection.keys:
-        items = items_of(params, categories_of(selection.keys, params), labels)
+        items = items_of(params, categories_of(selection.keys, params), folder)
     else:
         items = open_items(params, folder, labels, annotator)
     if focus := selection.focus.strip().casefold():
         if focus not in _plain(*labels):
             raise HgldError(f"no label {selection.focus!r}{suggest(selection.focus, labels)}")
         items = [item for item in items if focus in _plain(item.suggested_label, item.runner_up)]
+    if selection.kind:
+        items = [item for item in items if item.kind == selection.kind]
     if selection.only_conflicts:
         items = [item for item in items if item.reason == "conflict"]
     return items[: selection.limit]
@@ -112,17 +126,36 @@ def open_items(params: Params, folder: Path, labels: Sequence[str], annotator: s
     hash, only the annotator's own verdict counts: everybody judges it, so that their agreement can be measured.
     """
     queue = _read_queue(params.data / "queue" / "queue.csv")
-    verdicts = load_verdicts(folder, labels, params.verdict_profiles)
-    suggested = dict(zip(queue["category"], queue["suggested_label"], strict=True))
+    done = pd.Series(data=False, index=queue.index)
+    for kind in KINDS:
+        verdicts = load_verdicts(folder, labels, params.verdict_profiles, kind)
+        done |= (queue["kind"] == kind) & queue["category"].isin(_done(queue, kind, verdicts, params, annotator))
+    done |= (queue["kind"] == LANDMARK) & queue["category"].isin(_settled_by_class(params, folder))
+    return _items(queue[~done], params)
+
+
+def _done(queue: pd.DataFrame, kind: str, verdicts: pd.DataFrame, params: Params, annotator: str) -> set[str]:
+    """The rows of one kind that this annotator need not judge. verdicts: all rows on this kind."""
+    rows = queue[queue["kind"] == kind]
+    suggested = dict(zip(rows["category"], rows["suggested_label"], strict=True))
+    adjudicators = params.release.adjudicators
     own = _judged(verdicts[verdicts["annotator"] == annotator], suggested)
     shared = {name for name in suggested if in_overlap(name, params.queue.overlap)} if annotator else set[str]()
-    done = (_judged(verdicts, suggested) - shared) | (own & shared)
-    return _items(queue[~queue["category"].isin(done)], params)
+    return (_judged(verdicts, suggested, adjudicators) - shared) | (own & shared)
 
 
-def items_of(params: Params, categories: Sequence[str], labels: Sequence[str]) -> list[Item]:
+def _settled_by_class(params: Params, folder: Path) -> set[str]:
+    """The categories that verdicts on classes label, also those that were given after the queue was made."""
+    taxonomy = load_taxonomy(Path(params.build.taxonomy))
+    if load_verdicts(folder, taxonomy.natures, params.verdict_profiles, CLASS).empty:
+        return set()
+    classes = read_landmark_classes(params, taxonomy, build_labels(params))
+    return set(read_class_verdicts(params, taxonomy, classes, folder).claims["category"])
+
+
+def items_of(params: Params, categories: Sequence[str], folder: Path) -> list[Item]:
     """Items for any categories, with the suggestion and the evidence that the queue would show, in order."""
-    table = candidates(*labels_and_proposals(params, labels, proposal_sources()), image_counts(params))
+    table, _ = read_candidates(params, load_taxonomy(Path(params.build.taxonomy)), folder)
     table["reason"] = table["reason"].replace("", "asked for")
     table = table.set_index("category", drop=False).loc[list(categories)]
     return _items(table, params)
@@ -138,9 +171,9 @@ def in_overlap(category: str, fraction: float) -> bool:
     return int.from_bytes(digest[:8]) < fraction * 2**64
 
 
-def _judged(verdicts: pd.DataFrame, suggested: Mapping[str, str]) -> set[str]:
+def _judged(verdicts: pd.DataFrame, suggested: Mapping[str, str], adjudicators: Collection[str] = ()) -> set[str]:
     """The categories with a settled verdict that is not stale."""
-    agreed, _ = settled(verdicts)
+    agreed, _ = settled(verdicts, adjudicators)
     rows = agreed.to_dict("records")
     return {row["category"] for row in rows if not is_stale(row, suggested.get(row["category"], ""))}
 
@@ -150,7 +183,12 @@ def _items(queue: pd.DataFrame, params: Params) -> list[Item]:
     queue = queue.reset_index(drop=True).astype({"images": "str"})
     names = _class_names(params)
     queue["evidence"] = [with_class_names(text, names) for text in queue["evidence"]]
-    queue["ids"] = queue["category"].map(_landmark_ids(params)).fillna("")
+    landmarks = queue["kind"] == LANDMARK
+    queue["ids"] = queue["category"].where(landmarks).map(_landmark_ids(params)).fillna("")
+    queue["name"] = [
+        "" if is_landmark else names.get(category, "")
+        for category, is_landmark in zip(queue["category"], landmarks, strict=True)
+    ]
     columns = queue[[field.name for field in fields(Item)]]
     return [Item(*row) for row in columns.to_numpy().tolist()]
 

@@ -1,12 +1,13 @@
-"""Stage `queue`: the categories for review, most useful first.
+"""Stage `queue`: the categories and classes for review, most useful first.
 
 A category is queued because its verdicts conflict, its Wikidata item is ambiguous, its proposal is doubtful or missing,
-or because it was drawn as a control of what was accepted. A judged category returns only if its verdict is stale: the
-suggestion differs from the one that the annotator saw.
+or because it was drawn as a control of what was accepted; a class, because several such categories have it, which one
+verdict settles. What has been judged returns only if its verdict is stale: the suggestion differs from the one that the
+annotator saw.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,21 @@ from hgld.foundation.display.visible import echo
 from hgld.foundation.files import replacing
 from hgld.foundation.settings import Params, profiles
 from hgld.foundation.tables import write_csv
+from hgld.hierarchy.curation.settled_verdicts import is_stale, settled
 from hgld.hierarchy.curation.verdict_checks import without_effect
-from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, is_stale, load_verdicts, settled
-from hgld.hierarchy.fusion.evidence_kinds import proposal_sources
-from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
+from hgld.hierarchy.curation.verdicts import CLASS, LANDMARK, REVIEW_FOLDER, load_verdicts
+from hgld.hierarchy.fusion.class_candidates import class_candidates
+from hgld.hierarchy.fusion.class_verdicts import ClassVerdicts
+from hgld.hierarchy.fusion.evidence_kinds import BY_CLASS, proposal_sources
+from hgld.hierarchy.taxonomy.taxonomy import Taxonomy, load_taxonomy
+from hgld.pipeline.dataset.landmark_classes import read_class_verdicts, read_landmark_classes
 from hgld.pipeline.dataset.landmarks import image_counts, labels_and_proposals
+from hgld.pipeline.dataset.schemas import read_stage_table
 
 Row = Mapping[Any, Any]
 
-COLUMNS = ["category", "suggested_label", "suggested_by", "score", "margin", "runner_up", "images", "priority",
-           "reason", "evidence"]  # fmt: skip
+COLUMNS = ["category", "kind", "suggested_label", "suggested_by", "score", "margin", "runner_up", "images",
+           "priority", "reason", "evidence"]  # fmt: skip
 
 # Annotators rarely reach the end of a queue, so controls are spread: every tenth entry is one.
 CONTROL_STEP = 10
@@ -39,42 +45,67 @@ def run(params: Params) -> None:
 
     Raises HgldError when a verdict file is malformed.
     """
-    natures = load_taxonomy(Path(params.build.taxonomy)).natures
-    labels, proposals = labels_and_proposals(params, natures, proposal_sources())
-    verdicts = load_verdicts(REVIEW_FOLDER, natures, params.verdict_profiles)
-    table = candidates(labels, proposals, image_counts(params))
-    queue = order(table, verdicts, params.queue.control, params.queue.seed)
+    taxonomy = load_taxonomy(Path(params.build.taxonomy))
+    natures = taxonomy.natures
+    landmarks, classes = read_candidates(params, taxonomy, REVIEW_FOLDER)
+    pending = [
+        _pending(table, load_verdicts(REVIEW_FOLDER, natures, params.verdict_profiles, kind), params)
+        for kind, table in ((LANDMARK, landmarks), (CLASS, classes))
+    ]
+    drawn = controls(landmarks, params.queue.control, params.queue.seed)
+    queue = order(pd.concat(pending, ignore_index=True), drawn, params.queue.seed)
     with replacing(params.data / "queue", directory=True) as folder:
         write_csv(queue, folder / "queue.csv")
     reasons = queue["reason"].value_counts().sort_index()
     names = profiles() if Path("params.yaml").is_file() else ()
-    if warnings := without_effect(REVIEW_FOLDER, natures, params.profile, labels["category"], names):
+    if warnings := without_effect(REVIEW_FOLDER, natures, params.profile, landmarks["category"], names):
         echo(*warnings)
     echo(f"{len(queue)} to review: " + ", ".join(f"{count} {name}" for name, count in reasons.items()))
 
 
-def candidates(labels: pd.DataFrame, proposals: pd.DataFrame, images: "pd.Series[int]") -> pd.DataFrame:
+def read_candidates(params: Params, taxonomy: Taxonomy, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What may be reviewed (columns COLUMNS): every category, and the classes that several of them have.
+
+    folder: of the verdicts.
+
+    Raises HgldError for a damaged table of a stage, and when a verdict file is malformed.
+    """
+    labels, proposals = labels_and_proposals(params, taxonomy.natures, proposal_sources())
+    classes = read_landmark_classes(params, taxonomy, labels)
+    verdicts = read_class_verdicts(params, taxonomy, classes, folder)
+    landmarks = candidates(labels, proposals, verdicts, image_counts(params))
+    path = params.data / "refine" / "classes.parquet"
+    by_name = read_stage_table(path) if path.is_file() else pd.DataFrame(columns=["class"])
+    return landmarks, class_candidates(landmarks, classes.of, by_name)
+
+
+def candidates(
+    labels: pd.DataFrame, proposals: pd.DataFrame, verdicts: ClassVerdicts, images: "pd.Series[int]"
+) -> pd.DataFrame:
     """Every category with its suggested label, and the reason to review it (columns COLUMNS).
 
     `reason` is empty for an accepted label, and for a proposal with the outcome `empty`. score and margin are text,
     images and priority numbers.
 
-    images: the number of images of each category.
+    verdicts: those on classes; images: the number of images of each category.
     """
     proposal_of = {str(row["category"]): row for row in proposals.to_dict("records")}
+    claim_of = {str(row["category"]): row for row in verdicts.claims.to_dict("records")}
     image_count = {str(category): int(count) for category, count in images.items()}
     rows = []
     for row in labels.sort_values("category").to_dict("records"):
         category = str(row["category"])
         if row["hierarchical_label"]:
             entry = _from_wikidata(row)
+        elif category in claim_of:
+            entry = _entry(claim_of[category]["hierarchical_label"], BY_CLASS, 0.0, "", claim_of[category]["note"])
         elif category in proposal_of:
-            entry = _from_proposal(row, proposal_of[category])
+            entry = _from_proposal(row, proposal_of[category], verdicts.refuted)
         else:
             entry = _without_suggestion(row)
         count = image_count.get(category, 0)
         priority = round(entry["doubt"] * count, 4)
-        rows.append({**entry, "category": category, "images": count, "priority": priority})
+        rows.append({**entry, "category": category, "kind": LANDMARK, "images": count, "priority": priority})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -87,10 +118,13 @@ def _from_wikidata(row: Row) -> dict[str, Any]:
     return _entry(row["hierarchical_label"], "wikidata", SEVERAL_ITEMS_DOUBT, reason, evidence)
 
 
-def _from_proposal(row: Row, proposal: Row) -> dict[str, Any]:
+def _from_proposal(row: Row, proposal: Row, refuted: Collection[tuple[str, str]]) -> dict[str, Any]:
     """A proposal: doubtful between the thresholds, ambiguous where Wikidata's candidate items disagree."""
-    reason = "ambiguous" if _is_ambiguous(row) else "doubtful" if proposal["outcome"] == "review" else ""
-    evidence = _join(proposal["evidence"], row["note"])
+    taken_back = proposal["source"] == "class" and (row["category"], proposal["hierarchical_label"]) in refuted
+    doubtful = proposal["outcome"] == "review" or (taken_back and proposal["outcome"] == "accepted")
+    reason = "ambiguous" if _is_ambiguous(row) else "doubtful" if doubtful else ""
+    remark = "a verdict on its class says that the class does not mean this label" if taken_back else ""
+    evidence = _join(proposal["evidence"], remark, row["note"])
     source = "" if proposal["outcome"] == "empty" else proposal["source"]
     entry = _entry(proposal["hierarchical_label"], source, 1 - proposal["margin"], reason, evidence)
     numbers = {name: f"{proposal[name]:.4f}" for name in ("score", "margin")}
@@ -121,27 +155,41 @@ def _join(*parts: str) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def order(table: pd.DataFrame, verdicts: pd.DataFrame, control: int, seed: int) -> pd.DataFrame:
+def _pending(table: pd.DataFrame, verdicts: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """The rows that verdicts leave open: without a settled one, or with a stale one; those in conflict say so.
+
+    table: the candidates of one kind; verdicts: all rows on this kind.
+    """
+    judged, conflicts = settled(verdicts, params.release.adjudicators)
+    opinions = _opinions(conflicts)
+    pending = pd.concat([table[~table["category"].isin(set(judged["category"]))], _stale(table, judged)])
+    disputed = pending["category"].isin(list(opinions))
+    texts = [
+        _join(opinions.get(category, ""), evidence)
+        for category, evidence in zip(pending["category"], pending["evidence"], strict=True)
+    ]
+    return pending.assign(
+        reason=pending["reason"].mask(disputed, "conflict"),
+        priority=pending["priority"].mask(disputed, pending["images"].astype("float64")),
+        evidence=texts,
+    )
+
+
+def order(pending: pd.DataFrame, drawn: Collection[str], seed: int) -> pd.DataFrame:
     """The queue: conflicts first, then by priority = doubt × images that a verdict relabels, with controls interleaved.
 
     The doubt about a stale verdict is 1.
 
-    table: from `candidates`; verdicts: all rows; control: number of accepted categories to draw per source.
+    pending: the open rows of all kinds; drawn: the categories drawn as controls.
     """
-    judged, conflicts = settled(verdicts)
-    opinions = _opinions(conflicts)
-    drawn = controls(table, control, seed)
-    pending = pd.concat([table[~table["category"].isin(set(judged["category"]))], _stale(table, judged)])
-    disputed = pending["category"].isin(opinions.index)
-    first = pending[disputed]
-    first = first.assign(reason="conflict", priority=first["images"].astype("float64"))
-    first["evidence"] = first["category"].map(opinions) + "; " + first["evidence"]
+    disputed = pending["reason"] == "conflict"
     rest = pending[~disputed]
     doubtful = _by_priority(rest[rest["reason"] != ""])
-    accepted = rest[rest["category"].isin(drawn)].assign(reason="control")
+    accepted = rest[(rest["reason"] == "") & rest["category"].isin(list(drawn))].assign(reason="control")
     # In the order of the draw: whoever judges only the first controls has judged a random sample.
     accepted = accepted.sort_values("category", key=lambda names: names.map(lambda name: _hash(seed, name).hex()))
-    queue = pd.concat([_by_priority(first), _interleave(doubtful, accepted)], ignore_index=True)[COLUMNS]
+    mixed = _interleave(doubtful, accepted)
+    queue = pd.concat([_by_priority(pending[disputed]), mixed], ignore_index=True)[COLUMNS]
     return queue.assign(priority=[f"{number:.4f}" for number in queue["priority"]])
 
 
@@ -160,10 +208,10 @@ def _stale(table: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=table.columns).astype(table.dtypes)
 
 
-def _opinions(conflicts: pd.DataFrame) -> "pd.Series[str]":
+def _opinions(conflicts: pd.DataFrame) -> dict[str, str]:
     """Disputed category → the label of each annotator."""
     texts = conflicts["annotator"] + ": " + conflicts["hierarchical_label"].replace("", "(empty)")
-    return texts.groupby(conflicts["category"], sort=True).agg(", ".join)
+    return {str(category): ", ".join(group) for category, group in texts.groupby(conflicts["category"], sort=True)}
 
 
 def _by_priority(table: pd.DataFrame) -> pd.DataFrame:

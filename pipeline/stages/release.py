@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -12,12 +13,14 @@ from hgld.foundation.errors import HgldError
 from hgld.foundation.files import read_json, replacing, sha256, write_text
 from hgld.foundation.settings import Params, profiles
 from hgld.foundation.tables import write_csv, write_parquet
+from hgld.hierarchy.curation.settled_verdicts import settled
 from hgld.hierarchy.curation.verdict_checks import without_effect
-from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, load_verdicts, settled
+from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, load_verdicts
 from hgld.hierarchy.fusion.evidence_kinds import proposal_sources
 from hgld.hierarchy.fusion.release_decision import Thresholds, claims, decide
-from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
+from hgld.hierarchy.taxonomy.taxonomy import Taxonomy, load_taxonomy
 from hgld.pipeline.dataset.card_numbers import card_numbers
+from hgld.pipeline.dataset.landmark_classes import read_class_verdicts, read_landmark_classes
 from hgld.pipeline.dataset.landmarks import SPLITS, labels_and_proposals
 from hgld.pipeline.dataset.schemas import read_stage_table
 from hgld.pipeline.dataset.splits import image_labels, landmark_labels, query_labels
@@ -30,15 +33,17 @@ def run(params: Params) -> None:
 
     Raises HgldError when a verdict file is malformed or a table violates a guarantee of the release.
     """
-    natures = load_taxonomy(Path(params.build.taxonomy)).natures
+    taxonomy = load_taxonomy(Path(params.build.taxonomy))
+    natures = taxonomy.natures
     snapshot = read_json(params.data / "wikidata" / "snapshot.json")
-    evidence, conflicts = read_claims(params, natures)
+    claimed = read_claims(params, taxonomy)
+    evidence = claimed.table
     thresholds = Thresholds(params.refine.accept_score, params.refine.accept_margin)
-    decisions = decide(evidence, thresholds, natures)
+    decisions = decide(evidence, thresholds, natures, claimed.refuted)
     labels = decisions.assign(snapshot=str(snapshot.get("date", "")))
     tables, counts = _tables(params, decisions)
     verify(params, labels, tables, natures)
-    counts["conflicting_verdicts"] = conflicts
+    counts["conflicting_verdicts"] = claimed.conflicts
     with replacing(params.data / "release", directory=True) as folder:
         for name, table in tables.items():
             (write_csv if name.endswith(".csv") else write_parquet)(table, folder / name)
@@ -54,12 +59,46 @@ def run(params: Params) -> None:
     echo(f"{len(labels)} categories: " + ", ".join(f"{count} {name}" for name, count in sources.items()))
 
 
-def read_claims(params: Params, natures: Mapping[str, str]) -> tuple[pd.DataFrame, int]:
-    """All claims about the profile's categories, and the number of categories on which annotators disagree."""
+class Claims(NamedTuple):
+    """table: as `claims` gives it; refuted: as `decide` needs it; conflicts: categories that annotators disagree on."""
+
+    table: pd.DataFrame
+    refuted: frozenset[tuple[str, str]]
+    conflicts: int
+
+
+def read_claims(params: Params, taxonomy: Taxonomy) -> Claims:
+    """All claims about the profile's categories. Raises HgldError when a verdict file is malformed."""
+    natures = taxonomy.natures
     labels, proposals = labels_and_proposals(params, natures, proposal_sources())
-    agreed, conflicts = settled(load_verdicts(REVIEW_FOLDER, natures, params.verdict_profiles))
-    disputed = set(conflicts["category"]) & set(labels["category"])
-    return claims(labels, proposals, agreed), len(disputed)
+    verdicts = load_verdicts(REVIEW_FOLDER, natures, params.verdict_profiles)
+    agreed, conflicts = settled(verdicts, params.release.adjudicators)
+    classes = read_landmark_classes(params, taxonomy, labels)
+    by_class = read_class_verdicts(params, taxonomy, classes, REVIEW_FOLDER)
+    table = claims(labels, proposals, by_class.claims, _with_classes(agreed, classes.names, params))
+    return Claims(table, by_class.refuted, len(set(conflicts["category"]) & set(labels["category"])))
+
+
+def _with_classes(verdicts: pd.DataFrame, names: Mapping[str, str], params: Params) -> pd.DataFrame:
+    """Settled verdicts as claims: the class that the annotator named, with its path where that leads to the label."""
+    classes = verdicts["supercategory"]
+    path_of = _class_paths(params) if classes.any() else {}
+    keys = zip(classes, verdicts["hierarchical_label"], strict=True)
+    rejections = [f"not item {qid}" if qid else "" for qid in verdicts["rejected_item"]]
+    comments = zip(verdicts["comment"], rejections, strict=True)
+    table = verdicts.rename(columns={"rejected_item": "qid"})
+    table["class"] = classes
+    table["supercategory"] = [names.get(qid, qid) for qid in classes]
+    table["path"] = [path_of.get(key, key[0]) for key in keys]
+    table["comment"] = ["; ".join(filter(None, parts)) for parts in comments]
+    return table
+
+
+def _class_paths(params: Params) -> dict[tuple[str, str], str]:
+    """(Class, its label) → the path to the anchor."""
+    table = read_stage_table(params.data / "build" / "classes.parquet")
+    rows = table[["class", "hierarchical_label", "path"]].itertuples(index=False, name=None)
+    return {(str(qid), str(label)): str(path) for qid, label, path in rows}
 
 
 def _tables(params: Params, decisions: pd.DataFrame) -> tuple[Tables, dict[str, int]]:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from hgld.foundation.settings import Params, load_params
-from hgld.foundation.tables import write_parquet
+from hgld.foundation.tables import read_parquet, write_parquet
 from hgld.hierarchy.taxonomy.commons_category import category_url
 from hgld.pipeline.acquisition.tar_index import scan_tar
 from tests.paths import ROOT
@@ -81,6 +81,34 @@ def pictured(world: World) -> World:
         parts.append(scan_tar(tar, split).images)
     write_parquet(pd.concat(parts).sort_values("id"), folder / "images.parquet")
     return world
+
+
+# Classes that no path leads on from: that of two landmarks without a label, and a further one of the second.
+TARN, BASIN = "Q900", "Q901"
+CLASSED = {"Unknown Lake": ("Q501", [TARN]), 'Nowhere, "Purple"': ("Q502", [TARN, BASIN])}
+
+
+@pytest.fixture
+def classed(proposed: World) -> World:
+    """The proposed world, where two landmarks without a label have a class in common."""
+    path = proposed.data / "build" / "labels.parquet"
+    labels = read_parquet(path)
+    items = {name: item for name, (item, _) in CLASSED.items()}
+    labels["qid"] = labels["category"].map(items).fillna(labels["qid"]).astype("str")
+    write_parquet(labels, path)
+    _append(
+        proposed.data / "wikidata" / "item_classes.parquet",
+        [(item, qid) for item, classes in CLASSED.values() for qid in classes],
+    )
+    _append(proposed.data / "wikidata" / "class_labels.parquet", [(TARN, "tarn"), (BASIN, "basin")])
+    columns = ["class", "label", "hierarchical_label", "score", "margin", "evidence", "categories"]
+    _write(proposed.data / "refine" / "classes.parquet", columns, [(TARN, "tarn", "lake", 0.7, 0.6, "head: tarn", 2)])
+    return proposed
+
+
+def _append(path: Path, rows: list[tuple[str, str]]) -> None:
+    table = read_parquet(path)
+    _write(path, list(table.columns), [*table.itertuples(index=False, name=None), *rows])
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from hgld.foundation.tables import write_parquet
 from hgld.hierarchy.curation.verdicts import COLUMNS
 from hgld.pipeline.review.desk import Desk
 from hgld.pipeline.review.queue_items import Item
-from hgld.pipeline.review.session import ReviewSession
+from hgld.pipeline.review.terminal.session import ReviewSession
 from tests.paths import ROOT
 
 # a window title, colours, C1 controls, text from right to left, an invisible character, and a line of one's own

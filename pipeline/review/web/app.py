@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Query
 from fastapi import Path as PathValue
 from pydantic import BaseModel, Field
 from starlette.responses import HTMLResponse
 
 from hgld.foundation.display.visible import visible
-from hgld.hierarchy.curation.verdicts import Verdict
+from hgld.hierarchy.curation.verdicts import CLASS, Verdict, VerdictError
+from hgld.pipeline.review.class_evidence import SHOWN_LANDMARKS, ClassEvidence
 from hgld.pipeline.review.desk import Desk
 from hgld.pipeline.review.label_help import LabelHelp
 from hgld.pipeline.review.landmark_evidence import LandmarkEvidence
@@ -28,11 +29,16 @@ Position = Annotated[int, PathValue(ge=0, le=100_000_000)]
 
 
 class Answer(BaseModel):
-    """A verdict as the page sends it. category: of the item that was shown; label: "" for none of the labels."""
+    """A verdict as the page sends it.
+
+    category: of the item that was shown; label: "" for none of the labels; supercategory, rejected_item: as in Verdict.
+    """
 
     category: str = Field(max_length=2_000)
     label: str = Field(max_length=200)
     comment: str = Field("", max_length=2_000)
+    supercategory: str = Field("", max_length=30)
+    rejected_item: str = Field("", max_length=30)
 
 
 class Shown(BaseModel):
@@ -47,6 +53,7 @@ class Sources:
 
     desk: Desk
     evidence: LandmarkEvidence
+    classes: ClassEvidence
     pictures: LandmarkPictures
     labels: LabelHelp
     quality: Callable[[], Quality]
@@ -90,15 +97,25 @@ def _add_items(app: FastAPI, sources: Sources) -> None:
         """Every label with its definition, other words for it, its classes and examples."""
         return sources.labels.all()
 
+    @app.get("/api/classes")
+    def classes(text: Annotated[str, Query(max_length=200)] = "") -> list[dict[str, str]]:
+        """The classes whose name begins with a text or has a word that does."""
+        found: list[dict[str, str]] = _shown(sources.classes.find(text))
+        return found
+
     @app.get("/api/items/{position}")
     def item(position: Position) -> dict[str, Any]:
         """An item with all that is known about it."""
         shown = _item_at(desk, position)
-        landmarks = sources.evidence.landmarks(shown.category)
+        about_class = sources.classes.of(shown.category) if shown.kind == CLASS else None
+        members = sources.classes.members(shown.category)[:SHOWN_LANDMARKS] if about_class else [shown.category]
+        landmarks = [landmark for member in members for landmark in sources.evidence.landmarks(member)]
         verdict = desk.last_verdict(position)
         pictures = sources.pictures.ids(landmarks)
         return {
             **_shown(sources.evidence.of(shown)),
+            "class": _shown(about_class),
+            "kind": shown.kind,
             "category": shown.category,
             "position": position,
             "status": desk.status(position),
@@ -125,8 +142,11 @@ def _add_answers(app: FastAPI, sources: Sources) -> None:
     def judge(position: Position, answer: Answer) -> dict[str, Any]:
         """Save a verdict; it is on disk when this answers."""
         _item_at(desk, position, answer.category)
+        if answer.supercategory and not sources.classes.is_known(answer.supercategory):
+            raise VerdictError(f"there is no class {answer.supercategory!r} in the snapshot of Wikidata")
         what = answer.label.strip() or "no label"
-        return answered(f"{what}: saved", position, lambda: desk.judge(position, answer.label, answer.comment))
+        more = (answer.comment, answer.supercategory, answer.rejected_item)
+        return answered(f"{what}: saved", position, lambda: desk.judge(position, answer.label, *more))
 
     @app.post("/api/items/{position}/skip")
     def skip(position: Position, shown: Shown) -> dict[str, Any]:
@@ -170,4 +190,10 @@ def _shown(value: Any) -> Any:
 
 
 def _said(verdict: Verdict) -> dict[str, str]:
-    return {"label": verdict.hierarchical_label, "comment": verdict.comment, "decided_on": verdict.decided_on}
+    return {
+        "label": verdict.hierarchical_label,
+        "comment": verdict.comment,
+        "supercategory": verdict.supercategory,
+        "rejected_item": verdict.rejected_item,
+        "decided_on": verdict.decided_on,
+    }

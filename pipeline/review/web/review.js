@@ -7,7 +7,8 @@ const FOUND = 8;
 const KEYS = [
   ["Enter", "accept the suggestion"], ["1 – 9", "choose a candidate"], ["/", "search another label"],
   ["E", "none of the labels"], ["S", "skip, or unsure: nothing is saved"], ["C", "comment"], ["Z", "undo, also after a restart"],
-  ["← →", "previous, next item"], ["N", "next open item"], ["P", "next picture"], ["H", "show what a label means"], ["?", "these keys"],
+  ["← →", "previous, next item"], ["N", "next open item"], ["P", "next picture"],
+  ["F", "name a finer class"], ["X", "the item on Wikidata is another place"], ["H", "show what a label means"], ["?", "these keys"],
 ];
 
 let session = null, labels = [], item = null, shownAt = 0, busy = false, details = new Map(), picture = 0;
@@ -96,19 +97,24 @@ function draw() {
   at("name").textContent = item.name;
   at("latin").textContent = item.latin;
   at("latin").hidden = !item.latin;
-  const commons = make("a", "Commons", { href: item.commons, target: "_blank", rel: "noreferrer noopener" });
+  const page = make("a", item.class ? "Wikidata" : "Commons", { href: item.page, target: "_blank", rel: "noreferrer noopener" });
+  const what = item.class ? `class of ${number(item.class.count)} landmarks without a label` : item.landmarks.join(", ");
   const map = item.place ? ` · ${item.place.latitude.toFixed(3)}, ${item.place.longitude.toFixed(3)}` : "";
-  at("about").replaceChildren(`${item.landmarks.join(", ")} · ${number(item.images)} images${map} · `, commons);
+  at("about").replaceChildren(`${what} · ${number(item.images)} images${map} · `, page);
   at("reason").textContent = item.why + (item.suggestion ? "" : " There is no suggestion.");
   at("earlier").hidden = !item.verdict;
   if (item.verdict) {
-    const comment = item.verdict.comment ? ` (${item.verdict.comment})` : "";
-    at("earlier").textContent = `You said: ${item.verdict.label.trim() || "no label"}${comment}, ${item.verdict.decided_on}`;
+    const { label, comment, supercategory, rejected_item: other } = item.verdict;
+    const more = [supercategory && `class ${supercategory}`, other && `not ${other}`, comment].filter(Boolean).join("; ");
+    at("earlier").textContent = `You said: ${label.trim() || "no label"}${more ? ` (${more})` : ""}, ${item.verdict.decided_on}`;
   }
   drawCandidates();
   drawPictures();
   at("evidence").replaceChildren(...item.evidence.map(text => make("li", text)));
+  rejected = "";
   drawItems();
+  drawClass();
+  chooseClass(null);
   at("search").value = "";
   at("comment").value = "";
   find("");
@@ -158,12 +164,87 @@ function enlarge(index) {
   [...at("thumbnails").children].forEach((button, n) => button.setAttribute("aria-pressed", String(n === picture)));
 }
 
+function drawClass() {
+  const shown = item.class;
+  at("class").hidden = !shown;
+  at("finer").hidden = at("wikidata").hidden = Boolean(shown);
+  if (!shown) return;
+  const box = one => {
+    const row = make("li");
+    row.append(one.name, make("span", one.label ? ` ${one.label}` : "", { className: "soft" }));
+    return row;
+  };
+  const row = (title, classes) => {
+    const list = make("ul");
+    list.append(...classes.map(box));
+    list.setAttribute("aria-label", title);
+    return list;
+  };
+  const own = row("this class", [{ name: shown.name, label: "" }]);
+  own.className = "own";
+  const arrow = () => make("p", "is a subclass of ↑", { className: "soft" });
+  at("neighbours").replaceChildren(...(shown.parents.length ? [row("classes above", shown.parents), arrow()] : []), own,
+    ...(shown.children.length ? [arrow(), row("classes below", shown.children)] : []));
+  at("members-title").textContent = `${number(shown.count)} landmarks get the label of your answer`;
+  const left = shown.count - shown.members.length;
+  at("members").replaceChildren(...shown.members.map(one => make("li", `${one.name} (${number(one.images)} images)`)),
+    ...(left > 0 ? [make("li", `and ${number(left)} more`)] : []));
+}
+
+let rejected = "";
+function reject(qid) {
+  rejected = rejected === qid ? "" : qid;
+  [...at("items").querySelectorAll("button")].forEach(button => button.setAttribute("aria-pressed", String(button.value === rejected)));
+  toast(rejected ? `${rejected} is another place; now choose the label` : "");
+}
+
+let finer = null, classes = [], asked = 0;
+function chooseClass(one) {
+  finer = one;
+  classes = [];
+  at("classes").replaceChildren();
+  at("supercategory").value = one ? `${one.name} (${one.qid})` : "";
+  at("supercategory").setAttribute("aria-expanded", "false");
+  at("supercategory").removeAttribute("aria-activedescendant");
+}
+
+async function findClasses(text) {
+  finer = null;
+  const own = ++asked;
+  let found;
+  try { found = text.trim() ? await request(`/api/classes?text=${encodeURIComponent(text)}`) : []; } catch (error) { banner(error.message); return; }
+  if (own !== asked) return; // an answer to what is no longer typed
+  classes = found;
+  at("classes").replaceChildren(...found.map((one, index) => {
+    const row = make("li", one.name, { id: `class-${index}` });
+    row.setAttribute("role", "option");
+    row.setAttribute("aria-selected", String(index === 0));
+    row.append(make("span", ` ${one.qid}${one.label ? `, ${one.label}` : ""}`, { className: "other" }));
+    row.addEventListener("click", () => chooseClass(one));
+    return row;
+  }));
+  at("supercategory").setAttribute("aria-expanded", String(found.length > 0));
+  markClass(0);
+}
+
+let classAt = 0;
+function markClass(index) {
+  if (!classes.length) { at("supercategory").removeAttribute("aria-activedescendant"); return; }
+  classAt = (index + classes.length) % classes.length;
+  [...at("classes").children].forEach((row, n) => row.setAttribute("aria-selected", String(n === classAt)));
+  at("supercategory").setAttribute("aria-activedescendant", `class-${classAt}`);
+}
+
 function drawItems() {
   const blocks = item.items.map(one => {
     const block = make("div");
     const head = make("p");
     head.append(make("a", one.name ? `${one.name} (${one.qid})` : one.qid, { href: one.url, target: "_blank", rel: "noreferrer noopener" }),
-      ` matched by ${one.method}, confidence ${one.confidence}`);
+      ` matched by ${one.method}, confidence ${one.confidence} `);
+    const button = make("button", "another place", { type: "button", value: one.qid });
+    button.setAttribute("aria-pressed", "false");
+    button.addEventListener("click", () => reject(one.qid));
+    head.append(button);
     const list = make("ul");
     for (const found of one.classes) {
       const label = found.label.trim() ? `: ${found.label.trim()}, ${found.outcome}` : found.outcome ? `: ${found.outcome}` : "";
@@ -243,7 +324,9 @@ async function act(path, body, then) {
 
 function judge(label) {
   if (!seen()) return;
-  const body = { category: item.category, label, comment: at("comment").value };
+  if (at("supercategory").value.trim() && !finer) { banner("Choose the finer class from the list, or clear its field."); at("supercategory").focus(); return; }
+  const more = label && finer ? { supercategory: finer.qid } : {};
+  const body = { category: item.category, label, comment: at("comment").value, rejected_item: rejected, ...more };
   act(`/api/items/${item.position}/verdict`, body, answer => show(answer.next));
 }
 
@@ -279,6 +362,11 @@ document.addEventListener("keydown", event => {
     if (event.key === "Enter" && !event.repeat && matches.length) { event.preventDefault(); judge(matches[chosen].label); }
     return;
   }
+  if (field === "supercategory") {
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") { event.preventDefault(); markClass(classAt + (event.key === "ArrowDown" ? 1 : -1)); }
+    if (event.key === "Enter") { event.preventDefault(); if (classes.length) chooseClass(classes[classAt]); at("name").focus(); }
+    return;
+  }
   if (field === "comment") {
     if (event.key === "Enter") { event.preventDefault(); at("name").focus(); }
     return;
@@ -288,6 +376,7 @@ document.addEventListener("keydown", event => {
   if (onButton && (event.key === "Enter" || event.key === " ")) return; // the button itself
   const actions = {
     Enter: accept, "/": () => at("search").focus(), e: () => judge(""), s: skip, u: skip, z: undo, c: () => at("comment").focus(),
+    f: () => item && !item.class && at("supercategory").focus(), x: () => item && item.items.length && reject(item.items[0].qid),
     ArrowLeft: () => move(-1), ArrowRight: () => move(1), n: () => item && show(item.next), p: () => enlarge(picture + 1),
     h: () => at("definition").scrollIntoView({ block: "center" }), "?": () => at("help").showModal(),
   };
@@ -298,6 +387,7 @@ document.addEventListener("keydown", event => {
 });
 
 at("search").addEventListener("input", event => find(event.target.value));
+at("supercategory").addEventListener("input", event => findClasses(event.target.value));
 at("none").addEventListener("click", () => judge(""));
 at("skip").addEventListener("click", skip);
 at("undo").addEventListener("click", undo);

@@ -15,6 +15,7 @@ from hgld.foundation.display.visible import echo
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params
 from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, verdict_file
+from hgld.pipeline.review.class_evidence import ClassEvidence
 from hgld.pipeline.review.desk import Desk
 from hgld.pipeline.review.label_help import LabelHelp
 from hgld.pipeline.review.landmark_evidence import LandmarkEvidence
@@ -57,8 +58,8 @@ def review(
     listener = listen(port)
     token = secrets.token_urlsafe(24)
     guard = Guard(listener.getsockname()[1], token)
-    evidence = LandmarkEvidence(params, names)
-    app = make_app(Sources(desk, evidence, pictures, labels, lambda: quality(params, folder)), guard)
+    evidence, classes = LandmarkEvidence(params, names), ClassEvidence(params)
+    app = make_app(Sources(desk, evidence, classes, pictures, labels, lambda: quality(params, folder)), guard)
     try:
         run(app, listener, token, browser=browser, ready=ready)
     finally:

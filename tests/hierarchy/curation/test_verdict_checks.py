@@ -1,9 +1,11 @@
 """Verdicts without effect are named with file, line and near names; what is gone or not recorded is only noted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from hgld.hierarchy.curation.verdict_checks import (
     category_problems,
+    class_problems,
     near_categories,
     profile_problems,
     same_time_notes,
@@ -121,3 +123,21 @@ def test_rows_without_a_profile_and_suggestions_that_are_gone_are_noted(tmp_path
 def test_near_names_ignore_case_and_are_of_similar_length() -> None:
     assert near_categories("red chapel", ["Red Chapel", "Red Chapel of the Holy Mountain"]) == ["Red Chapel"]
     assert near_categories("Xyzzy", ["Red Chapel"]) == []
+
+
+def test_verdicts_on_classes_that_the_snapshot_lacks_are_named(tmp_path: Path) -> None:
+    def judge(category: str, kind: str, supercategory: str = "") -> None:
+        verdict = Verdict(category, "church", "", "", "", "ana", "2026-01-03", "", "sample")
+        append_verdict(tmp_path, replace(verdict, kind=kind, supercategory=supercategory))
+
+    judge("Q1", "class")
+    judge("Q2", "class")
+    judge("Mill", "landmark", "Q1")
+    judge("Barn", "landmark", "Q3")
+    files = read_verdicts(tmp_path, LABELS)
+    assert list(class_problems(files, {"sample": {"Q1"}})) == [
+        f"{tmp_path}/ana.csv:3: the verdict has no effect: no class Q2 in the snapshot of Wikidata of sample",
+        f"{tmp_path}/ana.csv:5: the supercategory has no name: no class Q3 in the snapshot of Wikidata of sample",
+    ]
+    assert list(class_problems(files, {"gldv2": set()})) == []
+    assert list(category_problems(files, {"sample": {"Mill", "Barn"}})) == []

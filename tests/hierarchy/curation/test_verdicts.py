@@ -3,11 +3,13 @@
 import csv
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hgld.foundation.errors import HgldError
+from hgld.hierarchy.curation.settled_verdicts import settled
 from hgld.hierarchy.curation.verdicts import (
+    CLASS,
     COLUMNS,
     Verdict,
     VerdictError,
@@ -24,14 +28,15 @@ from hgld.hierarchy.curation.verdicts import (
     read_verdicts,
     remove_verdict,
     rewrite_file,
-    settled,
 )
 from hgld.hierarchy.taxonomy.commons_category import normalise
 from tests.paths import ROOT
 
 LABELS = ["church", "lake", "ocean area ", "castle / fort"]
 HEADER = ",".join(COLUMNS)
-OLD_HEADER = ",".join(COLUMNS[:-1])
+OLD_HEADER = ",".join(COLUMNS[:8])
+# What follows the profile of a verdict on a landmark.
+REST = ["landmark", "", "", ""]
 
 
 def _verdict(category: str = "Abbey", label: str = "church", annotator: str = "ana", **more: str) -> Verdict:
@@ -52,8 +57,8 @@ def test_new_file_has_a_header_and_one_line_per_verdict(tmp_path: Path) -> None:
     append_verdict(tmp_path / "review", _verdict())
     append_verdict(tmp_path / "review", _verdict("Lake, the", "lake"))
     assert (tmp_path / "review" / "ana.csv").read_text() == (
-        f"{HEADER}\nAbbey,church,lake,clip,0.5000,ana,2026-01-03,,sample\n"
-        '"Lake, the",lake,lake,clip,0.5000,ana,2026-01-03,,sample\n'
+        f"{HEADER}\nAbbey,church,lake,clip,0.5000,ana,2026-01-03,,sample,landmark,,,\n"
+        '"Lake, the",lake,lake,clip,0.5000,ana,2026-01-03,,sample,landmark,,,\n'
     )
     assert [path.name for path in (tmp_path / "review").iterdir()] == ["ana.csv"]
 
@@ -125,8 +130,8 @@ def test_annotator_names_are_restricted(tmp_path: Path, name: str) -> None:
     ("Abbey,church,,,,ana,03/01/2026,", "decided_on '03/01/2026' is not a date"),
     ("Abbey,church,,,1.5,ana,2026-01-03,", "suggested_score '1.5' is not a number between 0 and 1"),
     ("Abbey,church,,,\"0,5\",ana,2026-01-03,", "suggested_score '0,5' is not a number between 0 and 1"),
-    ("Abbey,church", "2 values for 9 columns: Abbey,church"),
-    ("Abbey,church,,,,ana,2026-01-03,,sample,x", "10 values for 9 columns"),
+    ("Abbey,church", "2 values for 13 columns: Abbey,church"),
+    ("Abbey,church,,,,ana,2026-01-03,,sample,x", "10 values for 13 columns"),
     ('"Abbey,church,,,,ana,2026-01-03,', "not a CSV row"),
     ("<<<<<<< HEAD", "an unresolved git merge conflict"),
     ("=======,,,,,,,,", "an unresolved git merge conflict"),
@@ -307,7 +312,7 @@ def test_file_without_the_column_profile_is_read_and_appended_to(tmp_path: Path)
     path = tmp_path / "ana.csv"
     path.write_text(f"{OLD_HEADER}\nAbbey,church,,,,ana,2026-01-03,\n")
     append_verdict(tmp_path, _verdict("Lake", "lake"))
-    assert path.read_text().splitlines()[:2] == [HEADER, "Abbey,church,,,,ana,2026-01-03,"]
+    assert path.read_text().splitlines()[:2] == [HEADER, "Abbey,church,,,,ana,2026-01-03,,,landmark,,,"]
     assert load_verdicts(tmp_path, LABELS)["profile"].tolist() == ["", "sample"]
 
 
@@ -325,8 +330,8 @@ def test_headers_of_two_merged_files_are_both_read(tmp_path: Path) -> None:
 
 
 ROWS = [
-    ["Abbey", "church", "lake", "clip", "0.5", "ana", "2026-01-03T10:11:12Z", "so, so", "sample"],
-    ['The "Lake"', "ocean area ", "", "", "", "ana", "2026-01-04", "é; ü", ""],
+    ["Abbey", "church", "lake", "clip", "0.5", "ana", "2026-01-03T10:11:12Z", "so, so", "sample", *REST],
+    ['The "Lake"', "ocean area ", "", "", "", "ana", "2026-01-04", "é; ü", "", *REST],
 ]
 
 
@@ -342,7 +347,8 @@ def _saved(delimiter: str = ",", quoting: int = csv.QUOTE_MINIMAL, order: list[i
 
 @pytest.mark.parametrize("content", [
     _saved(quoting=csv.QUOTE_ALL), _saved(end="\r\n"), _saved(bom=True), _saved(";"), _saved("\t"), _saved(end="\r"),
-    _saved(order=[8, 1, 2, 3, 4, 5, 6, 7, 0]), _saved(surplus=2), _saved(";", csv.QUOTE_ALL, end="\r\n", bom=True),
+    _saved(order=[8, 1, 2, 3, 4, 12, 5, 6, 7, 9, 10, 11, 0]), _saved(surplus=2),
+    _saved(";", csv.QUOTE_ALL, end="\r\n", bom=True),
     b"sep=;\r\n" + _saved(";", end="\r\n"), _saved(";").replace(b"0.5", b"0,5"), _saved() + b",,,,,,,,\n\n",
     _saved(";").replace(b"T10:11:12Z", b" 10:11:12"),
 ])  # fmt: skip
@@ -478,3 +484,37 @@ def test_files_are_plain_csv(tmp_path: Path) -> None:
     with (tmp_path / "ana.csv").open(encoding="utf-8", newline="") as handle:
         row = next(csv.DictReader(handle))
     assert (row["category"], row["comment"]) == ('The "Abbey"', "a, b")
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"kind": "klass"}, "kind 'klass' is not landmark or class"),
+    ({"kind": "class"}, "category 'Abbey' of a verdict on a class is not its QID"),
+    ({"kind": "class", "category": "Q12", "supercategory": "Q1"}, "are for verdicts on landmarks"),
+    ({"supercategory": "lake"}, "supercategory 'lake' is not a QID"),
+    ({"rejected_item": "Q0"}, "rejected_item 'Q0' is not a QID"),
+    ({"supercategory": "Q1", "hierarchical_label": ""}, "supercategory Q1 without a label"),
+])  # fmt: skip
+def test_verdict_that_does_not_fit_its_kind_is_refused(tmp_path: Path, changes: dict[str, str], message: str) -> None:
+    with pytest.raises(VerdictError, match=re.escape(message)):
+        append_verdict(tmp_path, replace(_verdict(), **changes))
+    assert not (tmp_path / "ana.csv").exists()
+
+
+def test_verdicts_on_a_class_and_on_a_category_of_the_same_name_are_two(tmp_path: Path) -> None:
+    append_verdict(tmp_path, _verdict("Q12", on="2026-02-01"))
+    append_verdict(tmp_path, replace(_verdict("Q12", "lake"), kind=CLASS))
+    assert load_verdicts(tmp_path, LABELS)["hierarchical_label"].tolist() == ["church"]
+    assert load_verdicts(tmp_path, LABELS, kind=CLASS)["hierarchical_label"].tolist() == ["lake"]
+
+
+def test_an_adjudicator_decides_where_others_disagree(tmp_path: Path) -> None:
+    for annotator, label in (("ana", "church"), ("bob", "lake"), ("zoe", "lake")):
+        append_verdict(tmp_path, _verdict(label=label, annotator=annotator))
+    append_verdict(tmp_path, _verdict("Mill", "church", "bob"))
+    verdicts = load_verdicts(tmp_path, LABELS)
+    accepted, conflicts = settled(verdicts, ["ana"])
+    assert accepted[["category", "hierarchical_label", "annotator"]].to_numpy().tolist() == [
+        ["Abbey", "church", "ana"], ["Mill", "church", "bob"],
+    ]  # fmt: skip
+    assert conflicts.empty
+    assert set(settled(verdicts, ["ana", "zoe"])[1]["annotator"]) == {"ana", "zoe"}

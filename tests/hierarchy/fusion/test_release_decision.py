@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hgld.hierarchy.fusion.class_verdicts import COLUMNS as CLASS_CLAIMS
 from hgld.hierarchy.fusion.evidence_kinds import proposal_sources, trust_order
 from hgld.hierarchy.fusion.release_decision import (
     CLAIMS,
@@ -88,11 +89,52 @@ def test_an_empty_verdict_removes_the_label() -> None:
     assert (decision["supercategory"], decision["path"]) == ("", "")
 
 
+def test_a_verdict_on_a_class_is_trusted_less_than_wikidata_and_more_than_a_proposal() -> None:
+    by_class = _claim("class-review", "lake", supercategory="pond", path="Q9", annotator="ana", decided_on="2026-01-03",
+                      **{"class": "Q9"})  # fmt: skip
+    chosen = ["hierarchical_label", "source", "class", "supercategory", "path", "annotator"]
+    decision = _decision(_claim("clip", "church", score=0.9, margin=0.9), by_class, UNLABELLED)
+    assert [decision[name] for name in chosen] == ["lake", "class-review", "Q9", "pond", "Q9", "ana"]
+    decision = _decision(by_class, WIKIDATA)
+    assert [decision[name] for name in chosen[:3]] == ["church", "wikidata", "Q2"]
+    decision = _decision(by_class, _claim("review", "church", annotator="bob"))
+    assert [decision[name] for name in chosen] == ["church", "review", "", "", "", "bob"]
+
+
+def test_a_class_that_a_verdict_names_gives_the_landmark_its_path() -> None:
+    verdict = _claim("review", "lake", supercategory="reservoir", path="Q131681>Q23397", **{"class": "Q131681"})
+    decision = _decision(WIKIDATA, verdict)
+    assert [decision[name] for name in ("class", "supercategory", "path", "qid")] == [
+        "Q131681", "reservoir", "Q131681>Q23397", "Q1",
+    ]  # fmt: skip
+
+
+def test_a_rejected_item_says_nothing_about_the_landmark() -> None:
+    decision = _decision(WIKIDATA, _claim("review", "church", qid="Q1"))
+    assert [decision[name] for name in ("hierarchical_label", "qid", "method", "class", "supercategory", "path")] == [
+        "church", "", "", "", "", "",
+    ]  # fmt: skip
+    other = _decision(WIKIDATA, _claim("review", "church", qid="Q77"))
+    assert [other[name] for name in ("qid", "class", "path")] == ["Q1", "Q2", "Q2>Q3"]
+
+
+def test_a_label_that_a_verdict_took_back_from_a_class_is_not_read_from_its_name() -> None:
+    by_name_of_class, by_name = (_claim(source, "lake", score=0.9, margin=0.9) for source in ("class", "name"))
+
+    def label(row: dict[str, object], refuted: set[tuple[str, str]]) -> object:
+        return decide(pd.DataFrame([row], columns=CLAIMS), THRESHOLDS, KINDS, refuted)["hierarchical_label"][0]
+
+    assert label(by_name_of_class, {("X", "lake")}) == ""
+    assert label(by_name_of_class, {("X", "church"), ("Y", "lake")}) == "lake"
+    assert label(by_name, {("X", "lake")}) == "lake"
+
+
 def test_claims_about_categories_of_other_profiles_are_dropped() -> None:
     labels = pd.DataFrame([WIKIDATA])[["category", "hierarchical_label", "qid"]]
     verdicts = pd.DataFrame([{"category": "Y", "hierarchical_label": "lake", "comment": "no"}])
     proposals = pd.DataFrame(columns=["category", "hierarchical_label", "score", "margin", "evidence", "source"])
-    assert list(claims(labels, proposals, verdicts)["category"]) == ["X"]
+    by_class = pd.DataFrame(columns=CLASS_CLAIMS)
+    assert list(claims(labels, proposals, by_class, verdicts)["category"]) == ["X"]
 
 
 _LABEL = st.sampled_from(["", "church", "lake"])

@@ -243,3 +243,44 @@ def test_the_link_leads_to_the_quality_page_with_its_styles(open_tab, serve: Ser
     tab.page.click("text=back to the review")
     tab.page.wait_for_selector("#main:not([hidden])")
     assert tab.console == []
+
+
+def test_a_class_by_keyboard(classed, open_tab, serve: Serve) -> None:
+    tab = open_tab(serve("--kind", "class"))
+    tab.shows("tarn (Q900)")
+    assert "2 landmarks get the label" in tab.page.inner_text("#members-title")
+    assert tab.page.locator("#members li").all_inner_texts() == [
+        'Nowhere, "Purple" (3 images)',
+        "Unknown Lake (2 images)",
+    ]
+    assert tab.page.locator("#thumbnails button").count() == 5
+    assert not tab.page.locator("#finer").is_visible()
+    tab.press("Enter")
+    playwright.expect(tab.page.locator("#done")).to_be_visible()
+    (row,) = load_verdicts(Path("review"), LABELS, kind="class").to_dict("records")
+    assert (row["category"], row["hierarchical_label"]) == ("Q900", "lake")
+    assert tab.console == []
+
+
+def test_a_finer_class_and_another_place_by_keyboard(open_tab, serve: Serve) -> None:
+    tab = open_tab(serve("Red Chapel"))
+    tab.press("x")
+    assert tab.page.locator("#items button").get_attribute("aria-pressed") == "true"
+    tab.press("f")
+    tab.type("chur")
+    playwright.expect(tab.page.locator("#classes li").first).to_contain_text("church building")
+    tab.press("Enter")
+    playwright.expect(tab.page.locator("#supercategory")).to_have_value("church building (Q16970)")
+    tab.press("Enter")
+    playwright.expect(tab.page.locator("#done")).to_be_visible()
+    (row,) = load_verdicts(Path("review"), LABELS).to_dict("records")
+    assert (row["hierarchical_label"], row["supercategory"], row["rejected_item"]) == ("church", "Q16970", "Q101")
+
+
+def test_a_finer_class_that_was_not_chosen_is_not_dropped_in_silence(open_tab, serve: Serve) -> None:
+    tab = open_tab(serve("Red Chapel"))
+    tab.press("f")
+    tab.type("something")
+    tab.press("Escape", "Enter")
+    playwright.expect(tab.page.locator("#banner")).to_contain_text("Choose the finer class from the list")
+    assert rows() == []

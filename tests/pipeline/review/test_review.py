@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from hgld.foundation.errors import HgldError
 from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, load_verdicts
 from hgld.pipeline.review.desk import Desk
 from hgld.pipeline.review.queue_items import Item, Selection, chosen_items, open_items, with_class_names
-from hgld.pipeline.review.session import ReviewSession, match_label
-from hgld.pipeline.review.terminal import default_annotator, review
+from hgld.pipeline.review.terminal.prompt import default_annotator, review
+from hgld.pipeline.review.terminal.session import ReviewSession, match_label
 from hgld.pipeline.stages import queue
 from tests.paths import ROOT
 
@@ -56,7 +57,10 @@ def test_each_verdict_is_on_disk_before_the_next_question(session: ReviewSession
 def test_a_verdict_records_the_suggestion_annotator_and_date(session: ReviewSession) -> None:
     session.answer("e # not a place")
     row = load_verdicts(session.desk.folder, LABELS).iloc[0]
-    assert row.to_list() == ["One", "", "church", "clip", "0.5000", "ana", NOW, "not a place", "sample"]
+    assert row.to_list() == [
+        "One", "", "church", "clip", "0.5000", "ana", NOW, "not a place", "sample",
+        "landmark", "", "", version("hgld"),
+    ]  # fmt: skip
 
 
 def test_skipping_writes_nothing(session: ReviewSession) -> None:
@@ -200,7 +204,7 @@ def test_the_last_verdict_can_be_undone(queued) -> None:
     output, number = _review(queued, "e\nu\nlake # back\tagain\nlake\n\n", limit=1)
     assert "Removed the verdict" in output
     assert number == 1
-    assert [row.split(",")[-8] for row in (REVIEW / "ana.csv").read_text().splitlines()[1:]] == ["lake"]
+    assert load_verdicts(REVIEW, LABELS)["hierarchical_label"].tolist() == ["lake"]
 
 
 def test_answers_from_a_pipe(queued) -> None:
@@ -256,7 +260,7 @@ def _command(folder: Path, answers: str, setup: str = "", **more: Any) -> "subpr
                           **({"input": answers} | more))  # fmt: skip
 
 
-FULL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (230, 230))"
+FULL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))"
 
 
 @pytest.fixture
@@ -270,7 +274,7 @@ def in_a_checkout(queued, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_verdict_that_is_not_saved_ends_the_session_with_an_error(in_a_checkout: Path) -> None:
-    """A full disk: the first row fits in 230 bytes, the second does not."""
+    """A full disk: the first row fits in 300 bytes, the second does not."""
     done = _command(in_a_checkout, "y\nlake\nlake\nq\n", FULL_DISK)
     assert done.returncode == 1
     assert done.stderr.startswith("Error: cannot write ") and "File too large" in done.stderr

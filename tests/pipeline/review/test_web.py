@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.dataset.thumbnail_folder import Thumbnail
 from hgld.pipeline.stages.queue import COLUMNS
 from tests.paths import ROOT
+from tests.pipeline.conftest import BASIN, TARN
 from tests.pipeline.review.conftest import Served
 
 LABELS = load_taxonomy(ROOT / "hierarchy/curated").natures
@@ -40,6 +42,7 @@ def long_queue(count: int) -> None:
         "category": [f"Place {n:06d}" for n in range(count)],
         "images": ["1"] * count,
         "reason": ["doubtful"] * count,
+        "kind": ["landmark"] * count,
     }
     rows |= {"suggested_label": ["church"] * count, "suggested_by": ["clip"] * count, "score": ["0.5"] * count}
     pd.DataFrame(rows)[COLUMNS].to_csv(QUEUE, index=False)
@@ -214,7 +217,7 @@ def test_an_answer_that_cannot_be_saved_is_refused_with_a_line(serve: Serve, bod
 
 
 def test_a_full_disk_is_said_and_nothing_is_called_saved(serve: Serve) -> None:
-    served = serve(setup="import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (230, 230))")
+    served = serve(setup="import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))")
     assert served.judge(0, "church").status_code == 200
     failed = served.judge(1, "lake")
     assert failed.status_code == 503 and "File too large" in failed.json()["error"]
@@ -307,3 +310,48 @@ def test_a_picture_that_is_not_in_the_tars_is_a_thumbnail_with_its_credit(serve:
     assert served.get(f"/pictures/{lost}/320").status_code == 404
     picture.unlink()
     assert served.get(f"/pictures/{gone}/320").status_code == 404
+
+
+def test_a_class_is_shown_with_its_landmarks_and_judged_once(classed, serve: Serve) -> None:
+    write_parquet(
+        pd.DataFrame({"child": [TARN, BASIN], "parent": ["Q23397", TARN]}),
+        classed.data / "wikidata/class_edges.parquet",
+    )
+    served = serve("--kind", "class")
+    assert served.get("/api/session").json()["progress"]["items"] == 1
+    item = served.get("/api/items/0").json()
+    assert (item["kind"], item["category"], item["name"], item["suggestion"]) == (
+        "class",
+        TARN,
+        f"tarn ({TARN})",
+        "lake",
+    )
+    shown = item["class"]
+    assert shown["members"] == [{"name": 'Nowhere, "Purple"', "images": 3}, {"name": "Unknown Lake", "images": 2}]
+    assert (shown["count"], item["images"]) == (2, 5)
+    assert [one["name"] for one in shown["parents"]] == ["lake"]
+    assert [one["name"] for one in shown["children"]] == ["basin"]
+    assert len(item["pictures"]) == 5
+    assert served.judge(0, "lake").status_code == 200
+    (row,) = load_verdicts(Path("review"), LABELS, kind="class").to_dict("records")
+    assert (row["category"], row["hierarchical_label"], row["version"]) == (TARN, "lake", version("hgld"))
+    assert saved() == []
+    assert served.post("/api/undo", {}).json()["position"] == 0
+    assert load_verdicts(Path("review"), LABELS, kind="class").empty
+
+
+def test_a_verdict_may_name_a_finer_class_and_reject_the_item(serve: Serve) -> None:
+    served = serve("Red Chapel")
+    found = served.get("/api/classes", params={"text": "chu"}).json()
+    assert [(one["qid"], one["name"]) for one in found] == [("Q16970", "church building")]
+    assert served.get("/api/classes", params={"text": "BUILD"}).json() == found
+    assert served.get("/api/classes", params={"text": "Q16970"}).json() == found
+    assert served.get("/api/classes", params={"text": "zzz"}).json() == []
+    body = {"category": "Red Chapel", "label": "church", "supercategory": "Q16970", "rejected_item": "Q101"}
+    assert served.post("/api/items/0/verdict", {**body, "supercategory": "Q77"}).status_code == 409
+    assert served.post("/api/items/0/verdict", {**body, "rejected_item": "no item"}).status_code == 409
+    assert saved() == []
+    assert served.post("/api/items/0/verdict", body).status_code == 200
+    (row,) = load_verdicts(Path("review"), LABELS).to_dict("records")
+    assert (row["supercategory"], row["rejected_item"]) == ("Q16970", "Q101")
+    assert served.get("/api/items/0").json()["verdict"]["rejected_item"] == "Q101"

@@ -5,9 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from hgld.foundation.tables import read_csv, read_parquet, write_parquet
-from hgld.hierarchy.curation.verdicts import COLUMNS as VERDICT
 from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
-from hgld.pipeline.stages.queue import COLUMNS, order, run
+from hgld.pipeline.stages.queue import COLUMNS, controls, order, run
 
 
 def _verdict(category: str, label: str, annotator: str = "ana") -> Verdict:
@@ -105,12 +104,13 @@ def test_every_tenth_entry_is_a_control() -> None:
                                       "priority": float(100 - number), "reason": "doubtful" * name.startswith("d")}
         for number, name in enumerate(names)
     ]  # fmt: skip
-    queue = order(pd.DataFrame(rows), pd.DataFrame(columns=VERDICT, dtype="str"), control=4, seed=0)
+    table = pd.DataFrame(rows)
+    queue = order(table, controls(table, 4, seed=0), seed=0)
     positions = [number for number, reason in enumerate(queue["reason"]) if reason == "control"]
     assert positions == [9, 19, 29, 33]
     priorities = queue["priority"].astype(float)
     assert priorities.is_monotonic_decreasing
-    other = order(pd.DataFrame(rows), pd.DataFrame(columns=VERDICT, dtype="str"), control=4, seed=1)
+    other = order(table, controls(table, 4, seed=1), seed=1)
     assert set(other["category"]) != set(queue["category"])
 
 

@@ -56,7 +56,7 @@ class ReviewSession:
         if word in SKIP:
             self.desk.skip(self.position)
             self.position += 1
-            return f"Skipped {visible(item.category)}."
+            return f"Skipped {visible(item.title)}."
         if word in EMPTY:
             return self._judge(item, "", comment)
         if word in ACCEPT:
@@ -76,7 +76,7 @@ class ReviewSession:
     def _judge(self, item: Item, label: str, comment: str) -> str:
         self.desk.judge(self.position, label, comment)
         self.position += 1
-        return visible(f"{item.category}: {label.strip() or 'left empty'}.")
+        return visible(f"{item.title}: {label.strip() or 'left empty'}.")
 
     def _undo(self) -> str:
         try:

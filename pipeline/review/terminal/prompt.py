@@ -15,7 +15,7 @@ from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, verdict_file
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.review.desk import Desk
 from hgld.pipeline.review.queue_items import Selection, chosen_items
-from hgld.pipeline.review.session import QUIT, UNDO, ReviewSession, split_answer
+from hgld.pipeline.review.terminal.session import QUIT, UNDO, ReviewSession, split_answer
 
 KEYS = (
     "Enter or y: accept · r: runner-up · a label or its first letters · e: leave empty · s: skip · u: undo · "
