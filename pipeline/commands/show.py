@@ -11,10 +11,11 @@ from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params
 from hgld.hierarchy.curation.settled_verdicts import is_stale, settled
-from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, load_verdicts
+from hgld.hierarchy.curation.verdicts import CLASS, REVIEW_FOLDER, load_verdicts
 from hgld.hierarchy.fusion.evidence_kinds import titles
 from hgld.hierarchy.taxonomy.commons_category import category_url
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
+from hgld.pipeline.dataset.landmark_classes import read_class_verdicts, read_landmark_classes
 from hgld.pipeline.dataset.landmark_search import categories_by_id, category_by_name
 from hgld.pipeline.dataset.landmarks import SPLITS, image_count, landmark_table
 from hgld.pipeline.dataset.schemas import read_stage_table
@@ -70,6 +71,7 @@ def _evidence_lines(
     proposal = _row(proposals, category) if proposals.is_file() else None
     lines += _wikidata_lines(label, class_names)
     lines += _proposal_lines(proposal, params)
+    lines += _class_verdict_lines(category, params)
     lines += _verdict_lines(own_verdicts, _suggested_label(label, proposal), params.release.adjudicators)
     counted = own_verdicts[own_verdicts["counts"]]
     return [*lines, _released_line(category, params, counted)]
@@ -135,6 +137,23 @@ def _proposal_lines(row: dict[Any, Any] | None, params: Params) -> list[_Line]:
     return [
         _Line("proposal", f"{text}, runner-up {row['runner_up'].strip()}; {outcome}"),
         _Line("  evidence", row["evidence"]),
+    ]
+
+
+def _class_verdict_lines(category: str, params: Params) -> list[_Line]:
+    """What a verdict on one of the landmark's classes says about it."""
+    path = params.data / "build" / "labels.parquet"
+    taxonomy = load_taxonomy(Path(params.build.taxonomy))
+    if not path.is_file() or load_verdicts(REVIEW_FOLDER, taxonomy.natures, params.verdict_profiles, CLASS).empty:
+        return []
+    classes = read_landmark_classes(params, taxonomy, read_stage_table(path))
+    claims = read_class_verdicts(params, taxonomy, classes, REVIEW_FOLDER).claims
+    return [
+        _Line(
+            "verdict",
+            f"{row['hierarchical_label'].strip()}  by {row['annotator']} on {row['decided_on']}: {row['note']}",
+        )
+        for row in claims[claims["category"] == category].to_dict("records")
     ]
 
 

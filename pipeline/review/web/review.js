@@ -148,7 +148,7 @@ function drawPictures() {
   });
   at("thumbnails").replaceChildren(...(buttons.length > 1 ? buttons : []));
   const more = item.images - item.pictures.length;
-  at("more").textContent = item.pictures.length ? (more > 0 ? `${number(more)} more images` : "") :
+  at("more").textContent = item.pictures.length ? (more > 0 ? `${number(more)} more image${more === 1 ? "" : "s"}` : "") :
     "None of its images is on this machine.";
   enlarge(0);
 }

@@ -7,6 +7,7 @@ import pandas as pd
 
 from hgld.foundation.tables import read_csv, read_parquet, write_parquet
 from hgld.hierarchy.curation.verdicts import CLASS, Verdict, append_verdict
+from hgld.pipeline.commands.show import show
 from hgld.pipeline.review.queue_items import open_items
 from hgld.pipeline.stages import queue, release
 from tests.pipeline.conftest import BASIN, CLASSED, TARN
@@ -122,3 +123,12 @@ def test_a_verdict_on_another_suggestion_returns(classed) -> None:
     _judge("river", suggested="church")
     assert _queue(classed).loc[TARN, "reason"] == "stale"
     assert _labels(classed).loc["Unknown Lake", "hierarchical_label"] == "river"  # and holds until it is replaced
+
+
+def test_show_says_which_class_gave_the_label(classed) -> None:
+    _judge("lake")
+    release.run(classed.params)
+    text = show("Unknown Lake", classed.params)
+    assert "lake  by ana on 2026-01-03: all of the class tarn (Q900)" in text
+    assert "tarn > lake > natural  (source: annotators, by class)" in text
+    assert "all of the class" not in show("Red Chapel", classed.params)
