@@ -6,8 +6,9 @@ Two queues from real data (../shared/data). `wikidata`: 23,520 Commons categorie
 of four classes lose what leads them to a label, as if Wikidata did not say it, and the stages `build`, `refine` and
 `queue` run on the rest. `gldv2`: a fifth of the published names, which `hgld classify` labels after training on the
 others; no classes are known of them. Three simulated annotators, who are wrong in 5 % of the cases, judge the queue:
-in our order or at random, with and without the items that are classes. Of what all three judge (`queue.overlap`),
-disagreement goes to an adjudicator, who is wrong as often. Images per landmark are drawn (log-normal, 20 in the mean).
+in our order or at random, with and without the items that are classes. Of what all three judge (`queue.overlap`, and
+every class), disagreement goes to an adjudicator, who is wrong as often. Images per landmark are drawn (log-normal, 20
+in the mean).
 """
 
 import hashlib
@@ -23,6 +24,7 @@ import pandas as pd
 
 from hgld.foundation.settings import Params, load_params
 from hgld.foundation.tables import write_parquet
+from hgld.hierarchy.curation.verdicts import CLASS
 from hgld.hierarchy.fusion.proposals import outcome
 from hgld.hierarchy.taxonomy.commons_category import category_url, normalise
 from hgld.hierarchy.taxonomy.taxonomy import Taxonomy, load_taxonomy
@@ -192,14 +194,15 @@ def campaign(world: World, *, ours: bool, classes: bool, seed: int) -> Curve:
 
     count, curve = 0, Curve([0], [state.by_images], [state.by_landmarks])
     for kind, name in items:
-        if kind == "landmark" and state.is_settled(name):
+        if kind != CLASS and state.is_settled(name):
             continue
-        right = world.meaning[name] if kind == "class" else world.truth[name]
-        said = [opinion(right) for _ in range(ANNOTATORS if in_overlap(name, settings.overlap) else 1)]
+        right = world.meaning[name] if kind == CLASS else world.truth[name]
+        shared = kind == CLASS or in_overlap(name, settings.overlap)
+        said = [opinion(right) for _ in range(ANNOTATORS if shared else 1)]
         if len(set(said)) > 1:
             said.append(opinion(right))
         count += len(said)
-        (state.judge_class if kind == "class" else state.judge)(name, said[-1])
+        (state.judge_class if kind == CLASS else state.judge)(name, said[-1])
         curve.verdicts.append(count)
         curve.images.append(state.by_images)
         curve.landmarks.append(state.by_landmarks)

@@ -123,7 +123,8 @@ def open_items(params: Params, folder: Path, labels: Sequence[str], annotator: s
     """The rows of the queue that this annotator is still to judge.
 
     Left out is what has a settled verdict that is not stale. Of a fraction of the queue (`queue.overlap`), drawn by
-    hash, only the annotator's own verdict counts: everybody judges it, so that their agreement can be measured.
+    hash, only the annotator's own verdict counts: everybody judges it, so that their agreement can be measured. The
+    same holds for every class, as an error there moves many labels.
     """
     queue = _read_queue(params.data / "queue" / "queue.csv")
     done = pd.Series(data=False, index=queue.index)
@@ -140,7 +141,8 @@ def _done(queue: pd.DataFrame, kind: str, verdicts: pd.DataFrame, params: Params
     suggested = dict(zip(rows["category"], rows["suggested_label"], strict=True))
     adjudicators = params.release.adjudicators
     own = _judged(verdicts[verdicts["annotator"] == annotator], suggested)
-    shared = {name for name in suggested if in_overlap(name, params.queue.overlap)} if annotator else set[str]()
+    overlap = 1.0 if kind == CLASS else params.queue.overlap
+    shared = {name for name in suggested if in_overlap(name, overlap)} if annotator else set[str]()
     return (_judged(verdicts, suggested, adjudicators) - shared) | (own & shared)
 
 

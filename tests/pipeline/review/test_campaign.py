@@ -54,7 +54,8 @@ def test_without_errors_every_label_is_right_in_the_end(script, world, monkeypat
 def test_a_verdict_on_a_class_saves_those_on_its_landmarks(script, world, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(script.campaign.__globals__, "ERRORS", 0.0)
     curve = script.campaign(world, ours=True, classes=True, seed=0)
-    assert curve.verdicts[-1] == 60 - 20 + 2  # twenty landmarks by one verdict; the mixed class says nothing
+    # twenty landmarks by the class that all three annotators judge; the mixed class says nothing
+    assert curve.verdicts[-1] == 60 - 20 + 2 * script.ANNOTATORS
     assert curve.landmarks[5] == pytest.approx((3 + 20) / 60)  # the three with many images, then both classes
 
 

@@ -70,6 +70,18 @@ def test_landmarks_that_a_verdict_on_their_class_labels_leave_a_queue_that_is_ol
     assert not {item.category for item in open_items(classed.params, REVIEW, LABELS)} & {TARN, *CLASSED}
 
 
+def test_everybody_judges_every_class(classed) -> None:
+    _queue(classed)
+    _judge("lake")
+
+    def asked(annotator: str) -> set[str]:
+        return {item.category for item in open_items(classed.params, REVIEW, LABELS, annotator)} & {TARN, *CLASSED}
+
+    assert (asked("ana"), asked("bob")) == (set(), {TARN})
+    _judge("lake", annotator="bob")
+    assert asked("bob") == set()
+
+
 def test_a_verdict_on_the_landmark_itself_counts_more(classed) -> None:
     _judge("lake")
     append_verdict(REVIEW, Verdict("Unknown Lake", "river", "lake", "clip", "", "bob", "2026-01-01"))
