@@ -77,6 +77,18 @@ class Desk:
         own = [row for row in rows if row.annotator == self.annotator and row.profile == self.profile]
         return sorted(own, key=lambda verdict: instant(verdict.decided_on))
 
+    def find(self, category: str) -> int | None:
+        """The position of an item, None if it is not in the list."""
+        return self._positions.get(category)
+
+    def add(self, item: Item) -> int:
+        """The position of an item, which is put at the end unless it is in the list."""
+        with self._lock:
+            position = self._positions.setdefault(item.category, len(self.items))
+            if position == len(self.items):
+                self.items.append(item)
+            return position
+
     def status(self, position: int) -> str:
         """OPEN, JUDGED or SKIPPED."""
         return self._status.get(position, OPEN)

@@ -4,7 +4,8 @@ import hashlib
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -26,7 +27,7 @@ WIDTH = 100
 
 @dataclass(frozen=True)
 class Item:
-    """One row of the queue, with the ids of its landmarks."""
+    """One row of the queue. ItemTexts adds the ids of its landmarks, and the names of classes to its evidence."""
 
     category: str
     suggested_label: str
@@ -113,11 +114,13 @@ def open_items(params: Params, folder: Path, labels: Sequence[str], annotator: s
     """
     queue = _read_queue(params.data / "queue" / "queue.csv")
     verdicts = load_verdicts(folder, labels, params.verdict_profiles)
-    suggested = dict(zip(queue["category"], queue["suggested_label"], strict=True))
+    suggested = dict(zip(queue["category"].tolist(), queue["suggested_label"].tolist(), strict=True))
     own = _judged(verdicts[verdicts["annotator"] == annotator], suggested)
-    shared = {name for name in suggested if in_overlap(name, params.queue.overlap)} if annotator else set[str]()
-    done = (_judged(verdicts, suggested) - shared) | (own & shared)
-    return _items(queue[~queue["category"].isin(done)], params)
+    settled_by_all = _judged(verdicts, suggested)
+    judged = own | settled_by_all if annotator else set[str]()
+    shared = {name for name in judged if in_overlap(name, params.queue.overlap)}
+    done = (settled_by_all - shared) | (own & shared)
+    return _items(queue[~queue["category"].isin(done)])
 
 
 def items_of(params: Params, categories: Sequence[str], labels: Sequence[str]) -> list[Item]:
@@ -125,7 +128,14 @@ def items_of(params: Params, categories: Sequence[str], labels: Sequence[str]) -
     table = candidates(*labels_and_proposals(params, labels, proposal_sources()), image_counts(params))
     table["reason"] = table["reason"].replace("", "asked for")
     table = table.set_index("category", drop=False).loc[list(categories)]
-    return _items(table, params)
+    return _items(table)
+
+
+def item_of(params: Params, category: str, labels: Sequence[str]) -> Item:
+    """The item for a category of the metadata: its row of the queue, if it has one, since the others take longer."""
+    queue = _read_queue(params.data / "queue" / "queue.csv")
+    items = _items(queue[queue["category"] == category]) or items_of(params, [category], labels)
+    return items[0]
 
 
 def in_overlap(category: str, fraction: float) -> bool:
@@ -145,14 +155,30 @@ def _judged(verdicts: pd.DataFrame, suggested: Mapping[str, str]) -> set[str]:
     return {row["category"] for row in rows if not is_stale(row, suggested.get(row["category"], ""))}
 
 
-def _items(queue: pd.DataFrame, params: Params) -> list[Item]:
-    """Rows of the queue (COLUMNS) as items, with the names of the classes and the ids of the landmarks."""
-    queue = queue.reset_index(drop=True).astype({"images": "str"})
-    names = _class_names(params)
-    queue["evidence"] = [with_class_names(text, names) for text in queue["evidence"]]
-    queue["ids"] = queue["category"].map(_landmark_ids(params)).fillna("")
-    columns = queue[[field.name for field in fields(Item)]]
+def _items(queue: pd.DataFrame) -> list[Item]:
+    """Rows of the queue (COLUMNS) as items, without what ItemTexts adds."""
+    columns = queue.astype({"images": "str"})[[field.name for field in fields(Item) if field.name in COLUMNS]]
     return [Item(*row) for row in columns.to_numpy().tolist()]
+
+
+class ItemTexts:
+    """Items with the ids of their landmarks and the names of the classes; the tables are read at the first one."""
+
+    def __init__(self, params: Params) -> None:
+        self._params = params
+
+    def of(self, item: Item) -> Item:
+        """The item with `ids` and all of `evidence`."""
+        evidence = with_class_names(item.evidence, self._names)
+        return replace(item, evidence=evidence, ids=str(self._ids.get(item.category, "")))
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return class_names(self._params)
+
+    @cached_property
+    def _ids(self) -> "pd.Series[str]":
+        return _landmark_ids(self._params)
 
 
 def _read_queue(path: Path) -> pd.DataFrame:
@@ -171,7 +197,8 @@ def _landmark_ids(params: Params) -> "pd.Series[str]":
     return ids
 
 
-def _class_names(params: Params) -> dict[str, str]:
+def class_names(params: Params) -> dict[str, str]:
+    """QID → name of the classes that have one."""
     table = read_stage_table(params.data / "wikidata" / "class_labels.parquet")
     return dict(zip(table["qid"], table["label"], strict=True))
 
