@@ -1,10 +1,11 @@
-"""A real Chromium that opens a page at two widths and says what nobody could read on it."""
+"""A real Chromium that opens a page at two widths and says what nobody could read on it, or has no access to."""
 
 import html
 import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,3 +86,10 @@ def unreadable(page: Path, folder: Path, *, dark: bool, height: int = 9000) -> l
     answer = json.loads(html.unescape(result.split('<pre id="result">')[1].split("</pre>")[0]))
     assert (answer["dark"], answer["views"]) == (dark, len(WIDTHS))
     return [str(problem) for problem in answer["found"]]
+
+
+def inaccessible(page: Any) -> list[str]:
+    """What axe finds on a page of playwright, as it is displayed: each violation with the elements that have it."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(page).response["violations"]
+    return [f"{rule['id']} ({rule['impact']}): {node['html'][:200]}" for rule in found for node in rule["nodes"]]

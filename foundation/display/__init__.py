@@ -1,1 +1,1 @@
-"""How things are shown: text tables, SVG charts, HTML pages and visible control characters, but no reading of files."""
+"""How things are shown: text tables, SVG charts and maps, HTML pages, control characters; no files of users."""

@@ -3,8 +3,6 @@
 from importlib.resources import files
 from typing import Any
 
-import jinja2
-
 from hgld.foundation.display.visible import visible
 
 
@@ -14,6 +12,8 @@ def render_page(package: str, template: str, **values: Any) -> str:
     A value is escaped for HTML, and its control and bidirectional characters are shown; only Markup is inserted as it
     is. An unknown name in the template raises jinja2.UndefinedError.
     """
+    import jinja2  # 0.05 s
+
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, finalize=_shown
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from math import nan, sqrt
 
 import pandas as pd
-from scipy.special import betaincinv
 
 from hgld.hierarchy.curation.settled_verdicts import newest
 
@@ -60,6 +59,8 @@ def clopper_pearson(successes: float, count: int, confidence: float = CONFIDENCE
     >>> [round(bound, 4) for bound in clopper_pearson(9, 10)]
     [0.555, 0.9975]
     """
+    from scipy.special import betaincinv  # 0.2 s
+
     if not count:
         return nan, nan
     tail, failures = (1 - confidence) / 2, count - successes

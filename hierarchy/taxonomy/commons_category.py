@@ -17,6 +17,8 @@ from hgld.foundation.errors import HgldError
 
 URL = "http://commons.wikimedia.org/wiki/Category:"
 
+# Most URLs of GLDv2: nothing in such a title is to be decoded, to be refused, or of another case.
+_PLAIN = re.compile(re.escape(URL) + r"([A-Z][A-Za-z0-9(),'.-]*(?:_[A-Za-z0-9(),'.-]+)*)")
 # Both entry points of MediaWiki; a `title` among the parameters decides.
 _HOST = r"(?:(?:https?:)?//)?commons\.(?:m\.)?wikimedia\.org(?::\d+)?/"
 _SCRIPT = re.compile(_HOST + r"[^?#]*\?(?:[^#]*&)?title=(?P<title>[^&#]*)", re.IGNORECASE)
@@ -72,6 +74,8 @@ def normalise(text: str, *, stored: bool = False) -> str:
 
     Raises HgldError when the percent-encoding is not UTF-8, when no valid title remains, and for another page or wiki.
     """
+    if (plain := _PLAIN.fullmatch(text)) and len(plain[1]) <= _MOST_BYTES:
+        return plain[1].replace("_", " ")
     if len(text) > _MOST_CHARACTERS:
         raise _invalid(text, f"{len(text):,} characters; a title on Commons has at most {_MOST_BYTES} bytes")
     name, is_url = _decoded(text)

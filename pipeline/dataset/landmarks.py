@@ -46,9 +46,14 @@ def image_count(params: Params, split: str, landmark_ids: list[str]) -> int:
 
 def image_counts(params: Params) -> "pd.Series[int]":
     """The number of train and index images of each category: those that a verdict on it relabels."""
-    tables = [image_table(params, split)["category"] for split in SPLITS]
-    counts: pd.Series[int] = pd.concat(tables).value_counts()
-    return counts
+    tables = []
+    for split in SPLITS:
+        images = read_stage_table(params.data / "metadata" / f"{IMAGES[split]}.parquet", ["landmark_id"])
+        counts = images["landmark_id"].value_counts()
+        table = landmark_table(params, split)
+        tables.append(table.assign(images=table["landmark_id"].map(counts).fillna(0).astype("int64")))
+    total = pd.concat(tables).groupby("category", sort=True)["images"].sum()
+    return total[total > 0]
 
 
 def build_labels(params: Params) -> pd.DataFrame:

@@ -51,6 +51,10 @@ class Listing:
     total: int
 
 
+class UnknownLandmarkError(HgldError):
+    """No landmark of the release has this name."""
+
+
 class Catalogue:
     """The landmarks of a release, one row per category. A category without a label has the label NO_LABEL.
 
@@ -117,10 +121,10 @@ class Catalogue:
         return [*self._of_id.get(key, []), *by_item]
 
     def landmark(self, category: str) -> dict[str, Any]:
-        """A landmark with every piece of evidence for its label. Raises HgldError for an unknown one."""
+        """A landmark with every piece of evidence for its label. Raises UnknownLandmarkError."""
         place = self._place.get(category)
         if place is None:
-            raise HgldError(f"no landmark {category!r} in the release")
+            raise UnknownLandmarkError(f"no landmark {category!r} in the release")
         row = _row(self._table.iloc[place].to_dict())
         found = self._evidence.iloc[self._evidence_rows.get(category, [])].to_dict("records")
         known = titles()

@@ -11,6 +11,7 @@ from threading import RLock
 
 from hgld.foundation.errors import HgldError, suggest
 from hgld.hierarchy.curation.verdicts import (
+    LANDMARK,
     Verdict,
     VerdictError,
     append_verdict,
@@ -78,6 +79,18 @@ class Desk:
         rows = [verdict for _, verdict in read_verdicts(self.folder, self.labels).rows]
         own = [row for row in rows if row.annotator == self.annotator and row.profile == self.profile]
         return sorted(own, key=lambda verdict: instant(verdict.decided_on))
+
+    def find(self, category: str) -> int | None:
+        """The position of a landmark, None if it is not in the list."""
+        return self._positions.get((LANDMARK, category))
+
+    def add(self, item: Item) -> int:
+        """The position of an item, which is put at the end unless it is in the list."""
+        with self._lock:
+            position = self._positions.setdefault((item.kind, item.category), len(self.items))
+            if position == len(self.items):
+                self.items.append(item)
+            return position
 
     def status(self, position: int) -> str:
         """OPEN, JUDGED or SKIPPED."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -10,14 +10,15 @@ from typing import Any
 import pandas as pd
 from anyascii import anyascii
 
+from hgld.foundation.display.world_outline import map_point
 from hgld.foundation.settings import Params
-from hgld.hierarchy.curation.verdicts import LANDMARK
+from hgld.hierarchy.curation.verdicts import CLASS, LANDMARK
 from hgld.hierarchy.fusion.evidence_kinds import titles
 from hgld.hierarchy.taxonomy.commons_category import category_url
 from hgld.hierarchy.taxonomy.qid import item_url
 from hgld.pipeline.dataset.landmarks import SPLITS, landmark_table
 from hgld.pipeline.dataset.schemas import read_stage_table
-from hgld.pipeline.review.queue_items import Item
+from hgld.pipeline.review.queue_items import Item, class_names, with_class_names
 
 MAX_CANDIDATES = 9  # one per digit key
 # "name: tower 0.91; class name: house 0.50" in the evidence of a proposal
@@ -54,13 +55,15 @@ class LandmarkEvidence:
         self._labels = {label.strip(): label for label in labels}
         self._lock = Lock()
         self._tables: dict[str, _ByKey] | None = None
+        self._names: dict[str, str] = {}
 
     def of(self, item: Item) -> dict[str, Any]:
         """What the page shows about an item, as JSON values; every text is as the tables have it, to be escaped."""
         tables = self._read()
+        item = replace(item, evidence=with_class_names(item.evidence, self._names))
+        if item.kind == CLASS:
+            item = replace(item, name=self._names.get(item.category, ""))
         items = self.items(item.category) if item.kind == LANDMARK else []
-        facts = tables["facts"]
-        place = next((_place(row) for one in items for row in facts.rows(one["qid"]) if _place(row)), None)
         return {
             "name": item.title,
             "latin": _latin(item.title),
@@ -77,7 +80,7 @@ class LandmarkEvidence:
             "candidates": [asdict(candidate) for candidate in self._candidates(item, tables)],
             "evidence": [part for part in item.evidence.split("; ") if part],
             "items": items,
-            "place": place,
+            "place": self.place(item.category) if item.kind == LANDMARK else None,
             "page": category_url(item.category) if item.kind == LANDMARK else item_url(item.category),
         }
 
@@ -85,6 +88,13 @@ class LandmarkEvidence:
         """The items on Wikidata that a category may be, with their classes and what these led to."""
         tables = self._read()
         return [self._wikidata_item(row, tables) for row in tables["items"].rows(category) if row["qid"]]
+
+    def place(self, category: str) -> dict[str, float] | None:
+        """Where a landmark is, and the point on a map with world_outline; None where that is not known."""
+        tables = self._read()
+        qids = [row["qid"] for row in tables["items"].rows(category)]
+        places = (_place(row) for qid in qids for row in tables["facts"].rows(qid))
+        return next((place for place in places if place), None)
 
     def landmarks(self, category: str) -> list[tuple[str, str]]:
         """The landmarks (split, id) of a category."""
@@ -102,7 +112,7 @@ class LandmarkEvidence:
         classes = []
         for found in tables["classes"].rows(qid):
             label, outcome = outcomes.get(found["class"], ("", ""))
-            name = next((one["label"] for one in tables["names"].rows(found["class"])), "")
+            name = self._names.get(found["class"], "")
             classes.append({"qid": found["class"], "name": name, "label": label, "outcome": outcome})
         return {
             "qid": qid,
@@ -130,7 +140,7 @@ class LandmarkEvidence:
         add(item.suggested_label, item.score, title)
         add(item.runner_up, "", "second in the ranking")
         for row in tables["considered"].rows(item.category):
-            name = next((one["label"] for one in tables["names"].rows(row["class"])), row["class"])
+            name = self._names.get(row["class"], row["class"])
             add(row["hierarchical_label"], "", f"class {name}: {row['outcome']}")
         for match in _SCORED.finditer(item.evidence):
             add(match["label"], match["score"], match["why"].strip())
@@ -139,6 +149,7 @@ class LandmarkEvidence:
     def _read(self) -> "dict[str, _ByKey]":
         with self._lock:
             if self._tables is None:
+                self._names = class_names(self._params)
                 self._tables = self._load()
             return self._tables
 
@@ -149,7 +160,6 @@ class LandmarkEvidence:
             "items": _ByKey(items, "category"),
             "facts": _ByKey(_table(data / "wikidata" / "item_facts.parquet"), "qid"),
             "classes": _ByKey(_table(data / "wikidata" / "item_classes.parquet"), "qid"),
-            "names": _ByKey(_table(data / "wikidata" / "class_labels.parquet"), "qid"),
             "considered": _ByKey(_table(data / "build" / "considered.parquet"), "category"),
             **{split: _ByKey(landmark_table(self._params, split), "category") for split in SPLITS},
         }
@@ -160,7 +170,9 @@ class _ByKey:
 
     def __init__(self, table: pd.DataFrame, key: str) -> None:
         self._table = table
-        self._rows = table.groupby(key, sort=False).indices
+        self._rows: dict[str, list[int]] = {}
+        for number, value in enumerate(table[key].tolist()):
+            self._rows.setdefault(value, []).append(number)
 
     def rows(self, key: str) -> list[dict[str, Any]]:
         """The rows with this value."""
@@ -185,9 +197,10 @@ def _latin(name: str) -> str:
     return anyascii(name) if foreign else ""
 
 
-def _place(row: dict[str, Any]) -> dict[str, Any] | None:
-    """Latitude, longitude and countries of an item, None where there are none."""
-    latitude, longitude = row["latitude"], row["longitude"]
-    if latitude != latitude or longitude != longitude:
+def _place(row: dict[str, Any]) -> dict[str, float] | None:
+    """Latitude, longitude and the point on the map of an item, None where it has no coordinates on Earth."""
+    latitude, longitude = float(row["latitude"]), float(row["longitude"])
+    if not abs(latitude) <= 90 or longitude != longitude:
         return None
-    return {"latitude": float(latitude), "longitude": float(longitude)}
+    x, y = map_point(latitude, longitude)
+    return {"latitude": latitude, "longitude": longitude, "x": x, "y": y}

@@ -2,19 +2,21 @@
 
 import io
 from collections.abc import Collection, Iterable
+from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 from PIL import Image
 
-from hgld.foundation.errors import HgldError
+from hgld.foundation.errors import HgldError, reason
+from hgld.foundation.files import remedy
 from hgld.foundation.settings import Params
+from hgld.foundation.tables import read_parquet
 from hgld.foundation.tar_images import ImageTars, UnreadableImageError, decode
 from hgld.pipeline.dataset.attribution import Attributions, credit
 from hgld.pipeline.dataset.landmarks import IMAGES, SPLITS
-from hgld.pipeline.dataset.schemas import read_stage_table
 from hgld.pipeline.dataset.thumbnail_folder import ThumbnailFolder
 
 PER_LANDMARK = 24
@@ -26,11 +28,14 @@ class _ImagesOfLandmarks:
     """The image ids of each landmark of a split: 16 bytes per image, found by a slice."""
 
     def __init__(self, params: Params, split: str) -> None:
-        table = read_stage_table(params.data / "metadata" / f"{IMAGES[split]}.parquet", ["id", "landmark_id"])
-        table = table.sort_values("id")
-        groups, names = pd.factorize(table["landmark_id"])
-        order = np.argsort(groups, kind="stable")
-        self._ids = table["id"].to_numpy(dtype="S16")[order]
+        path = params.data / "metadata" / f"{IMAGES[split]}.parquet"
+        table = read_parquet(path, ["id", "landmark_id"])
+        columns = pa.Table.from_pandas(table, preserve_index=False)
+        ids = _sixteen_bytes(columns["id"].combine_chunks(), path)
+        landmarks = columns["landmark_id"].combine_chunks().dictionary_encode()
+        groups, names = landmarks.indices.to_numpy(), landmarks.dictionary.to_pylist()
+        order = np.lexsort((ids, groups))
+        self._ids = ids[order]
         self._ends = np.cumsum(np.bincount(groups, minlength=len(names)))
         self._number = {str(name): number for number, name in enumerate(names)}
 
@@ -50,6 +55,15 @@ class _Tables(NamedTuple):
     tars: ImageTars | None
     thumbnails: ThumbnailFolder
     attributions: Attributions
+
+
+def _sixteen_bytes(ids: pa.Array, path: Path) -> np.ndarray:
+    """Image ids as bytes, which take a fraction of the memory and time of texts."""
+    try:
+        found = ids.cast(pa.binary()).cast(pa.binary(16))
+    except pa.ArrowException as error:
+        raise HgldError(f"{path}: the ids of images are not 16 hex digits: {reason(error)}; {remedy(path)}") from None
+    return np.frombuffer(found.buffers()[1], "S16")[found.offset : found.offset + len(found)]
 
 
 class LandmarkPictures:

@@ -65,7 +65,7 @@ class Quality:
 
     verdicts: those that count, one per annotator and category; alpha, alpha_weighted: Krippendorff's, nominal and by
     the distance in the hierarchy, from `judged_twice` categories; precision: per source, then the total, then the total
-    corrected for errors of annotators; stale: settled categories whose suggestion has changed since.
+    corrected for errors of annotators; stale, stale_categories: settled ones whose suggestion has changed since.
     """
 
     profile: str
@@ -79,6 +79,7 @@ class Quality:
     precision: Sequence[Precision] = ()
     conflicts: Sequence[Conflict] = ()
     stale: int = 0
+    stale_categories: Sequence[str] = ()
 
 
 def quality(params: Params, folder: Path = REVIEW_FOLDER) -> Quality:
@@ -95,6 +96,7 @@ def quality(params: Params, folder: Path = REVIEW_FOLDER) -> Quality:
     counted = newest(verdicts)
     labels, coincidence = coincidences(counted)
     agreed, disputed = settled(verdicts, params.release.adjudicators)
+    stale = _stale(agreed, table)
     return Quality(
         profile=params.profile,
         verdicts=len(counted),
@@ -106,7 +108,8 @@ def quality(params: Params, folder: Path = REVIEW_FOLDER) -> Quality:
         confusions=[Confusion(*row) for row in confusions(counted).itertuples(index=False, name=None)],
         precision=_precision(verdicts, table, params.queue.control, params.queue.seed),
         conflicts=_conflicts(disputed),
-        stale=_stale(agreed, table),
+        stale=len(stale),
+        stale_categories=stale,
     )
 
 
@@ -125,6 +128,7 @@ def _conflicts(disputed: pd.DataFrame) -> list[Conflict]:
     return [Conflict(name, tuple((str(who), str(label)) for _, who, label in group)) for name, group in grouped]
 
 
-def _stale(agreed: pd.DataFrame, table: pd.DataFrame) -> int:
+def _stale(agreed: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     suggested = dict(zip(table["category"], table["suggested_label"], strict=True))
-    return sum(is_stale(row, suggested.get(row["category"], "")) for row in agreed.to_dict("records"))
+    rows = agreed.to_dict("records")
+    return [row["category"] for row in rows if is_stale(row, suggested.get(row["category"], ""))]

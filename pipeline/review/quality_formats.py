@@ -17,6 +17,7 @@ _PACKAGE = "hgld.pipeline.review"
 STYLE = "quality.css"
 UNKNOWN = "–"
 _NAME_WIDTH = 22
+_MOST_STALE = 200  # that a page lists
 
 
 def nothing(quality: Quality) -> str:
@@ -144,9 +145,8 @@ def as_served_html(quality: Quality) -> str:
 
 def _page(quality: Quality, css: Markup | None) -> str:
     functions = {"number": number, "percent": percent, "interval": interval, "label_name": label_name}
-    return render_page(
-        _PACKAGE, "quality.html", quality=quality, css=css, nothing=nothing(quality), opinions=opinions, **functions
-    )
+    values = {"css": css, "nothing": nothing(quality), "opinions": opinions, "most_stale": _MOST_STALE, **functions}
+    return render_page(_PACKAGE, "quality.html", quality=quality, **values)
 
 
 FORMATS: dict[str, Callable[[Quality], str]] = {"table": as_table, "json": as_json, "html": as_html}

@@ -4,7 +4,8 @@ import hashlib
 import re
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +30,10 @@ WIDTH = 100
 
 @dataclass(frozen=True)
 class Item:
-    """One row of the queue, with the ids of its landmarks, or, where it is a class, with its name."""
+    """One row of the queue. ItemTexts adds ids or name, and the names of classes to the evidence.
+
+    ids: of the landmarks of the category; name: of the class.
+    """
 
     category: str
     suggested_label: str
@@ -132,18 +136,21 @@ def open_items(params: Params, folder: Path, labels: Sequence[str], annotator: s
         verdicts = load_verdicts(folder, labels, params.verdict_profiles, kind)
         done |= (queue["kind"] == kind) & queue["category"].isin(_done(queue, kind, verdicts, params, annotator))
     done |= (queue["kind"] == LANDMARK) & queue["category"].isin(_settled_by_class(params, folder))
-    return _items(queue[~done], params)
+    return _items(queue[~done])
 
 
 def _done(queue: pd.DataFrame, kind: str, verdicts: pd.DataFrame, params: Params, annotator: str) -> set[str]:
     """The rows of one kind that this annotator need not judge. verdicts: all rows on this kind."""
+    if verdicts.empty:
+        return set()
     rows = queue[queue["kind"] == kind]
-    suggested = dict(zip(rows["category"], rows["suggested_label"], strict=True))
-    adjudicators = params.release.adjudicators
+    suggested = dict(zip(rows["category"].tolist(), rows["suggested_label"].tolist(), strict=True))
     own = _judged(verdicts[verdicts["annotator"] == annotator], suggested)
+    settled_by_all = _judged(verdicts, suggested, params.release.adjudicators)
+    judged = own | settled_by_all if annotator else set[str]()
     overlap = 1.0 if kind == CLASS else params.queue.overlap
-    shared = {name for name in suggested if in_overlap(name, overlap)} if annotator else set[str]()
-    return (_judged(verdicts, suggested, adjudicators) - shared) | (own & shared)
+    shared = {name for name in judged if in_overlap(name, overlap)}
+    return (settled_by_all - shared) | (own & shared)
 
 
 def _settled_by_class(params: Params, folder: Path) -> set[str]:
@@ -160,7 +167,18 @@ def items_of(params: Params, categories: Sequence[str], folder: Path) -> list[It
     table, _ = read_candidates(params, load_taxonomy(Path(params.build.taxonomy)), folder)
     table["reason"] = table["reason"].replace("", "asked for")
     table = table.set_index("category", drop=False).loc[list(categories)]
-    return _items(table, params)
+    return _items(table)
+
+
+def item_of(params: Params, category: str, folder: Path) -> Item:
+    """The item for a category of the metadata: its row of the queue, if it has one, since the others take longer.
+
+    folder: of the verdicts.
+    """
+    queue = _read_queue(params.data / "queue" / "queue.csv")
+    own = queue[(queue["kind"] == LANDMARK) & (queue["category"] == category)]
+    items = _items(own) or items_of(params, [category], folder)
+    return items[0]
 
 
 def in_overlap(category: str, fraction: float) -> bool:
@@ -180,19 +198,32 @@ def _judged(verdicts: pd.DataFrame, suggested: Mapping[str, str], adjudicators: 
     return {row["category"] for row in rows if not is_stale(row, suggested.get(row["category"], ""))}
 
 
-def _items(queue: pd.DataFrame, params: Params) -> list[Item]:
-    """Rows of the queue (COLUMNS) as items, with the names of the classes and the ids of the landmarks."""
-    queue = queue.reset_index(drop=True).astype({"images": "str"})
-    names = _class_names(params)
-    queue["evidence"] = [with_class_names(text, names) for text in queue["evidence"]]
-    landmarks = queue["kind"] == LANDMARK
-    queue["ids"] = queue["category"].where(landmarks).map(_landmark_ids(params)).fillna("")
-    queue["name"] = [
-        "" if is_landmark else names.get(category, "")
-        for category, is_landmark in zip(queue["category"], landmarks, strict=True)
-    ]
-    columns = queue[[field.name for field in fields(Item)]]
+def _items(queue: pd.DataFrame) -> list[Item]:
+    """Rows of the queue (COLUMNS) as items, without what ItemTexts adds."""
+    columns = queue.astype({"images": "str"})[[field.name for field in fields(Item) if field.name in COLUMNS]]
     return [Item(*row) for row in columns.to_numpy().tolist()]
+
+
+class ItemTexts:
+    """Items with the ids of their landmarks and the names of the classes; the tables are read at the first one."""
+
+    def __init__(self, params: Params) -> None:
+        self._params = params
+
+    def of(self, item: Item) -> Item:
+        """The item with `ids`, or the `name` of the class, and all of `evidence`."""
+        evidence = with_class_names(item.evidence, self._names)
+        if item.kind == CLASS:
+            return replace(item, evidence=evidence, name=self._names.get(item.category, ""))
+        return replace(item, evidence=evidence, ids=str(self._ids.get(item.category, "")))
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return class_names(self._params)
+
+    @cached_property
+    def _ids(self) -> "pd.Series[str]":
+        return _landmark_ids(self._params)
 
 
 def _read_queue(path: Path) -> pd.DataFrame:
@@ -211,7 +242,8 @@ def _landmark_ids(params: Params) -> "pd.Series[str]":
     return ids
 
 
-def _class_names(params: Params) -> dict[str, str]:
+def class_names(params: Params) -> dict[str, str]:
+    """QID → name of the classes that have one."""
     table = read_stage_table(params.data / "wikidata" / "class_labels.parquet")
     return dict(zip(table["qid"], table["label"], strict=True))
 

@@ -78,10 +78,10 @@ def write(folder: Path, size: Size = Size(), seed: int = 0) -> None:
     """Write `folder`/metadata/*.csv and their md5sum files."""
     rng = np.random.default_rng(seed)
     (folder / "metadata").mkdir(parents=True)
-    train, index, test = (_ids(split, count) for split, count in enumerate((size.train, size.index, size.test)))
-    shown = _landmarks(rng, size.train, size.train_landmarks)
+    train, index, test = (image_ids(split, count) for split, count in enumerate((size.train, size.index, size.test)))
+    shown = image_landmarks(rng, size.train, size.train_landmarks)
     _write_train(folder / "metadata", train, shown, rng)
-    index_landmarks = _landmarks(rng, size.index, size.index_landmarks)
+    index_landmarks = image_landmarks(rng, size.index, size.index_landmarks)
     _csv(folder, "index.csv", {"id": index})
     _csv(folder, "index_image_to_landmark.csv", {"id": index, "landmark_id": _text(index_landmarks)})
     _csv(folder, "test.csv", {"id": test})
@@ -97,7 +97,7 @@ def write(folder: Path, size: Size = Size(), seed: int = 0) -> None:
             listing.write_text(f"{hashlib.file_digest(handle, 'md5').hexdigest()}  {path.name}\n")
 
 
-def _ids(split: int, count: int) -> pa.Array:
+def image_ids(split: int, count: int) -> pa.Array:
     """Unique ids like GLDv2's: 16 hex digits, sorted."""
     numbers = np.arange(count, dtype=np.uint64) * np.uint64(4) + np.uint64(split)
     mixed = numbers * np.uint64(0x9E3779B97F4A7C15)  # odd, so a bijection
@@ -106,7 +106,7 @@ def _ids(split: int, count: int) -> pa.Array:
     return pa.array(np.sort(digits).astype("U16")) if count < 1000 else pc.cast(pa.array(np.sort(digits)), pa.string())
 
 
-def _landmarks(rng: np.random.Generator, images: int, landmarks: int) -> np.ndarray:
+def image_landmarks(rng: np.random.Generator, images: int, landmarks: int) -> np.ndarray:
     """A landmark for each image: every landmark has at least one image, a few have thousands."""
     weight = 1.0 / np.arange(1, landmarks + 1) ** 0.75
     rest = rng.choice(landmarks, size=images - landmarks, p=weight / weight.sum())

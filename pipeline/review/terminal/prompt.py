@@ -14,7 +14,7 @@ from hgld.foundation.settings import Params
 from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, verdict_file
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.review.desk import Desk
-from hgld.pipeline.review.queue_items import Selection, chosen_items
+from hgld.pipeline.review.queue_items import ItemTexts, Selection, chosen_items
 from hgld.pipeline.review.terminal.session import QUIT, UNDO, ReviewSession, split_answer
 
 KEYS = (
@@ -49,7 +49,7 @@ def review(
         return 0
     echo(f"{len(items)} to review as {annotator}. {KEYS}", "Text after # is a comment: y # seen on the spot")
     try:
-        _run(session)
+        _run(session, ItemTexts(params))
     finally:
         count = session.desk.written
         hint = f" in {verdict_file(folder, annotator)}; commit it and run: dvc repro" if count else ""
@@ -57,14 +57,14 @@ def review(
     return count
 
 
-def _run(session: ReviewSession) -> None:
+def _run(session: ReviewSession, texts: ItemTexts) -> None:
     """Show item after item until all are judged, the annotator quits or the input ends."""
     while True:
         if session.done:
             question = "All done. Enter: quit · u: undo the last verdict"
         else:
             heading = f"\n[{session.position + 1}/{len(session.desk.items)}]"
-            echo_text(session.desk.items[session.position].text(heading))
+            echo_text(texts.of(session.desk.items[session.position]).text(heading))
             question = "verdict"
         try:
             text = click.prompt(question, default="", show_default=False)

@@ -4,6 +4,7 @@ The schema of the requests is at /openapi.json.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Any
@@ -14,6 +15,8 @@ from pydantic import BaseModel, Field
 from starlette.responses import HTMLResponse
 
 from hgld.foundation.display.visible import visible
+from hgld.foundation.display.world_outline import VIEW_BOX, world_path
+from hgld.foundation.errors import HgldError
 from hgld.hierarchy.curation.verdicts import CLASS, Verdict, VerdictError
 from hgld.pipeline.review.class_evidence import SHOWN_LANDMARKS, ClassEvidence
 from hgld.pipeline.review.desk import Desk
@@ -22,6 +25,7 @@ from hgld.pipeline.review.landmark_evidence import LandmarkEvidence
 from hgld.pipeline.review.landmark_pictures import LandmarkPictures
 from hgld.pipeline.review.quality import Quality
 from hgld.pipeline.review.quality_formats import as_served_html
+from hgld.pipeline.review.web.adjudication import Adjudication, add_adjudication
 from hgld.pipeline.review.web.guard import Guard
 from hgld.pipeline.review.web.pages import add_pictures, add_static, new_app
 
@@ -57,6 +61,16 @@ class Sources:
     pictures: LandmarkPictures
     labels: LabelHelp
     quality: Callable[[], Quality]
+    adjudication: Adjudication
+
+    def read(self) -> None:
+        """Read the tables now, not at the first question; what is wrong with them is said in answer to that."""
+        with suppress(HgldError):
+            self.labels.all()
+            self.evidence.items("")
+            self.pictures.credits([])
+            if any(item.kind == CLASS for item in self.desk.items):
+                self.classes.members("")
 
 
 def make_app(sources: Sources, guard: Guard) -> FastAPI:
@@ -67,6 +81,7 @@ def make_app(sources: Sources, guard: Guard) -> FastAPI:
     _add_page(app, sources)
     _add_items(app, sources)
     _add_answers(app, sources)
+    add_adjudication(app, sources.adjudication)
     return app
 
 
@@ -103,6 +118,11 @@ def _add_items(app: FastAPI, sources: Sources) -> None:
         found: list[dict[str, str]] = _shown(sources.classes.find(text))
         return found
 
+    @app.get("/api/outline")
+    def outline() -> dict[str, str]:
+        """The land of the world map, as the data of an SVG path, and its view box."""
+        return {"path": world_path(), "view_box": VIEW_BOX}
+
     @app.get("/api/items/{position}")
     def item(position: Position) -> dict[str, Any]:
         """An item with all that is known about it."""
@@ -121,6 +141,7 @@ def _add_items(app: FastAPI, sources: Sources) -> None:
             "status": desk.status(position),
             "next": desk.next_open(position),
             "verdict": _said(verdict) if verdict else None,
+            "opinions": _shown(sources.adjudication.opinions(position)),
             "pictures": pictures,
             "credits": _shown(sources.pictures.credits(pictures)),
         }

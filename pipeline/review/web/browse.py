@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse
 
 from hgld.foundation.display.html_page import render_page
 from hgld.foundation.display.visible import echo
+from hgld.foundation.display.world_outline import VIEW_BOX, world_path
 from hgld.foundation.settings import Params
 from hgld.hierarchy.taxonomy.commons_category import category_url
 from hgld.pipeline.review.catalogue import Catalogue
@@ -93,13 +94,26 @@ def make_browse_app(
     @app.get("/landmark", response_class=HTMLResponse)
     def landmark(category: Text) -> HTMLResponse:
         """One landmark with its pictures and the evidence for its label."""
-        found = catalogue.landmark(category)
+        found, place = catalogue.landmark(category), evidence.place(category)
         return page(
             category,
             landmark=found,
             pictures=pictures.ids(evidence.landmarks(category)),
             items=evidence.items(category),
             commons=category_url(category),
+            place=place,
+            where_is=_coordinates(place["latitude"], place["longitude"]) if place else "",
+            outline=world_path(),
+            view_box=VIEW_BOX,
         )
 
     return app
+
+
+def _coordinates(latitude: float, longitude: float) -> str:
+    """Coordinates for reading.
+
+    >>> _coordinates(-33.857, 151.215)
+    '33.86° S, 151.22° E'
+    """
+    return f"{abs(latitude):.2f}° {'NS'[latitude < 0]}, {abs(longitude):.2f}° {'EW'[longitude < 0]}"

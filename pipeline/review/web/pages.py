@@ -14,6 +14,7 @@ from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tar_images import UnreadableImageError
 from hgld.hierarchy.curation.verdicts import VerdictError
+from hgld.pipeline.review.catalogue import UnknownLandmarkError
 from hgld.pipeline.review.desk import UndoError
 from hgld.pipeline.review.landmark_pictures import SIZES, LandmarkPictures
 from hgld.pipeline.review.quality_formats import STYLE
@@ -26,6 +27,7 @@ _STATIC = {
     "browse.css": (_HERE, "text/css"),
     STYLE: ("hgld.pipeline.review", "text/css"),
 }
+_STATUSES: dict[type[HgldError], int] = {UnknownLandmarkError: 404, VerdictError: 409, UndoError: 409}
 ImageId = Annotated[str, PathValue(pattern="^[0-9a-f]{16}$")]
 
 
@@ -54,8 +56,8 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _refused(request: Request, error: Exception) -> JSONResponse:
-    """A refused verdict is the page's affair (409), anything else that of the machine, such as a full disk (503)."""
-    status = 409 if isinstance(error, (VerdictError, UndoError)) else 503
+    """An unknown landmark (404) or a refused verdict (409); else it is the machine's, as a full disk is (503)."""
+    status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 503)
     return JSONResponse({"error": visible(str(error))}, status_code=status)
 
 

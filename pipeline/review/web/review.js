@@ -11,7 +11,7 @@ const KEYS = [
   ["F", "name a finer class"], ["X", "the item on Wikidata is another place"], ["H", "show what a label means"], ["?", "these keys"],
 ];
 
-let session = null, labels = [], item = null, shownAt = 0, busy = false, details = new Map(), picture = 0;
+let session = null, labels = [], outline = null, item = null, shownAt = 0, busy = false, details = new Map(), picture = 0;
 
 function make(tag, text, properties) {
   const element = document.createElement(tag);
@@ -30,6 +30,12 @@ async function request(path, body) {
   const answer = await response.json().catch(() => ({ error: `the server failed (${response.status})` }));
   if (!response.ok) throw new Error(answer.error || `the server failed (${response.status})`);
   return answer;
+}
+
+function drawing(tag, attributes) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
 }
 
 function banner(text) { at("banner").textContent = text; at("banner").hidden = !text; }
@@ -76,9 +82,11 @@ async function show(position, fresh) {
   if (position === null || position === undefined) { finished(); return; }
   if (fresh) details.delete(position);
   let next;
-  try { next = await load(position); } catch (error) { banner(error.message); return; }
+  try { next = await load(position); } catch (error) { at("loading").hidden = true; banner(error.message); return; }
+  if (item && location.search) history.replaceState(null, "", "/"); // the link has led to the landmark before
   item = next;
   details.delete(position); // its status changes
+  at("loading").hidden = true;
   at("main").hidden = false;
   at("done").hidden = true;
   shownAt = performance.now();
@@ -88,6 +96,7 @@ async function show(position, fresh) {
 
 function finished() {
   item = null;
+  at("loading").hidden = true;
   at("main").hidden = true;
   at("done").hidden = false;
 }
@@ -99,17 +108,18 @@ function draw() {
   at("latin").hidden = !item.latin;
   const page = make("a", item.class ? "Wikidata" : "Commons", { href: item.page, target: "_blank", rel: "noreferrer noopener" });
   const what = item.class ? `class of ${number(item.class.count)} landmarks without a label` : item.landmarks.join(", ");
-  const map = item.place ? ` · ${item.place.latitude.toFixed(3)}, ${item.place.longitude.toFixed(3)}` : "";
-  at("about").replaceChildren(`${what} · ${number(item.images)} images${map} · `, page);
+  at("about").replaceChildren(`${what} · ${number(item.images)} images · `, page);
   at("reason").textContent = item.why + (item.suggestion ? "" : " There is no suggestion.");
-  at("earlier").hidden = !item.verdict;
+  at("earlier").hidden = !item.verdict || item.opinions.length > 0;
   if (item.verdict) {
     const { label, comment, supercategory, rejected_item: other } = item.verdict;
     const more = [supercategory && `class ${supercategory}`, other && `not ${other}`, comment].filter(Boolean).join("; ");
     at("earlier").textContent = `You said: ${label.trim() || "no label"}${more ? ` (${more})` : ""}, ${item.verdict.decided_on}`;
   }
+  drawOpinions();
   drawCandidates();
   drawPictures();
+  drawMap();
   at("evidence").replaceChildren(...item.evidence.map(text => make("li", text)));
   rejected = "";
   drawItems();
@@ -120,6 +130,23 @@ function draw() {
   find("");
   define(item.suggestion);
   at("name").focus({ preventScroll: true });
+}
+
+function drawOpinions() {
+  const rows = item.opinions.map(one => make("li", `${one.annotator}: ${one.hierarchical_label.trim() || "no label"}` +
+    `${one.comment ? ` (${one.comment})` : ""}, ${one.decided_on}`));
+  at("opinions").querySelector("ul").replaceChildren(...rows);
+  at("opinions").hidden = !rows.length;
+}
+
+function drawMap() {
+  at("where").hidden = !item.place;
+  if (!item.place) { at("map").replaceChildren(); return; }
+  const { latitude, longitude, x, y } = item.place;
+  const text = `${Math.abs(latitude).toFixed(2)}° ${latitude < 0 ? "S" : "N"}, ${Math.abs(longitude).toFixed(2)}° ${longitude < 0 ? "W" : "E"}`;
+  const map = drawing("svg", { viewBox: outline.view_box, class: "world", role: "img", "aria-label": `world map: ${text}` });
+  map.append(drawing("path", { class: "land", d: outline.path }), drawing("circle", { class: "here", cx: x, cy: y, r: 4 }));
+  at("map").replaceChildren(map, make("p", text, { className: "soft" }));
 }
 
 function drawCandidates() {
@@ -396,6 +423,18 @@ at("forward").addEventListener("click", () => move(1));
 at("keys").addEventListener("click", () => at("help").showModal());
 at("close").addEventListener("click", () => at("help").close());
 
+async function open(landmark) {
+  try {
+    const { position } = await request("/api/items", { category: landmark });
+    session = await request("/api/session");
+    showProgress(session.progress, session.can_undo);
+    await show(position);
+  } catch (error) {
+    banner(error.message);
+    await show(session.first);
+  }
+}
+
 async function start() {
   at("help-rows").replaceChildren(...KEYS.map(([key, text]) => {
     const row = make("tr"), head = make("th");
@@ -404,11 +443,13 @@ async function start() {
     return row;
   }));
   try {
-    [session, labels] = await Promise.all([request("/api/session"), request("/api/labels")]);
-  } catch (error) { banner(error.message); return; }
+    at("loading").hidden = false;
+    [session, labels, outline] = await Promise.all(["/api/session", "/api/labels", "/api/outline"].map(path => request(path)));
+  } catch (error) { at("loading").hidden = true; banner(error.message); return; }
   at("who").textContent = `${session.annotator} · ${session.profile}`;
   showProgress(session.progress, session.can_undo);
-  await show(session.first);
+  const linked = new URLSearchParams(location.search).get("landmark");
+  await (linked === null ? show(session.first) : open(linked));
 }
 
 start();

@@ -9,7 +9,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from hgld.foundation.errors import HgldError
-from hgld.hierarchy.taxonomy.commons_category import category_url, normalise
+from hgld.hierarchy.taxonomy.commons_category import URL, category_url, normalise
 from tests.paths import PUBLISHED_LABELS
 
 
@@ -194,3 +194,19 @@ def test_all_published_urls_round_trip() -> None:
         urls = [row["category"] for row in csv.DictReader(lines)]
     assert len(urls) == 9689
     assert [category_url(normalise(url)) for url in urls] == urls
+
+
+@given(
+    st.text(alphabet="AZaz09_(),'.-~:%#&/ é", max_size=20)
+    | st.from_regex(r"[A-Z][a-z0-9]{0,3}(_[A-Za-z(),'.-]{1,3})*", fullmatch=True)
+)
+def test_a_plain_url_has_the_normal_form_of_any_other(name: str) -> None:
+    """Most URLs are recognised as plain at once; a URL with a query is not, and means the same page."""
+    results = []
+    for url in (URL + name, f"http://commons.wikimedia.org/w/index.php?title=Category:{name}"):
+        try:
+            results.append(normalise(url))
+        except HgldError:
+            results.append("")
+    if "&" not in name and "#" not in name:  # which end the title in a query, or begin a fragment
+        assert results[0] == results[1]

@@ -16,8 +16,9 @@ import requests
 from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
 from hgld.pipeline.review.catalogue import PAGE, Catalogue
 from hgld.pipeline.stages import release
-from tests.browser import BROWSER, browser
+from tests.browser import BROWSER, browser, inaccessible
 from tests.pipeline.review.test_page import CONTRAST
+from tests.pipeline.review.test_schema import cases, operations, run
 
 NOW = "2026-01-03T10:11:12Z"
 
@@ -93,7 +94,9 @@ def test_a_landmark_has_its_pictures_and_the_evidence(site) -> None:
     assert picture.headers["content-type"] == "image/jpeg"
     item = get(site, "/landmark?category=Red%20Chapel")
     assert "church building (Q16970): church, decides" in item and "hgld review Q101" in item
-    assert "no landmark" in get(site, "/landmark?category=Else", 503)
+    assert 'aria-label="world map: 41.69° N, 44.80° E"' in item and 'cx="44.8" cy="-41.69"' in item
+    assert "world map" not in html
+    assert "no landmark" in get(site, "/landmark?category=Else", 404)
 
 
 def test_nothing_can_be_changed(site) -> None:
@@ -103,6 +106,16 @@ def test_nothing_can_be_changed(site) -> None:
         for method in ("POST", "PUT", "DELETE", "PATCH"):
             assert client.request(method, root + path, json={}, timeout=60).status_code in (404, 405)
     assert requests.get(root + "/landmarks", timeout=60).status_code == 403
+
+
+def test_no_request_of_the_schema_makes_the_server_fail(site) -> None:
+    address, client = site
+    root = address.partition("/?")[0]
+    found = operations(client, root)
+    assert {"GET /", "GET /landmarks", "GET /landmark"} <= set(found)
+    for operation in found.values():
+        statuses = run(cases(operation), client, root, 20)
+        assert sum(statuses.values()) > 0
 
 
 def test_long_lists_have_pages(released: Path, proposed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,6 +150,7 @@ def test_the_pages_are_legible_and_fit(site, width: int, dark: bool) -> None:
             page.goto(site[0].partition("/?")[0] + path)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
             assert page.evaluate(CONTRAST) == [], path
+            assert inaccessible(page) == [], path
         page.fill("#q", "Q103")
         page.keyboard.press("Enter")
         playwright.expect(page.locator("tbody th")).to_have_text("Blue Lake")

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from hgld.foundation.tables import write_parquet
-from hgld.hierarchy.curation.verdicts import load_verdicts
+from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, load_verdicts, utc_now
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.stages.queue import COLUMNS
-from tests.browser import BROWSER, browser
+from tests.browser import BROWSER, browser, inaccessible
 from tests.paths import ROOT
 from tests.pipeline.review.conftest import Served
 
@@ -284,3 +284,110 @@ def test_a_finer_class_that_was_not_chosen_is_not_dropped_in_silence(open_tab, s
     tab.press("Escape", "Enter")
     playwright.expect(tab.page.locator("#banner")).to_contain_text("Choose the finer class from the list")
     assert rows() == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_everybody_has_access(open_tab, serve: Serve, width: int, height: int, dark: bool) -> None:
+    served = serve()
+    assert served.judge(1, "lake", "seen").status_code == 200
+    assert other_opinion(served) == "church"
+    tab = open_tab(served, width=width, height=height, dark=dark)
+    assert inaccessible(tab.page) == []
+    tab.press("ArrowRight")  # judged before
+    tab.page.wait_for_selector("#earlier:not([hidden])")
+    assert inaccessible(tab.page) == []
+    tab.press("/")
+    tab.type("ch")
+    tab.page.wait_for_selector("#found li")
+    assert inaccessible(tab.page) == []
+    tab.press("Escape", "?")
+    tab.page.wait_for_selector("#help[open]")
+    assert inaccessible(tab.page) == []
+    tab.press("Escape")
+    tab.page.click("text=quality")
+    playwright.expect(tab.page.locator("h2", has_text="Open conflicts")).to_be_visible()
+    assert inaccessible(tab.page) == []
+    for position in range(5):
+        served.judge(position, "")
+    done = open_tab(served, width=width, height=height, dark=dark)
+    done.page.wait_for_selector("#done:not([hidden])")
+    assert inaccessible(done.page) == []
+    assert tab.console == [] and done.console == []
+
+
+def test_axe_finds_what_it_should(open_tab) -> None:
+    page = open_tab().page
+    page.evaluate("""() => { document.getElementById("search").previousElementSibling.remove();
+        document.getElementById("large").firstElementChild.alt = ""; document.documentElement.lang = ""; }""")
+    assert {text.split(" ")[0] for text in inaccessible(page)} == {"label", "html-has-lang"}
+
+
+def test_a_conflict_is_opened_from_the_quality_page_and_settled(open_tab, serve: Serve) -> None:
+    """Also one that is not among the items of the session; the opinions on an ordinary item stay hidden."""
+    served = serve()
+    assert served.judge(0, "church", "a <b>tower</b>").status_code == 200
+    assert other_opinion(served, 0, "lake") == "lake"
+    append_verdict(Path("review"), Verdict("Red Chapel", "lake", "", "", "", "ana", utc_now(), "", "sample"))
+    append_verdict(Path("review"), Verdict("Red Chapel", "church", "", "", "", "bob", utc_now(), "wet", "sample"))
+    served.stop()
+    served = serve("Blue Lake", "Unknown Lake")
+    tab = open_tab(served)
+    tab.shows("Blue Lake")
+    tab.counts("0 of 2 judged")
+    playwright.expect(tab.page.locator("#opinions")).to_be_hidden()
+    tab.page.click("text=quality")
+    tab.page.click("a:text-is('Red Chapel')")
+    tab.shows("Red Chapel")
+    tab.counts("0 of 3 judged")
+    said = tab.page.locator("#opinions li").all_inner_texts()
+    assert [text.rpartition(",")[0] for text in said] == ["ana: lake", "bob: church (wet)"]
+    tab.press("Enter")  # the suggestion is church
+    tab.counts("1 of 3 judged")
+    assert tab.page.evaluate("location.search") == ""
+    tab.page.click("text=quality")
+    playwright.expect(tab.page.locator("a:text-is('Red Chapel')")).to_have_count(0)
+    tab.page.click("text=Nowhere")
+    tab.shows('Nowhere, "Purple"')
+    assert "ana: church (a <b>tower</b>), " in tab.page.inner_text("#opinions")
+    tab.page.reload()
+    tab.shows('Nowhere, "Purple"')
+    tab.counts("1 of 4 judged")
+    assert tab.console == []
+    tab.page.goto(f"{served.root}/?landmark=Atlantis%3Cb%3E")
+    playwright.expect(tab.page.locator("#banner")).to_have_text("there is no landmark Atlantis<b>")
+
+
+def test_a_stale_verdict_is_opened_from_the_quality_page(open_tab, serve: Serve, checkout: Path) -> None:
+    append_verdict(
+        Path("review"), Verdict("Unknown Chapel", "lake", "lake", "clip", "", "ana", utc_now(), "", "sample")
+    )
+    tab = open_tab(serve("Blue Lake"))
+    tab.page.click("text=quality")
+    playwright.expect(tab.page.locator("h2", has_text="Stale verdicts")).to_be_visible()
+    tab.page.click("a:text-is('Unknown Chapel')")
+    tab.shows("Unknown Chapel")
+    assert "ana: lake" in tab.page.inner_text("#opinions")
+
+
+def test_the_place_is_a_point_on_the_map(open_tab, serve: Serve) -> None:
+    tab = open_tab(serve("Red Chapel", "Blue Lake"))
+    tab.shows("Red Chapel")
+    here, land = tab.page.locator(".world .here"), tab.page.locator(".world .land")
+    assert (here.get_attribute("cx"), here.get_attribute("cy")) == ("44.8", "-41.69")  # south is positive
+    assert tab.page.inner_text("#map") == "41.69° N, 44.80° E"
+    assert land.evaluate("path => path.getBBox().width") == 360
+    assert land.evaluate("path => path.isPointInFill(new DOMPoint(44.8, -41.69))")
+    assert not land.evaluate("path => path.isPointInFill(new DOMPoint(51, -41.5))")  # the Caspian Sea is a hole
+    assert land.evaluate("path => getComputedStyle(path).fill") not in ("none", "rgb(0, 0, 0)")
+    tab.press("ArrowRight")
+    tab.shows("Blue Lake")  # whose coordinates are not known
+    playwright.expect(tab.page.locator("#where")).to_be_hidden()
+    assert tab.console == []
+
+
+def other_opinion(served: Served, position: int = 1, label: str = "church") -> str:
+    """The verdict of a second annotator on an item."""
+    category = served.get(f"/api/items/{position}").json()["category"]
+    append_verdict(Path("review"), Verdict(category, label, "", "", "", "bob", utc_now(), "", "sample"))
+    return label

@@ -12,9 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from hgld.foundation.errors import HgldError
+from hgld.hierarchy.curation.settled_verdicts import settled
 from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, load_verdicts
 from hgld.pipeline.review.desk import Desk
-from hgld.pipeline.review.queue_items import Item, Selection, chosen_items, open_items, with_class_names
+from hgld.pipeline.review.queue_items import Item, ItemTexts, Selection, chosen_items, open_items, with_class_names
 from hgld.pipeline.review.terminal.prompt import default_annotator, review
 from hgld.pipeline.review.terminal.session import ReviewSession, match_label
 from hgld.pipeline.stages import queue
@@ -179,7 +180,8 @@ def queued(proposed):
 
 
 def test_items_have_landmark_ids_and_class_names(queued) -> None:
-    items = {item.category: item for item in open_items(queued.params, REVIEW, LABELS)}
+    texts = ItemTexts(queued.params)
+    items = {item.category: texts.of(item) for item in open_items(queued.params, REVIEW, LABELS)}
     assert items['Nowhere, "Purple"'].ids == "train 15, index 13"
     wikidata = next(item for item in items.values() if item.suggested_by == "wikidata")
     assert "church building (Q16970)" in wikidata.evidence or "lake (Q23397)" in wikidata.evidence
@@ -306,6 +308,40 @@ def test_an_invalid_annotator_or_a_missing_queue_is_an_error(queued) -> None:
     (queued.data / "queue" / "queue.csv").unlink()
     with pytest.raises(HgldError, match="run the stage that makes it: dvc repro queue"):
         review(queued.params, "ana")
+
+
+def test_two_branches_with_verdicts_merge_without_a_conflict(checkout: Path) -> None:
+    """Both judge one landmark and one of their own: every row is kept, `check` is clean, the newest verdict counts."""
+
+    def git(*words: str) -> None:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(["git", *identity, *words], check=True, capture_output=True)
+
+    def judge(category: str, label: str, day: int) -> None:
+        append_verdict(REVIEW, Verdict(category, label, "", "", "", "ana", f"2026-01-{day:02}T10:00:00Z",
+                                       profile="sample"))  # fmt: skip
+
+    shutil.copy(ROOT / ".gitattributes", checkout)
+    git("init", "-b", "main")
+    judge("Red Chapel", "church", 1)
+    git("add", ".gitattributes", "review")
+    git("commit", "-m", "base")
+    git("branch", "other")
+    for branch, own, label, day in (("other", "Lago Azul", "church", 3), ("main", "Unknown Lake", "lake", 2)):
+        git("checkout", branch)
+        judge("Blue Lake", label, day)
+        judge(own, "lake", day)
+        git("commit", "-am", branch)
+    git("merge", "other", "-m", "both")
+    assert "<<<<" not in (REVIEW / "ana.csv").read_text()
+    code = "from hgld.cli import main; main(['check'])"
+    done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ana.csv" not in done.stdout + done.stderr
+    verdicts = load_verdicts(REVIEW, LABELS)
+    assert len(verdicts) == 5
+    counted = settled(verdicts)[0].set_index("category")["hierarchical_label"].to_dict()
+    assert counted == {"Red Chapel": "church", "Blue Lake": "church", "Lago Azul": "lake", "Unknown Lake": "lake"}
 
 
 def test_the_default_annotator_is_the_git_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,7 +107,12 @@ def test_any_landmark_can_be_judged(serve: Serve) -> None:
     expected = ["Red Chapel", "Unknown Chapel", 'Nowhere, "Purple"', "Lago Azul", "Église Saint-Rouge", "Blue Lake"]
     assert names == expected
     chapel = served.get("/api/items/0").json()
-    assert chapel["why"] == "You asked for it." and chapel["place"] == {"latitude": 41.69, "longitude": 44.8}
+    assert chapel["why"] == "You asked for it." and chapel["place"] == {
+        "latitude": 41.69,
+        "longitude": 44.8,
+        "x": 44.8,
+        "y": -41.69,
+    }
     assert chapel["items"][0]["classes"] == [
         {"qid": "Q16970", "name": "church building", "label": "church", "outcome": "decides"}
     ]
