@@ -35,9 +35,9 @@ from hgld.pipeline.sparql.kgtk import read_pairs
 from hgld.pipeline.stages import build, embed, queue, refine
 from hgld.pipeline.wikidata.tables import WikidataTables
 from tests.held_out import fold, labelled, published
+from tests.paths import ROOT, SHARED
 
-ROOT = Path(__file__).resolve().parents[1]
-FACTS = ROOT.parent / "shared" / "data" / "wikidata"
+FACTS = SHARED / "wikidata"
 OUT = Path(__file__).with_name("review_campaign.svg")
 ERRORS, ANNOTATORS, HIDDEN, MEAN_IMAGES, RUNS = 0.05, 3, 0.75, 20, 20
 # A class means a label if so many of its landmarks have it; else the right answer is "none of the labels".

@@ -44,8 +44,8 @@ class Item:
     images: str
     reason: str
     evidence: str
-    ids: str = ""
     kind: str = LANDMARK
+    ids: str = ""
     name: str = ""
 
     @property

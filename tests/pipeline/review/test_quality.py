@@ -108,7 +108,7 @@ def test_a_control_stays_one_after_it_was_judged(checkout: Path) -> None:
     params = load_params()
     category, suggested = _controls(params)[0]
     _judge(category, "", "ana", suggested=suggested)
-    item = items_of(params, [category], LABELS)[0]
+    item = items_of(params, [category], Path("review"))[0]
     row = next(row for row in quality(params).precision if row.source == item.suggested_by)
     assert (row.controls, row.estimate) == (1, 0.0)
 
