@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: demo test reproduce install clean pipeline clone
+# Which outputs the stages gave on this machine.
+LOCKS := dvc.lock sources/sample/dvc.lock
+
+.PHONY: demo test reproduce install clean pipeline clone lock
 
 install: $(VENV)/.installed
 
@@ -19,14 +22,21 @@ pipeline:
 	@test -d .dvc -a -f dvc.yaml || { echo "no folder .dvc here: the copy is not complete; download it again" >&2; exit 1; }
 
 clone:
-	@test -e .git || { echo "no .git here: this target clones the repository; use a git clone, not an archive" >&2; exit 1; }
+	@test -e .git || { echo "no .git here: this target needs a git clone, not an archive" >&2; exit 1; }
 
 demo: pipeline install
 	@test -e .git || dvc config --local core.no_scm true  # an archive without .git
 	dvc repro
+	@test ! -e .git || test -n "$$(git status --porcelain | grep -v 'dvc\.lock$$')" || \
+	  git ls-files $(LOCKS) | xargs git update-index --skip-worktree  # the clone stays clean, see CONTRIBUTING.md
 	@cat data/sample/benchmark/table.txt
 	@echo "report   data/sample/benchmark/report.html"
 	@echo "release  data/sample/release"
+
+# Shows the locks again, to commit or to restore them.
+lock: clone
+	git ls-files $(LOCKS) | xargs git update-index --no-skip-worktree
+	git status --short $(LOCKS)
 
 test: install
 	ruff check .

@@ -37,7 +37,7 @@ _SECTIONS = {
     "For annotators": ["review", "thumbnails", "show", "check"],
     "For readers": ["browse"],
     "For any list of landmarks": ["assign", "classify", "compare", "serve"],
-    "For maintainers": ["card", "graph", "sample"],
+    "For maintainers": ["card", "archive", "graph", "sample"],
 }
 
 
@@ -662,6 +662,23 @@ def card(only_check: bool, profile: str | None) -> None:
     from hgld.pipeline.commands import card
 
     echo_text(card.card(load_params(profile=profile), Path("DATA_CARD.md"), only_check=only_check))
+
+
+@main.command()
+@click.argument("release", type=_folder, required=False)
+@click.option("--out", type=_folder, required=True, help="Folder of the published versions.")
+@_profile
+def archive(release: Path | None, out: Path, profile: str | None) -> None:
+    """Write the release, the folder RELEASE, as NAME-VERSION.zip: the same bytes on every machine.
+
+    Without RELEASE, that of the profile. A version that --out already has is never overwritten: if the release has
+    other content, the first file that differs is named.
+    """
+    from hgld.foundation.settings import load_params
+    from hgld.pipeline.release import archive
+
+    folder = load_params(profile=profile).data / "release" if release is None else release
+    echo(archive.archive(folder, out).text())
 
 
 @main.command()

@@ -1,12 +1,13 @@
 """params.yaml: per profile one section for each stage; an unknown key is an error with a suggestion."""
 
+import datetime
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from hgld.foundation.display.visible import visible
@@ -23,6 +24,30 @@ _PROFILE = re.compile(r"\w[\w.-]{0,63}")
 _MAX_PROCESSES = 100_000
 # The most characters of a value that a message quotes.
 _MAX_SHOWN = 100
+
+
+def _written_as(pattern: str, expected: str) -> AfterValidator:
+    """Accepts texts that match the pattern as a whole; expected: what messages say."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value, re.ASCII):
+            raise ValueError(f"expected {expected}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _day_or_empty(value: str) -> str:
+    if value and not _is_day(value):
+        raise ValueError('expected the day of publication in quotes, such as "2026-01-31"')
+    return value
+
+
+def _is_day(value: str) -> bool:
+    try:
+        return datetime.date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False
 
 
 class Download(Section):
@@ -110,10 +135,21 @@ class Queue(Section):
 
 
 class Release(Section):
-    """Name and version of the release, and whose verdicts it applies."""
+    """Name and version of the release, whose verdicts it applies, and what its README.md says about its publication."""
 
-    name: str
-    version: str
+    name: Annotated[
+        str,
+        _written_as(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "a file name of at most 64 letters, digits, '.', '_' and '-'"),
+    ]
+    version: Annotated[
+        str,
+        _written_as(
+            r"(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){1,2}", 'MAJOR.MINOR or MAJOR.MINOR.PATCH in quotes, such as "1.0"'
+        ),
+    ]
+    note: str = Field("", description="a sentence that README.md says after its summary")
+    homepage: Annotated[str, _written_as(r"(https?://[^\s<>\"]+)?", "an address that begins with https://")] = ""
+    date: Annotated[str, AfterValidator(_day_or_empty)] = ""
     verdicts_from: list[str] = Field([], description="other profiles whose verdicts count here too")
     adjudicators: list[str] = Field([], description="annotators whose verdicts decide where others disagree")
 

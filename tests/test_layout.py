@@ -30,12 +30,14 @@ MAY_IMPORT = {
     "pipeline/wikidata": "sparql hierarchy/taxonomy",
     "pipeline/embedding": "dataset hierarchy/fusion",
     "pipeline/evidence": "dataset embedding hierarchy/taxonomy hierarchy/fusion hierarchy/names",
-    "pipeline/stages": "acquisition dataset embedding evidence sparql wikidata "
+    "pipeline/release": "pipeline/release/texts dataset hierarchy/taxonomy hierarchy/curation",
+    "pipeline/release/texts": "dataset hierarchy/fusion",
+    "pipeline/stages": "acquisition dataset embedding evidence sparql wikidata release pipeline/release/texts "
     "hierarchy/taxonomy hierarchy/fusion hierarchy/curation",
     "pipeline/review": "stages dataset hierarchy/taxonomy hierarchy/fusion hierarchy/curation",
     "pipeline/review/terminal": "review hierarchy/taxonomy hierarchy/curation",
     "pipeline/review/web": "review hierarchy/taxonomy hierarchy/curation",
-    "pipeline/commands": "stages acquisition wikidata sparql dataset "
+    "pipeline/commands": "stages acquisition wikidata sparql dataset pipeline/release/texts "
     "hierarchy/curated hierarchy/taxonomy hierarchy/names hierarchy/fusion hierarchy/comparison hierarchy/curation",
     "benchmarks/ranking": "",
     "benchmarks/datasets": "ranking",

@@ -47,6 +47,51 @@ def test_the_demo_runs_in_an_archive_without_git(archive: Path) -> None:
     assert "scored" in done.stdout and (archive / "dvc.lock").is_file()
 
 
+@pytest.fixture
+def clone(archive: Path) -> Path:
+    """A clone whose committed lock is of a machine on which the stage gave another result."""
+    (archive / ".gitignore").write_text((archive / ".gitignore").read_text() + "/machine.txt\n")
+    (archive / "dvc.yaml").write_text(STAGE.replace("echo scored", "echo scored on $(cat machine.txt)"))
+    (archive / "machine.txt").write_text("one")
+    _git(archive, "init", "--quiet")
+    assert _make(archive, "demo").returncode == 0
+    _git(archive, "add", "--all")
+    _git(archive, "-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "--message", "first")
+    for folder in ("data", ".dvc/tmp", ".dvc/cache"):
+        shutil.rmtree(archive / folder)
+    (archive / "machine.txt").write_text("another")
+    return archive
+
+
+def _git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_fresh_clone_is_clean_after_the_demo_also_on_another_machine(clone: Path) -> None:
+    done = _make(clone, "demo")
+    assert done.returncode == 0 and "scored on another" in done.stdout, done.stderr
+    assert _git(clone, "status", "--porcelain") == ""
+    assert _git(clone, "show", "HEAD:dvc.lock") != (clone / "dvc.lock").read_text()
+    again = _make(clone, "demo")
+    assert "Data and pipelines are up to date." in again.stdout
+    assert _git(clone, "status", "--porcelain") == ""
+
+
+def test_make_lock_shows_the_lock_for_a_commit(clone: Path) -> None:
+    _make(clone, "demo")
+    done = _make(clone, "lock")
+    assert done.returncode == 0 and " M dvc.lock" in done.stdout
+    assert _git(clone, "status", "--porcelain") == " M dvc.lock\n"
+    _git(clone, "checkout", "dvc.lock")
+    assert _git(clone, "status", "--porcelain") == ""
+
+
+def test_the_demo_hides_no_lock_from_who_changes_something(clone: Path) -> None:
+    (clone / "Makefile").write_text((clone / "Makefile").read_text() + "# mine\n")
+    assert _make(clone, "demo").returncode == 0
+    assert _git(clone, "status", "--porcelain").splitlines() == [" M Makefile", " M dvc.lock"]
+
+
 def test_a_path_with_spaces_is_fine(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("with") / "a name with spaces"
     shutil.copytree(archive, folder)

@@ -69,8 +69,43 @@ def open_release(
     and Private test images with a list of relevant images. gallery: every index image. Raises HgldError for an unknown
     level, a missing table, an image without a category and a role without images.
     """
-    levels = known_levels(levels)
     folder = data / "release"
+    roles = numbered_roles(folder, levels, clean_only=clean_only)
+    _, queries, index = roles.tables
+    with ImageTars(data / "images" / "images.parquet", data / "images") as tars:
+        images = [
+            ReleaseImages(list(table["image_id"]), list(table["category"]), codes, tars)
+            for table, codes in zip(roles.tables, roles.labels, strict=True)
+        ]
+        yield RetrievalDataset(
+            train=images[0],
+            query=images[1],
+            gallery=images[2],
+            levels=roles.levels,
+            class_names=roles.class_names,
+            query_columns=queries[["usage", *COLUMNS]].reset_index(drop=True),
+            query_group="hierarchical_label",
+            subsets={usage: list(queries["usage"] == usage) for usage in USAGES},
+            label_sources=_label_sources(folder / "labels.parquet", queries["category"]),
+            left_out=roles.left_out,
+            lists_differ=_lists_differ(queries, index),
+        )
+
+
+@dataclass(frozen=True)
+class NumberedRoles:
+    """The rows of train, query and gallery with their labels (n, L) int64, numbered alike; left_out: of the queries."""
+
+    tables: list[pd.DataFrame]
+    labels: list[Tensor]
+    levels: tuple[str, ...]
+    class_names: tuple[tuple[str, ...], ...]
+    left_out: int
+
+
+def numbered_roles(folder: Path, levels: Sequence[str], *, clean_only: bool) -> NumberedRoles:
+    """The three roles of the release in `folder`, as `open_release` describes them. Raises HgldError as it does."""
+    levels = known_levels(levels)
     train = _read_split(folder / "train.parquet", ["image_id", "landmark_id", *COLUMNS, "clean"])
     index = _read_split(folder / "index.parquet", ["image_id", "landmark_id", *COLUMNS])
     test = _read_split(folder / "test.parquet", ["image_id", "usage", "relevant", *COLUMNS])
@@ -81,24 +116,7 @@ def open_release(
     for split, table in zip(("train", "test", "index"), tables, strict=True):
         _check_split(split, table, folder)
     labels, class_names = encode(tables, levels)
-    with ImageTars(data / "images" / "images.parquet", data / "images") as tars:
-        images = [
-            ReleaseImages(list(table["image_id"]), list(table["category"]), codes, tars)
-            for table, codes in zip(tables, labels, strict=True)
-        ]
-        yield RetrievalDataset(
-            train=images[0],
-            query=images[1],
-            gallery=images[2],
-            levels=levels,
-            class_names=class_names,
-            query_columns=queries[["usage", *COLUMNS]].reset_index(drop=True),
-            query_group="hierarchical_label",
-            subsets={usage: list(queries["usage"] == usage) for usage in USAGES},
-            label_sources=_label_sources(folder / "labels.parquet", queries["category"]),
-            left_out=len(test) - len(queries),
-            lists_differ=_lists_differ(queries, index),
-        )
+    return NumberedRoles(tables, labels, levels, class_names, len(test) - len(queries))
 
 
 def _label_sources(path: Path, categories: pd.Series) -> list[str]:

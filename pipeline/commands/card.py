@@ -15,10 +15,8 @@ from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.files import read_json, sha256, write_text
 from hgld.foundation.settings import Params
 from hgld.pipeline.dataset.card_numbers import BLOCKS, MADE_FROM, Numbers
+from hgld.pipeline.release.texts.data_card import BLOCK, CLOSE, OPEN, line_of, read_card
 
-_BLOCK = re.compile(r"<!-- numbers:(?P<name>[a-z-]+)(?P<options>[^>]*) -->\n(?P<body>.*?)<!-- /numbers -->", re.DOTALL)
-_OPEN = re.compile(r"<!-- numbers\b")
-_CLOSE = "<!-- /numbers -->"
 _TOLERANCE = re.compile(r" (tolerance|relative)=(\d+(?:\.\d+)?)")
 _MADE_FROM = re.compile(r"^Made from .*$", re.MULTILINE)
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
@@ -54,16 +52,16 @@ def render(text: str, numbers: Numbers, data: Path) -> str:
 
     Raises HgldError for a block that is unknown or not closed (with its line), or missing metrics.
     """
-    blocks = list(_BLOCK.finditer(text))
+    blocks = list(BLOCK.finditer(text))
     starts = {block.start() for block in blocks}
-    for mark in _OPEN.finditer(text):
+    for mark in OPEN.finditer(text):
         if mark.start() not in starts:
             raise HgldError(
-                f"line {_line(text, mark.start())}: block 'numbers' is malformed or never closed; expected "
-                f"<!-- numbers:NAME --> ... {_CLOSE}"
+                f"line {line_of(text, mark.start())}: block 'numbers' is malformed or never closed; expected "
+                f"<!-- numbers:NAME --> ... {CLOSE}"
             )
     for block in reversed(blocks):
-        body = _body(block, numbers, data, _line(text, block.start()))
+        body = _body(block, numbers, data, line_of(text, block.start()))
         text = text[: block.start("body")] + body + text[block.end("body") :]
     return text
 
@@ -72,8 +70,8 @@ def _body(block: re.Match[str], numbers: Numbers, data: Path, line: int) -> str:
     name = block["name"]
     if name not in BLOCKS:
         raise HgldError(f"line {line}: no block 'numbers:{name}'{suggest(name, BLOCKS)}")
-    if _OPEN.search(block["body"]):
-        raise HgldError(f"line {line}: block 'numbers:{name}' is never closed; add {_CLOSE}")
+    if OPEN.search(block["body"]):
+        raise HgldError(f"line {line}: block 'numbers:{name}' is never closed; add {CLOSE}")
     return f"\n{BLOCKS[name](numbers, data)}{_tolerance(block, line).sentence()}{_made_from(name, data)}\n"
 
 
@@ -98,10 +96,6 @@ def _tolerance(block: re.Match[str], line: int) -> _Tolerance:
     return _Tolerance(absolute=float(value)) if kind == "tolerance" else _Tolerance(relative=float(value))
 
 
-def _line(text: str, position: int) -> int:
-    return text.count("\n", 0, position) + 1
-
-
 def card(params: Params, path: Path, *, only_check: bool = False) -> str:
     """Write the numbers of the release into the card at `path`, or only check them; returns a summary.
 
@@ -122,7 +116,7 @@ def write_card(params: Params, path: Path) -> None:
 
     Raises HgldError if the card, the release or the metrics of a block are missing.
     """
-    text = _card_text(path)
+    text = read_card(path)
     new = _rendered(text, params, path)
     if new != text:
         write_text(new, path)
@@ -133,14 +127,14 @@ def check_card(params: Params, path: Path) -> list[str]:
 
     Raises HgldError that lists every line that differs from the release (file:line).
     """
-    text = _card_text(path)
+    text = read_card(path)
     new = _rendered(text, params, path)
-    if not _BLOCK.search(text) or text.count(_CLOSE) != len(_BLOCK.findall(text)):
+    if not BLOCK.search(text) or text.count(CLOSE) != len(BLOCK.findall(text)):
         raise HgldError(f"{path}: nothing to check, as a mark of a block 'numbers' is missing; restore it from git")
     differences: list[str] = []
     unchecked = []
-    for old_block, new_block in zip(_BLOCK.finditer(text), _BLOCK.finditer(new), strict=True):
-        line = _line(text, old_block.start("body"))
+    for old_block, new_block in zip(BLOCK.finditer(text), BLOCK.finditer(new), strict=True):
+        line = line_of(text, old_block.start("body"))
         tolerance = _tolerance(old_block, line)
         old_source, new_source = (_MADE_FROM.findall(block["body"]) for block in (old_block, new_block))
         if not old_source or old_source == new_source:
@@ -174,14 +168,3 @@ def _rendered(text: str, params: Params, path: Path) -> str:
         return render(text, numbers, params.data)
     except HgldError as error:
         raise error.within(str(path)) from None
-
-
-def _card_text(path: Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise HgldError(f"no {path} here; run hgld in the root of the repository") from None
-    except UnicodeDecodeError:
-        raise HgldError(f"{path}: not UTF-8 text; restore it from git") from None
-    except OSError as error:
-        raise HgldError(f"{path}: cannot be read: {error.strerror}; restore it from git") from None

@@ -1,6 +1,5 @@
-"""Stage `release`: a decision for every label, and the tables that carry the labels, with provenance and checksums."""
+"""Stage `release`: a decision for every label, and the folder that carries the labels (see hgld.pipeline.release)."""
 
-import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -9,10 +8,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from hgld.foundation.display.visible import echo
-from hgld.foundation.errors import HgldError
-from hgld.foundation.files import read_json, replacing, sha256, write_text
+from hgld.foundation.files import read_json, replacing
 from hgld.foundation.settings import Params, profiles
-from hgld.foundation.tables import write_csv, write_parquet
 from hgld.hierarchy.curation.settled_verdicts import settled
 from hgld.hierarchy.curation.verdict_checks import without_effect
 from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, load_verdicts
@@ -24,6 +21,10 @@ from hgld.pipeline.dataset.landmark_classes import read_class_verdicts, read_lan
 from hgld.pipeline.dataset.landmarks import SPLITS, labels_and_proposals
 from hgld.pipeline.dataset.schemas import read_stage_table
 from hgld.pipeline.dataset.splits import image_labels, landmark_labels, query_labels
+from hgld.pipeline.release.folder import Content, write_folder
+from hgld.pipeline.release.guarantees import check_guarantees
+from hgld.pipeline.release.taxonomy_tables import class_graph_table, taxonomy_table
+from hgld.pipeline.release.texts.about import About
 
 Tables = dict[str, pd.DataFrame]
 
@@ -31,7 +32,8 @@ Tables = dict[str, pd.DataFrame]
 def run(params: Params) -> None:
     """Write `data/P/release` atomically.
 
-    Raises HgldError when a verdict file is malformed or a table violates a guarantee of the release.
+    Raises HgldError when a verdict file is malformed, a table violates a guarantee of the release, or a text that the
+    release repeats (DATA_CARD.md, CITATION.cff) is missing or malformed.
     """
     taxonomy = load_taxonomy(Path(params.build.taxonomy))
     natures = taxonomy.natures
@@ -42,16 +44,23 @@ def run(params: Params) -> None:
     decisions = decide(evidence, thresholds, natures, claimed.refuted)
     labels = decisions.assign(snapshot=str(snapshot.get("date", "")))
     tables, counts = _tables(params, decisions)
-    verify(params, labels, tables, natures)
+    check_guarantees(params.data / "metadata", labels, tables, natures)
     counts["conflicting_verdicts"] = claimed.conflicts
+    anchors = taxonomy_table(Path(params.build.taxonomy), natures)
+    content = Content(
+        About(params.release, card_numbers(params.release, labels, tables, counts)),
+        {
+            **tables,
+            "labels.parquet": labels,
+            "evidence.parquet": evidence,
+            "taxonomy.parquet": anchors,
+            "taxonomy.csv": anchors,
+            "class_graph.parquet": class_graph_table(params),
+        },
+        _metadata(params, tables, counts, snapshot),
+    )
     with replacing(params.data / "release", directory=True) as folder:
-        for name, table in tables.items():
-            (write_csv if name.endswith(".csv") else write_parquet)(table, folder / name)
-        write_parquet(labels, folder / "labels.parquet")
-        write_parquet(evidence, folder / "evidence.parquet")
-        _write_json(folder / "metadata.json", _metadata(params, tables, counts, snapshot))
-        _write_json(folder / "card.json", card_numbers(params.release, labels, tables, counts))
-        _write_checksums(folder)
+        write_folder(content, folder)
     names = profiles() if Path("params.yaml").is_file() else ()
     if warnings := without_effect(REVIEW_FOLDER, natures, params.profile, labels["category"], names):
         echo(*warnings)
@@ -110,30 +119,6 @@ def _tables(params: Params, decisions: pd.DataFrame) -> tuple[Tables, dict[str, 
     return tables | {"test.parquet": test}, counts
 
 
-def verify(params: Params, labels: pd.DataFrame, tables: Tables, natures: Mapping[str, str]) -> None:
-    """Check the guarantees: every label is in the taxonomy and has its nature; every metadata id occurs exactly once.
-
-    Raises HgldError that lists the violations.
-    """
-    problems = []
-    for name, table in {"labels.parquet": labels, **tables}.items():
-        nature = table["hierarchical_label"].map(lambda label: natures.get(label, "unknown") if label else "")
-        wrong = table[nature != table["natural_or_human_made"]].head(3)
-        for key, label, released in zip(
-            wrong.iloc[:, 0], wrong["hierarchical_label"], wrong["natural_or_human_made"], strict=True
-        ):
-            problems.append(f"{name}: {key} is {label!r} and {released!r}")
-        stray = table[(table["hierarchical_label"] == "") & (table["supercategory"] != "")]
-        problems += [f"{name}: {key} has a supercategory and no label" for key in stray.iloc[:3, 0]]
-    for name, table in tables.items():
-        source = name.replace("_hierarchical.csv", "_category.parquet")
-        expected = read_stage_table(params.data / "metadata" / source).iloc[:, 0]
-        if sorted(expected) != sorted(table.iloc[:, 0]):
-            problems.append(f"{name}: its {len(table)} ids are not the {len(expected)} ids of {source}, each once")
-    if problems:
-        raise HgldError("the release would violate its guarantees; nothing was written:", *problems)
-
-
 def _metadata(params: Params, tables: Tables, counts: dict[str, int], snapshot: dict[str, object]) -> dict[str, object]:
     """What identifies the release; without a timestamp, so that the same inputs give the same bytes."""
     return {
@@ -144,13 +129,3 @@ def _metadata(params: Params, tables: Tables, counts: dict[str, int], snapshot: 
         "rows": {name: len(table) for name, table in sorted(tables.items())},
         "settled_by_rule": counts,
     }
-
-
-def _write_json(path: Path, content: object) -> None:
-    write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", path)
-
-
-def _write_checksums(folder: Path) -> None:
-    """Write SHA256SUMS of every file of the folder, in the format of `sha256sum -c`."""
-    files = sorted(path.name for path in folder.iterdir())
-    write_text("".join(f"{sha256(folder / name)}  {name}\n" for name in files), folder / "SHA256SUMS")

@@ -7,13 +7,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from hgld.foundation.errors import HgldError
-from hgld.foundation.settings import Train, load_params, params_here, torchrun_variables
+from hgld.foundation.settings import Params, Train, load_params, params_here, torchrun_variables
 from tests.paths import ROOT
 
 TEXT = (ROOT / "params.yaml").read_text()
 
 
-def _load(tmp_path: Path, text: str) -> object:
+def _load(tmp_path: Path, text: str) -> Params:
     (tmp_path / "params.yaml").write_text(text)
     return load_params(tmp_path / "params.yaml")
 
@@ -44,12 +44,26 @@ def test_file_selects_the_default_profile() -> None:
         ("  refine:", "  5: {}\n  refine:", "sample: expected names as keys, found 5"),
         ("temperature: 0.05", "temperature: .inf", "sample.refine.temperature: .*finite"),
         ("temperature: 0.05", "temperature: .nan", "sample.refine.temperature: .*finite"),
+        ('version: "0.1"', 'version: "0.1-beta"', "version: .*expected MAJOR.MINOR or .*found '0.1-beta'"),
+        ('version: "0.1"', 'version: "01.0"', "sample.release.version: .*expected MAJOR.MINOR"),
+        ('version: "0.1"', 'version: "1"', "sample.release.version: .*expected MAJOR.MINOR"),
+        ('version: "0.1"', "version: 0.1", "sample.release.version: .*valid string; found 0.1"),
+        ('version: "0.1"', 'version: "1.0\\n"', "sample.release.version: .*expected MAJOR.MINOR"),
+        ("name: H-GLDv2-sample", "name: ../H", "sample.release.name: .*expected a file name"),
+        ("    note: This", "    homepage: ftp://x\n    note: This", "sample.release.homepage: .*begins with https://"),
+        ("    note: This", "    date: 2026.1.31\n    note: This", "sample.release.date: .*the day of publication"),
     ],
 )  # fmt: skip
 def test_invalid_key_is_reported_with_its_path(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in TEXT
     with pytest.raises(HgldError, match=message):
         _load(tmp_path, TEXT.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("version", ["0.1", "1.0", "10.2.33"])
+def test_a_semantic_version_is_accepted(tmp_path: Path, version: str) -> None:
+    params = _load(tmp_path, TEXT.replace('version: "0.1"', f'version: "{version}"', 1))
+    assert params.release.version == version
 
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "profile: sample\nsample: 3\n"])

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 
 from hgld.foundation.settings import Params, load_params
 from hgld.foundation.tables import read_parquet, write_parquet
+from hgld.hierarchy.taxonomy.class_graph import SHORTCUT
 from hgld.hierarchy.taxonomy.commons_category import category_url
 from hgld.pipeline.acquisition.tar_index import scan_tar
 from tests.paths import ROOT
@@ -63,6 +65,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     _write_metadata(params.data / "metadata")
     _write_wikidata(params.data / "wikidata")
     _write(params.data / "build" / "labels.parquet", LABELS, _labels())
+    _write_class_graph(params.data / "build")
+    for name in ("DATA_CARD.md", "CITATION.cff"):
+        shutil.copy(ROOT / name, tmp_path)
     return World(tmp_path, params)
 
 
@@ -160,6 +165,20 @@ def _labels() -> list[tuple[Any, ...]]:
         else:
             rows.append((name, "", "none", 0, "", "", "", "", "", "no item found"))
     return rows
+
+
+def _write_class_graph(folder: Path) -> None:
+    """church and lake below what they are; from church, one way up is longer than another."""
+    _write(folder / "classes.parquet", ["class", "label", "hierarchical_label", "natural_or_human_made", "path"], [
+        ("Q16970", "church building", "church", "human-made", "Q16970"),
+        ("Q23397", "lake", "lake", "natural", "Q23397"),
+        ("Q1370598", "structure of worship", "", "", ""),
+        ("Q811979", "architectural structure", "", "", ""),
+    ])  # fmt: skip
+    _write(folder / "dag.parquet", ["child", "parent"], [("Q16970", "Q1370598"), ("Q1370598", "Q811979")])
+    _write(folder / "removed_edges.parquet", ["child", "parent", "reason"], [
+        ("Q16970", "Q811979", SHORTCUT), ("Q811979", "Q16970", "cycle: of 2 classes"),
+    ])  # fmt: skip
 
 
 def _write_metadata(folder: Path) -> None:

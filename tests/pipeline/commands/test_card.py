@@ -127,6 +127,7 @@ def test_a_malformed_block_is_named(released, text: str, message: str) -> None:
 
 
 def test_missing_files_are_named(released) -> None:
+    CARD.unlink()
     with pytest.raises(HgldError, match=r"no DATA_CARD.md here"):
         check_card(released.params, CARD)
     _card("benchmark")
