@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from hgld.foundation.display.visible import echo
+from hgld.foundation.display.world_map import world_map
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import read_json, replacing, sha256, write_text
 from hgld.foundation.settings import Params, profiles
@@ -22,6 +23,7 @@ from hgld.hierarchy.taxonomy.taxonomy import Taxonomy, load_taxonomy
 from hgld.pipeline.dataset.card_numbers import card_numbers
 from hgld.pipeline.dataset.landmark_classes import read_class_verdicts, read_landmark_classes
 from hgld.pipeline.dataset.landmarks import SPLITS, labels_and_proposals
+from hgld.pipeline.dataset.places import map_title, with_places
 from hgld.pipeline.dataset.schemas import read_stage_table
 from hgld.pipeline.dataset.splits import image_labels, landmark_labels, query_labels
 
@@ -39,7 +41,8 @@ def run(params: Params) -> None:
     claimed = read_claims(params, taxonomy)
     evidence = claimed.table
     thresholds = Thresholds(params.refine.accept_score, params.refine.accept_margin)
-    decisions = decide(evidence, thresholds, natures, claimed.refuted)
+    decided = decide(evidence, thresholds, natures, claimed.refuted)
+    decisions, notes = with_places(params, decided)
     labels = decisions.assign(snapshot=str(snapshot.get("date", "")))
     tables, counts = _tables(params, decisions)
     verify(params, labels, tables, natures)
@@ -50,8 +53,12 @@ def run(params: Params) -> None:
         write_parquet(labels, folder / "labels.parquet")
         write_parquet(evidence, folder / "evidence.parquet")
         _write_json(folder / "metadata.json", _metadata(params, tables, counts, snapshot))
-        _write_json(folder / "card.json", card_numbers(params.release, labels, tables, counts))
+        _write_json(folder / "card.json", card_numbers(params, labels, tables, counts))
+        points = zip(labels["latitude"], labels["longitude"], strict=True)
+        write_text(world_map(points, map_title(labels)), folder / "map.svg")
         _write_checksums(folder)
+    if notes:
+        echo(*notes)
     names = profiles() if Path("params.yaml").is_file() else ()
     if warnings := without_effect(REVIEW_FOLDER, natures, params.profile, labels["category"], names):
         echo(*warnings)
