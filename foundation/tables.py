@@ -7,7 +7,8 @@ text stays text, and the empty string is the only missing value.
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,9 +181,7 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     Raises HgldError for a table that is missing (naming the stage to run), damaged, or without one of `columns`.
     """
     path = Path(path)
-    if not path.is_file():
-        raise HgldError(f"no table {path}; {remedy(path)}")
-    try:
+    with _named_damage(path):
         rows = pq.read_metadata(path).num_rows
         if rows > _MAX_ROWS:
             raise HgldError(f"{path}: {rows:,} rows, more than the {_MAX_ROWS:,} that any stage writes; {remedy(path)}")
@@ -191,6 +190,21 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
             raise HgldError(f"{path}: not the expected Parquet table: no column {', '.join(missing)}; {remedy(path)}")
         frame: pd.DataFrame = pq.read_table(path, columns=columns, partitioning=None).to_pandas()
         return frame
+
+
+def parquet_columns(path: Path) -> list[str]:
+    """The names of the columns of a Parquet table. Raises HgldError for a table that is missing or damaged."""
+    with _named_damage(Path(path)):
+        return list(pq.read_schema(path).names)
+
+
+@contextmanager
+def _named_damage(path: Path) -> Iterator[None]:
+    """Raise HgldError, with the stage to run, for a table that is missing or cannot be read."""
+    if not path.is_file():
+        raise HgldError(f"no table {path}; {remedy(path)}")
+    try:
+        yield
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # each kind of damage has its own
         if lacks_memory(error):
             raise

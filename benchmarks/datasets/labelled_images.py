@@ -49,10 +49,11 @@ class RetrievalDataset:
     report groups the queries ("": no group). subsets: by name, a bool per query; each subset is also scored on its own.
     left_out: queries that the benchmark excludes. lists_differ: queries whose published list of relevant images is not
     the set of gallery images of their class. label_sources: per query, what its labels rest on, such as "wikidata", or
-    "" for nothing; () where that is unknown. broken_queries, broken_gallery: images left out as unreadable. name: what
-    reports call the data; facts: what they say about it, such as where it is from. val: images that the data set aside
-    for validation while training. official: measures that the data define by other rules than classes, by name, of the
-    embeddings (Q, d) and (N, d) of all queries and gallery images.
+    "" for nothing; () where that is unknown. continents: per query, where its landmark is, several separated by `|`, ""
+    where that is not known; () for data without places. broken_queries, broken_gallery: images left out as unreadable.
+    name: what reports call the data; facts: what they say about it, such as where it is from. val: images that the data
+    set aside for validation while training. official: measures that the data define by other rules than classes, by
+    name, of the embeddings (Q, d) and (N, d) of all queries and gallery images.
 
     A role may be empty: see `require`. Where queries and gallery are the same images, they may be the same object.
 
@@ -68,6 +69,7 @@ class RetrievalDataset:
     query_group: str | None = None
     subsets: Mapping[str, Sequence[bool]] = field(default_factory=dict)
     label_sources: Sequence[str] = ()
+    continents: Sequence[str] = ()
     left_out: int = 0
     lists_differ: int = 0
     broken_queries: int = 0

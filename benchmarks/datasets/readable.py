@@ -154,6 +154,7 @@ def without_broken(
         query_columns=columns if columns.empty else columns.iloc[rows].reset_index(drop=True),
         subsets={name: [members[row] for row in rows] for name, members in dataset.subsets.items()},
         label_sources=[dataset.label_sources[row] for row in rows] if dataset.label_sources else (),
+        continents=[dataset.continents[row] for row in rows] if dataset.continents else (),
         broken_queries=counts[0],
         broken_gallery=counts[1],
     )

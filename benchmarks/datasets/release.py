@@ -4,9 +4,14 @@ Levels are named finest first, by default landmark, hierarchical_label, natural_
 fourth). `landmark` is the Commons category: train and index number their landmarks independently, and the category
 links them. Every level has **one** enumeration over the three roles, in sorted order of the names.
 
-A missing coarse label ("" in the release) means that the image agrees with images of its own landmark at every level,
-and with nothing else. At that level it therefore gets a class of its own landmark alone; the agreement counted from
-the coarsest level is then exactly what is known.
+A second axis is where a landmark is: landmark, country, continent. The two can be mixed, each in its own order, as in
+landmark, hierarchical_label, continent: agreement is counted from the coarsest level, so the middle level is then "the
+same kind of place on the same continent". A place with several countries or continents (`CH|FR`) has a class of
+exactly these.
+
+A missing coarse label or place ("" in the release) means that the image agrees with images of its own landmark at every
+level, and with nothing else. At that level it therefore gets a class of its own landmark alone; the agreement counted
+from the coarsest level is then exactly what is known.
 """
 
 from __future__ import annotations
@@ -25,10 +30,12 @@ from torch import Tensor
 from hgld.benchmarks.datasets.labelled_images import RetrievalDataset
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.files import read_json, remedy
-from hgld.foundation.tables import read_parquet
+from hgld.foundation.tables import parquet_columns, read_parquet
 from hgld.foundation.tar_images import ImageTars
 
 LEVELS = ("landmark", "supercategory", "hierarchical_label", "natural_or_human_made")
+PLACES = ("country", "continent")
+AXES = (LEVELS, ("landmark", *PLACES))
 DEFAULT_LEVELS = ("landmark", "hierarchical_label", "natural_or_human_made")
 COLUMNS = ("category", "supercategory", "hierarchical_label", "natural_or_human_made")
 USAGES = ("Public", "Private")
@@ -83,10 +90,11 @@ def open_release(
             gallery=images[2],
             levels=roles.levels,
             class_names=roles.class_names,
-            query_columns=queries[["usage", *COLUMNS]].reset_index(drop=True),
+            query_columns=queries[["usage", *COLUMNS, *roles.places]].reset_index(drop=True),
             query_group="hierarchical_label",
             subsets={usage: list(queries["usage"] == usage) for usage in USAGES},
             label_sources=_label_sources(folder / "labels.parquet", queries["category"]),
+            continents=list(queries["continent"]) if roles.places else (),
             left_out=roles.left_out,
             lists_differ=_lists_differ(queries, index),
         )
@@ -94,21 +102,27 @@ def open_release(
 
 @dataclass(frozen=True)
 class NumberedRoles:
-    """The rows of train, query and gallery with their labels (n, L) int64, numbered alike; left_out: of the queries."""
+    """The rows of train, query and gallery with their labels (n, L) int64, numbered alike.
+
+    places: the columns of the place, () for a release without them; left_out: of the queries.
+    """
 
     tables: list[pd.DataFrame]
     labels: list[Tensor]
     levels: tuple[str, ...]
     class_names: tuple[tuple[str, ...], ...]
+    places: tuple[str, ...]
     left_out: int
 
 
 def numbered_roles(folder: Path, levels: Sequence[str], *, clean_only: bool) -> NumberedRoles:
     """The three roles of the release in `folder`, as `open_release` describes them. Raises HgldError as it does."""
     levels = known_levels(levels)
-    train = _read_split(folder / "train.parquet", ["image_id", "landmark_id", *COLUMNS, "clean"])
-    index = _read_split(folder / "index.parquet", ["image_id", "landmark_id", *COLUMNS])
-    test = _read_split(folder / "test.parquet", ["image_id", "usage", "relevant", *COLUMNS])
+    places = _place_columns(folder, levels)
+    columns = ["image_id", "landmark_id", *COLUMNS, *(level for level in levels if level in places)]
+    train = _read_split(folder / "train.parquet", [*columns, "clean"])
+    index = _read_split(folder / "index.parquet", columns)
+    test = _read_split(folder / "test.parquet", ["image_id", "usage", "relevant", *COLUMNS, *places])
     queries = test[test["usage"].isin(USAGES) & (test["relevant"] != "")]
     coarse = [level for level in levels if level != "landmark"]
     labelled = train[(train[coarse] != "").all(axis=1)] if coarse else train
@@ -116,7 +130,19 @@ def numbered_roles(folder: Path, levels: Sequence[str], *, clean_only: bool) -> 
     for split, table in zip(("train", "test", "index"), tables, strict=True):
         _check_split(split, table, folder)
     labels, class_names = encode(tables, levels)
-    return NumberedRoles(tables, labels, levels, class_names, len(test) - len(queries))
+    return NumberedRoles(tables, labels, levels, class_names, places, len(test) - len(queries))
+
+
+def _place_columns(folder: Path, levels: Sequence[str]) -> tuple[str, ...]:
+    """The columns of the place, () for a release without them. Raises HgldError if a level needs them."""
+    paths = [folder / f"{split}.parquet" for split in ("train", "index", "test")]
+    if all(set(PLACES) <= set(parquet_columns(path)) for path in paths):
+        return PLACES
+    if wanted := [level for level in levels if level in PLACES]:
+        raise HgldError(
+            f"level {wanted[0]!r}: the release in {folder} does not say where its landmarks are; run: dvc repro release"
+        )
+    return ()
 
 
 def _label_sources(path: Path, categories: pd.Series) -> list[str]:
@@ -153,13 +179,17 @@ def _read_split(path: Path, columns: list[str]) -> pd.DataFrame:
 
 def known_levels(levels: Sequence[str]) -> tuple[str, ...]:
     """The levels as a tuple. Raises HgldError for unknown names, repeated names, and any order but finest first."""
+    known = list(dict.fromkeys(level for axis in AXES for level in axis))
     for level in levels:
-        if level not in LEVELS:
+        if level not in known:
             raise HgldError(
-                f"unknown level {level!r}{suggest(level, LEVELS)}; known, finest first: {', '.join(LEVELS)}"
+                f"unknown level {level!r}{suggest(level, known)}; known, finest first: "
+                f"{'; '.join(', '.join(axis) for axis in AXES)}"
             )
-    if not levels or list(levels) != sorted(set(levels), key=LEVELS.index):
-        raise HgldError(f"levels {list(levels)} are not in the order finest first, each once: {', '.join(LEVELS)}")
+    for axis in AXES:
+        own = [level for level in levels if level in axis]
+        if not levels or own != sorted(set(own), key=axis.index) or "landmark" in levels[1:]:
+            raise HgldError(f"levels {list(levels)} are not in the order finest first, each once: {', '.join(axis)}")
     return tuple(levels)
 
 
@@ -175,13 +205,14 @@ def _check_split(split: str, table: pd.DataFrame, folder: Path) -> None:
 
 
 def encode(tables: Sequence[pd.DataFrame], levels: Sequence[str]) -> tuple[list[Tensor], tuple[tuple[str, ...], ...]]:
-    """Number the labels of several tables (n_i rows, COLUMNS) with one enumeration per level.
+    """Number the labels of several tables (n_i rows, COLUMNS and the levels) with one enumeration per level.
 
     -> one (n_i, L) int64 tensor per table, and per level the class names in the order of the numbers. A missing label
     becomes a class of its category alone, sorted as `? <category>`, with the name "".
     """
     ends = np.cumsum([len(table) for table in tables])[:-1]
-    rows = pd.concat([table[list(COLUMNS)] for table in tables], ignore_index=True)
+    columns = list(dict.fromkeys([*COLUMNS, *(level for level in levels if level != "landmark")]))
+    rows = pd.concat([table[columns] for table in tables], ignore_index=True)
     codes, class_names = [], []
     for level in levels:
         text = rows["category" if level == "landmark" else level]

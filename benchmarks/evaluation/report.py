@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +83,8 @@ def page(
             ("other queries with the lowest H-AP", worst),
             ("other queries whose first mistake is the most severe", severe),
         ],
-        by_source=result.by_source[[name for name in ("queries", *headline) if name in result.by_source]],
+        by_source=_columns(result.by_source, headline),
+        by_continent=_columns(result.by_continent, headline),
         severities=mistakes.severities(result, dataset.levels),
         scatter=mistakes.ap_against_h_ap(result.per_query),
         maps=level_maps(result.drawn, dataset),
@@ -91,6 +93,11 @@ def page(
         legend=legend(dataset.levels),
         settings=flatten(config),
     )
+
+
+def _columns(means: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Of the means of groups of queries, those that the page shows."""
+    return means[[name for name in ("queries", *metrics) if name in means]]
 
 
 def _charts(result: BenchmarkResult, group: str | None, curves: pd.DataFrame | None) -> dict[str, str]:

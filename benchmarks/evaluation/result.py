@@ -22,8 +22,8 @@ class BenchmarkResult:
     h_ap (Q,) is the model's H-AP, nearest (Q, 10) the gallery rows with the highest scores, best first, and mistakes
     what is known about the first wrong image: `defined` (whether the gallery has an image of the query's finest class),
     its `rank` from 0 and its `agreement` with the query, NaN where no image is wrong. drawn: the map of the embeddings.
-    by_source: the means of the model by what the queries' labels rest on (rows, with a column `queries`), empty where
-    that is unknown.
+    by_source, by_continent: the means of the model by what the queries' labels rest on, and by where they are (rows,
+    with a column `queries`), empty where that is unknown.
     counts: see `note`. provenance: what was scored on what, for the report; without times and folders, so that equal
     inputs give equal reports.
     """
@@ -36,6 +36,7 @@ class BenchmarkResult:
     mistakes: pd.DataFrame
     drawn: EmbeddingMap
     by_source: pd.DataFrame = field(default_factory=pd.DataFrame)
+    by_continent: pd.DataFrame = field(default_factory=pd.DataFrame)
     provenance: Mapping[str, str] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float | int]:

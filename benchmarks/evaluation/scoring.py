@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -156,6 +156,7 @@ def _result(
         mistakes=ranked.also.assign(defined=ranked.scores["mAP@100_l0"].notna()),
         drawn=drawn,
         by_source=means_by_source(ranked.scores, dataset.label_sources),
+        by_continent=means_by_continent(ranked.scores, dataset.continents),
         counts={
             "queries": len(ranked.scores),
             "gallery": len(dataset.gallery),
@@ -186,10 +187,29 @@ def means_by_source(per_query: pd.DataFrame, sources: Sequence[str]) -> pd.DataF
     if not sources:
         return pd.DataFrame()
     kinds = pd.Series([_SOURCES.get(source, _AUTOMATIC) for source in sources], index=per_query.index)
-    metrics = per_query.drop(columns="ties", errors="ignore")
     found = [kind for kind in dict.fromkeys([*_SOURCES.values(), _AUTOMATIC]) if (kinds == kind).any()]
-    groups = {"all": metrics, **{kind: metrics[kinds == kind] for kind in found}}
-    return pd.DataFrame({kind: {"queries": len(group), **group.mean()} for kind, group in groups.items()}).T
+    return _means_of(per_query, {kind: kinds == kind for kind in found})
+
+
+def means_by_continent(per_query: pd.DataFrame, continents: Sequence[str]) -> pd.DataFrame:
+    """Means over the queries on each continent, by name, those of no known one last; and how many `queries` these are.
+
+    per_query: metrics (Q rows); continents: per query, its continents separated by `|`; a query with several counts on
+    each of them.
+    """
+    if not continents:
+        return pd.DataFrame()
+    where = pd.Series(continents, index=per_query.index, dtype="str")
+    names = sorted({name for text in where.unique() for name in text.split("|")} - {""})
+    groups = {name: where.map(lambda text, name=name: name in text.split("|")).astype(bool) for name in names}
+    return _means_of(per_query, groups | ({"no continent": where == ""} if (where == "").any() else {}))
+
+
+def _means_of(per_query: pd.DataFrame, groups: Mapping[str, pd.Series[bool]]) -> pd.DataFrame:
+    """A row of means and the number of `queries` for all queries, and for each group of them."""
+    metrics = per_query.drop(columns="ties", errors="ignore")
+    tables = {"all": metrics, **{name: metrics[members] for name, members in groups.items()}}
+    return pd.DataFrame({name: {"queries": len(table), **table.mean()} for name, table in tables.items()}).T
 
 
 def query_classes(metric: str, dataset: RetrievalDataset) -> pd.Series:

@@ -14,15 +14,18 @@ from hgld.hierarchy.curation.verdicts import Verdict, read_verdicts, rewrite_fil
 from hgld.hierarchy.names import class_names, name_words
 from hgld.hierarchy.names.class_names import class_name_problems
 from hgld.hierarchy.names.name_words import name_word_problems
+from hgld.hierarchy.places import continent_parts, countries
+from hgld.hierarchy.places.continent_parts import continent_part_problems
+from hgld.hierarchy.places.countries import country_names, country_problems, load_countries
 from hgld.hierarchy.taxonomy.taxonomy import COLUMNS, load_taxonomy, sort_key, taxonomy_problems
 
 
 def file_problems(taxonomy: Path, review: Path, profiles: Collection[str] | None = None) -> list[str]:
     """One message per problem, with file and line; empty when all files are valid.
 
-    taxonomy: the folder of the curated CSVs, in which the lexicons are optional; review: the folder of the verdicts,
-    which may be missing; profiles: those that there are, if verdicts on another one are a problem. Lexicons and
-    verdicts are only checked when the taxonomy, which has the labels, is valid.
+    taxonomy: the folder of the curated CSVs, in which the lexicons and the places are optional; review: the folder of
+    the verdicts, which may be missing; profiles: those that there are, if verdicts on another one are a problem. The
+    other files are only checked when the taxonomy, which has the labels, is valid.
     """
     problems = taxonomy_problems(taxonomy)
     if problems:
@@ -37,11 +40,22 @@ def file_problems(taxonomy: Path, review: Path, profiles: Collection[str] | None
         problems += name_word_problems(taxonomy, labels)
     if (taxonomy / label_definitions.FILE).is_file():
         problems += label_definition_problems(taxonomy, labels)
+    problems += _place_problems(taxonomy)
     files = read_verdicts(review, labels)
     problems += files.problems
     if profiles is not None:
         problems += profile_problems(files, profiles)
     return [*problems, *time_problems(files)]
+
+
+def _place_problems(folder: Path) -> list[str]:
+    """Those of the countries and, once they are valid, of their parts on other continents."""
+    if not (folder / countries.FILE).is_file():
+        return []
+    problems = country_problems(folder)
+    if problems or not (folder / continent_parts.FILE).is_file():
+        return problems
+    return continent_part_problems(folder, country_names(load_countries(folder)))
 
 
 def fix_files(taxonomy: Path, review: Path) -> list[str]:
@@ -53,6 +67,8 @@ def fix_files(taxonomy: Path, review: Path) -> list[str]:
     messages = []
     keys: dict[str, tuple[list[str], Callable[[Sequence[str]], Key]]] = {
         "class_names.csv": (class_names.COLUMNS, class_names.sort_key),
+        continent_parts.FILE: (continent_parts.COLUMNS, continent_parts.sort_key),
+        countries.FILE: (countries.COLUMNS, countries.sort_key),
         label_definitions.FILE: (label_definitions.COLUMNS, label_definitions.sort_key),
         "name_words.csv": (name_words.COLUMNS, name_words.sort_key),
         **{name: (columns, partial(sort_key, name)) for name, columns in COLUMNS.items()},

@@ -18,6 +18,7 @@ from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.dataset.landmark_classes import read_class_verdicts, read_landmark_classes
 from hgld.pipeline.dataset.landmark_search import categories_by_id, category_by_name
 from hgld.pipeline.dataset.landmarks import SPLITS, image_count, landmark_table
+from hgld.pipeline.dataset.places import gazetteer
 from hgld.pipeline.dataset.schemas import read_stage_table
 
 
@@ -65,7 +66,7 @@ def _evidence_lines(
     labels = read_stage_table(params.data / "wikidata" / "class_labels.parquet")
     class_names = dict(zip(labels["qid"], labels["label"], strict=True))
     own_verdicts = verdicts[verdicts["category"] == category]
-    lines += _item_lines(category, params.data, class_names)
+    lines += _item_lines(category, params, class_names)
     label = _row(params.data / "build" / "labels.parquet", category)
     proposals = params.data / "refine" / "proposals.parquet"
     proposal = _row(proposals, category) if proposals.is_file() else None
@@ -77,8 +78,9 @@ def _evidence_lines(
     return [*lines, _released_line(category, params, counted)]
 
 
-def _item_lines(category: str, data: Path, class_names: Mapping[str, str]) -> list[_Line]:
-    """The candidate items of the category, and the classes of each with their outcome."""
+def _item_lines(category: str, params: Params, class_names: Mapping[str, str]) -> list[_Line]:
+    """The candidate items of the category, and of each the classes with their outcome, and the place."""
+    data = params.data
     items = read_stage_table(data / "wikidata" / "items.parquet", ["category", "qid", "method", "confidence"])
     item_classes = read_stage_table(data / "wikidata" / "item_classes.parquet")
     outcomes = _class_outcomes(category, data / "build" / "considered.parquet")
@@ -89,7 +91,21 @@ def _item_lines(category: str, data: Path, class_names: Mapping[str, str]) -> li
         lines += [
             _Line("  class", _class_text(qid, class_names) + outcomes.get((str(item.qid), qid), "")) for qid in classes
         ] or [_Line("  class", "none")]
+        lines += _place_lines(str(item.qid), params)
     return lines or [_Line("item", "none")]
+
+
+def _place_lines(qid: str, params: Params) -> list[_Line]:
+    """Countries, continents and coordinates of an item, as in the release; no line for an item without any."""
+    facts = read_stage_table(
+        params.data / "wikidata" / "item_facts.parquet", ["qid", "countries", "latitude", "longitude"]
+    )
+    for countries, latitude, longitude in facts.loc[facts["qid"] == qid].iloc[:, 1:].itertuples(index=False, name=None):
+        place = gazetteer(params).place(countries.split(), latitude, longitude)
+        coordinates = "" if latitude != latitude or longitude != longitude else f"{latitude:g}, {longitude:g}"
+        known = [text for text in (place.country, place.continent, coordinates) if text]
+        return [_Line("  place", "; ".join(known))] if known else []
+    return []
 
 
 def _class_outcomes(category: str, path: Path) -> dict[tuple[str, str], str]:

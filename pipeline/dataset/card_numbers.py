@@ -8,17 +8,21 @@ import pandas as pd
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import read_json
-from hgld.foundation.settings import Release
+from hgld.foundation.settings import Params
 from hgld.hierarchy.fusion.evidence_kinds import titles
 from hgld.pipeline.dataset.landmarks import SPLITS
+from hgld.pipeline.dataset.places import NOWHERE, continent_counts, country_counts
 
 Numbers = Mapping[str, Any]
 
+# Of the table in the data card, which is for the eye; card.json has every country.
+MOST_COUNTRIES = 25
+
 
 def card_numbers(
-    release: Release, labels: pd.DataFrame, tables: Mapping[str, pd.DataFrame], counts: Mapping[str, int]
+    params: Params, labels: pd.DataFrame, tables: Mapping[str, pd.DataFrame], counts: Mapping[str, int]
 ) -> dict[str, Any]:
-    """The content of card.json: sizes, and the number of categories and images per source and per label.
+    """The content of card.json: sizes, and the number of categories and images per source, per label and per place.
 
     labels: one row per category; tables: the released tables by file name; counts: the cases settled by rule.
     """
@@ -29,7 +33,7 @@ def card_numbers(
     by_source = {split: _value_counts(table["category"].map(source_of)) for split, table in images.items()}
     categories = _value_counts(labels["source"])
     return {
-        "release": {"name": release.name, "version": release.version},
+        "release": {"name": params.release.name, "version": params.release.version},
         "categories": len(labels),
         "splits": {
             split: {
@@ -55,6 +59,8 @@ def card_numbers(
             }
             for label, rows in labels[labels["hierarchical_label"] != ""].groupby("hierarchical_label", sort=True)
         },
+        "continents": continent_counts(labels, images),
+        "countries": country_counts(params, labels, images),
         "settled_by_rule": dict(counts),
     }
 
@@ -95,6 +101,25 @@ def _sources(card: Numbers, _: Path) -> str:
 def _labels(card: Numbers, _: Path) -> str:
     rows = [[label, *counts.values()] for label, counts in card["labels"].items()]
     return _table(["label", "kind", "categories", "train images", "index images", "test images"], rows)
+
+
+def _continents(card: Numbers, _: Path) -> str:
+    places = card["continents"].items()
+    rows = [["no continent" if name == NOWHERE else name, *counts.values()] for name, counts in places]
+    header = ["continent", "categories", "natural", "human-made", "no label", "train images", "index images"]
+    return _table([*header, "test images"], rows)
+
+
+def _countries(card: Numbers, _: Path) -> str:
+    """The countries with the most categories, and how many others there are."""
+    nowhere = card["countries"][NOWHERE]
+    places = [counts for name, counts in card["countries"].items() if name != NOWHERE]
+    places.sort(key=lambda counts: (-counts["categories"], counts["name"]))
+    columns = ["categories", *card["splits"]]
+    rows = [[counts["name"], *(counts[name] for name in columns)] for counts in [*places[:MOST_COUNTRIES], nowhere]]
+    table = _table(["country", "categories", "train images", "index images", "test images"], rows)
+    shown = min(MOST_COUNTRIES, len(places))
+    return f"{table}\n{shown} of {len(places)} countries and territories; card.json has all.\n"
 
 
 def _rules(card: Numbers, _: Path) -> str:
@@ -151,6 +176,8 @@ BLOCKS: dict[str, Callable[[Numbers, Path], str]] = {
     "splits": _of_card(_splits),
     "sources": _of_card(_sources),
     "labels": _of_card(_labels),
+    "continents": _of_card(_continents),
+    "countries": _of_card(_countries),
     "rules": _of_card(_rules),
     "wikidata": _wikidata,
     "clip": _clip,
@@ -162,6 +189,7 @@ MADE_FROM = {
     "splits": "refine/proposals.parquet",
     "sources": "refine/proposals.parquet",
     "labels": "refine/proposals.parquet",
+    "continents": "refine/proposals.parquet",
     "clip": "refine/proposals.parquet",
     "benchmark": "train/model.pt",
 }

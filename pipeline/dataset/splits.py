@@ -1,9 +1,10 @@
-"""The released splits: every image of train, index and test with the labels of its landmark's category."""
+"""The released splits: every image of train, index and test with the labels and the place of its category."""
 
 import pandas as pd
 
 from hgld.foundation.settings import Params
 from hgld.pipeline.dataset.landmarks import image_table, landmark_table
+from hgld.pipeline.dataset.places import PLACE
 from hgld.pipeline.dataset.schemas import read_stage_table
 
 LABEL = ["supercategory", "hierarchical_label", "natural_or_human_made"]
@@ -16,9 +17,9 @@ def landmark_labels(params: Params, split: str, decisions: pd.DataFrame) -> pd.D
 
 
 def image_labels(params: Params, split: str, decisions: pd.DataFrame) -> pd.DataFrame:
-    """One row per image of train or index: image_id, landmark_id, category, the labels; for train also `clean`."""
+    """One row per image of train or index: image_id, landmark_id, category, labels, place; for train also `clean`."""
     table = _with_labels(image_table(params, split).rename(columns={"id": "image_id"}), decisions)
-    table = table[["image_id", "landmark_id", "category", *LABEL]]
+    table = table[["image_id", "landmark_id", "category", *LABEL, *PLACE]]
     if split == "train":
         clean = read_stage_table(params.data / "metadata" / "train_clean.parquet", ["id"])["id"]
         table = table.assign(clean=table["image_id"].isin(set(clean)))
@@ -26,14 +27,16 @@ def image_labels(params: Params, split: str, decisions: pd.DataFrame) -> pd.Data
 
 
 def _with_labels(table: pd.DataFrame, decisions: pd.DataFrame) -> pd.DataFrame:
-    labels = decisions.set_index("category")[LABEL].reindex(table["category"]).fillna("").astype("str")
-    return pd.concat([table.reset_index(drop=True), labels.reset_index(drop=True)], axis=1)
+    known = decisions.set_index("category")[[*LABEL, *PLACE]].reindex(table["category"]).reset_index(drop=True)
+    for name in [*LABEL, "country", "continent"]:
+        known[name] = known[name].fillna("").astype("str")
+    return pd.concat([table.reset_index(drop=True), known], axis=1)
 
 
 def query_labels(
     params: Params, index: pd.DataFrame, train: pd.DataFrame, decisions: pd.DataFrame
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """One row per test image (image_id, usage, relevant, category, the labels), and how many cases a rule settled.
+    """One row per test image (image_id, usage, relevant, category, labels, place), and how many cases a rule settled.
 
     The category of a query is that of its relevant index images or, if it has none, of the train landmarks in the
     recognition solution. Of several categories (`test_of_several_categories`) the most frequent one counts, then the

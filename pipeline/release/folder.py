@@ -24,11 +24,15 @@ CHECKSUMS = "SHA256SUMS"
 
 @dataclass(frozen=True)
 class Content:
-    """All that a release says. tables: by file name, those of columns.TABLES; metadata: that of metadata.json."""
+    """All that a release says.
+
+    tables: by file name, those of columns.TABLES; metadata: that of metadata.json; world_map: an SVG of the landmarks.
+    """
 
     about: About
     tables: Mapping[str, pd.DataFrame]
     metadata: Mapping[str, object]
+    world_map: str
 
 
 def write_folder(content: Content, folder: Path) -> None:
@@ -45,6 +49,7 @@ def write_folder(content: Content, folder: Path) -> None:
         (write_csv if name.endswith(".csv") else write_parquet)(table, folder / name)
     _write_json(folder / "metadata.json", content.metadata)
     _write_json(folder / "card.json", about.numbers)
+    write_text(content.world_map, folder / "map.svg")
     _write_json(folder / "columns.json", columns_json(rows))
     _write_json(folder / "croissant.json", croissant(about, cited, folder))
     write_text(yaml_text(cited), folder / "CITATION.cff")

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from hgld.foundation.display.visible import echo
+from hgld.foundation.display.world_map import world_map
+from hgld.foundation.display.world_outline import world_path
 from hgld.foundation.files import read_json, replacing
 from hgld.foundation.settings import Params, profiles
 from hgld.hierarchy.curation.settled_verdicts import settled
@@ -19,6 +21,7 @@ from hgld.hierarchy.taxonomy.taxonomy import Taxonomy, load_taxonomy
 from hgld.pipeline.dataset.card_numbers import card_numbers
 from hgld.pipeline.dataset.landmark_classes import read_class_verdicts, read_landmark_classes
 from hgld.pipeline.dataset.landmarks import SPLITS, labels_and_proposals
+from hgld.pipeline.dataset.places import map_title, with_places
 from hgld.pipeline.dataset.schemas import read_stage_table
 from hgld.pipeline.dataset.splits import image_labels, landmark_labels, query_labels
 from hgld.pipeline.release.folder import Content, write_folder
@@ -41,14 +44,15 @@ def run(params: Params) -> None:
     claimed = read_claims(params, taxonomy)
     evidence = claimed.table
     thresholds = Thresholds(params.refine.accept_score, params.refine.accept_margin)
-    decisions = decide(evidence, thresholds, natures, claimed.refuted)
+    decided = decide(evidence, thresholds, natures, claimed.refuted)
+    decisions, notes = with_places(params, decided)
     labels = decisions.assign(snapshot=str(snapshot.get("date", "")))
     tables, counts = _tables(params, decisions)
     check_guarantees(params.data / "metadata", labels, tables, natures)
     counts["conflicting_verdicts"] = claimed.conflicts
     anchors = taxonomy_table(Path(params.build.taxonomy), natures)
     content = Content(
-        About(params.release, card_numbers(params.release, labels, tables, counts)),
+        About(params.release, card_numbers(params, labels, tables, counts)),
         {
             **tables,
             "labels.parquet": labels,
@@ -58,9 +62,12 @@ def run(params: Params) -> None:
             "class_graph.parquet": class_graph_table(params),
         },
         _metadata(params, tables, counts, snapshot),
+        world_map(zip(labels["latitude"], labels["longitude"], strict=True), map_title(labels), world_path()),
     )
     with replacing(params.data / "release", directory=True) as folder:
         write_folder(content, folder)
+    if notes:
+        echo(*notes)
     names = profiles() if Path("params.yaml").is_file() else ()
     if warnings := without_effect(REVIEW_FOLDER, natures, params.profile, labels["category"], names):
         echo(*warnings)

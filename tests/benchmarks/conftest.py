@@ -24,6 +24,14 @@ WORLD = {
     "Red Church": ("church", "human-made", (190, 50, 40), "box"),
     "White Church": ("church", "human-made", (225, 220, 200), "box"),
 }
+# category → country and continent: a border, one of its two countries, another continent, and no known place
+PLACES = {
+    "Blue Lake": ("CH|FR", "Europe"),
+    "Green Lake": ("CH|FR", "Europe"),
+    "Grey Peak": ("FR", "Europe"),
+    "Red Church": ("", ""),
+    "White Church": ("JP", "Asia"),
+}
 PER_SPLIT = {"train": 16, "index": 8, "test": 6}  # images per landmark
 
 
@@ -93,6 +101,16 @@ def make_world(data: Path, *, per_split: dict[str, int] = PER_SPLIT, broken: str
     test.loc[test.index[-1], ["usage", "relevant"]] = ["Ignored", ""]
     for name, table in {"train": train, "index": gallery, "test": test}.items():
         write_parquet(table, data / "release" / f"{name}.parquet")
+
+
+def add_places(data: Path) -> None:
+    """Add the columns of the place to the tables of the release."""
+    for split in PER_SPLIT:
+        path = data / "release" / f"{split}.parquet"
+        table = pd.read_parquet(path)
+        for n, name in enumerate(("country", "continent")):
+            table[name] = [PLACES[category][n] for category in table["category"]]
+        write_parquet(table, path)
 
 
 def tiny(params: Params, **train: object) -> Params:

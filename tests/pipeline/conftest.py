@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import shutil
 import tarfile
 from dataclasses import dataclass
@@ -30,6 +31,15 @@ LANDMARKS = [
     ("Nowhere, \"Purple\"", "15", "13", None, "purple"),
     ("Torn Place", "16", "", None, "blue"),
 ]  # fmt: skip
+
+# Two churches, in Georgia and on a border; two lakes in Turkey, one of them with coordinates, in the European part.
+ITEM_FACTS = ["qid", "label", "latitude", "longitude", "coordinates", "countries", "sitelinks"]
+PLACES = [
+    ("Q101", "Red Chapel", 41.69, 44.8, 1, "Q230", 7),
+    ("Q102", "Église Saint-Rouge", math.nan, math.nan, 0, "Q142 Q39", 2),
+    ("Q103", "Blue Lake", math.nan, math.nan, 0, "Q43", 1),
+    ("Q104", "Lago Azul", 41.3, 28.0, 1, "Q43", 0),
+]
 
 LABELS = ["category", "qid", "method", "candidates", "class", "supercategory", "hierarchical_label",
           "natural_or_human_made", "path", "note"]  # fmt: skip
@@ -106,12 +116,14 @@ def classed(proposed: World) -> World:
         [(item, qid) for item, classes in CLASSED.values() for qid in classes],
     )
     _append(proposed.data / "wikidata" / "class_labels.parquet", [(TARN, "tarn"), (BASIN, "basin")])
+    nowhere = [(item, "", math.nan, math.nan, 0, "", 0) for item in items.values()]
+    _append(proposed.data / "wikidata" / "item_facts.parquet", nowhere)
     columns = ["class", "label", "hierarchical_label", "score", "margin", "evidence", "categories"]
     _write(proposed.data / "refine" / "classes.parquet", columns, [(TARN, "tarn", "lake", 0.7, 0.6, "head: tarn", 2)])
     return proposed
 
 
-def _append(path: Path, rows: list[tuple[str, str]]) -> None:
+def _append(path: Path, rows: list[tuple[Any, ...]]) -> None:
     table = read_parquet(path)
     _write(path, list(table.columns), [*table.itertuples(index=False, name=None), *rows])
 
@@ -216,5 +228,6 @@ def _write_wikidata(folder: Path) -> None:
     _write(folder / "items.parquet", ["category", "qid", "method", "confidence", "candidates"], items)
     classes = [(row[3][0], row[3][2]) for row in LANDMARKS if row[3]]
     _write(folder / "item_classes.parquet", ["qid", "class"], classes)
+    _write(folder / "item_facts.parquet", ITEM_FACTS, PLACES)
     _write(folder / "class_labels.parquet", ["qid", "label"], [("Q16970", "church building"), ("Q23397", "lake")])
     (folder / "snapshot.json").write_text(json.dumps({"date": "2026-01-02", "endpoint": "test"}))

@@ -68,6 +68,12 @@ _VERDICT = {
     "annotator": _text("Who gave the verdict; empty without one"),
     "decided_on": _text("The day of the verdict; empty without one"),
 }
+_PLACE = {
+    "country": _text("ISO 3166-1 code of the country of the item; of several, all, separated by |; empty if unknown"),
+    "continent": _text("The continent, by country and coordinates; of several, all, separated by |; empty if unknown"),
+    "latitude": Column(FRACTION, "Degrees north, from Wikidata; missing where it is not known"),
+    "longitude": Column(FRACTION, "Degrees east, from Wikidata; missing where it is not known"),
+}
 _CLASS_OF_LABEL = {
     "hierarchical_label": _text("The label"),
     "natural_or_human_made": _text("natural or human-made"),
@@ -105,6 +111,7 @@ TABLES = (
             **_SCORES,
             **_VERDICT,
             "note": _text("Why Wikidata gives no label, and the comment of the verdict"),
+            **_PLACE,
             "snapshot": _text("The day of the snapshot of Wikidata; empty where it is not known"),
         },
         "labels",
@@ -118,6 +125,7 @@ TABLES = (
             "landmark_id": _LANDMARK,
             "category": _CATEGORY,
             **_LABEL,
+            **_PLACE,
             "clean": Column(YES_NO, "Whether the image is in GLDv2's cleaned subset (train_clean)"),
         },
         "train",
@@ -126,7 +134,7 @@ TABLES = (
         "index.parquet",
         "One row per index image, the gallery of the benchmark",
         ("image_id",),
-        {"image_id": _IMAGE, "landmark_id": _LANDMARK, "category": _CATEGORY, **_LABEL},
+        {"image_id": _IMAGE, "landmark_id": _LANDMARK, "category": _CATEGORY, **_LABEL, **_PLACE},
         "index",
     ),
     Table(
@@ -139,6 +147,7 @@ TABLES = (
             "relevant": _text("Ids of the index images of its landmark, separated by spaces"),
             "category": _text("The category of most of the relevant images; empty where there is no landmark"),
             **_LABEL,
+            **_PLACE,
         },
         "test",
     ),

@@ -16,7 +16,7 @@ from hgld.foundation import tar_images
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import write_text
 from hgld.foundation.settings import Params
-from tests.benchmarks.conftest import make_world
+from tests.benchmarks.conftest import PLACES, add_places, make_world
 from tests.benchmarks.datasets.coloured_images import ColouredImages
 
 BROKEN = "0000000000000003"
@@ -142,3 +142,11 @@ def test_missing_tar_is_an_error_although_the_survey_is_kept(small: Path, tmp_pa
     (small / TAR).unlink()
     with pytest.raises(HgldError, match="run the images stage"):
         kept(small, path)
+
+
+def test_without_a_broken_query_every_column_of_the_others_stays_in_its_row(world: Params) -> None:
+    add_places(world.data)
+    with open_release(world.data) as dataset:
+        kept = readable.without_broken(dataset, {1: "not a JPEG"}, {}, limit=0.5)
+        assert len(kept.query) == len(dataset.query) - 1 == len(kept.continents)
+        assert kept.continents == [PLACES[name][1] for name in kept.query_columns["category"]]

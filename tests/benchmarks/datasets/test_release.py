@@ -14,6 +14,7 @@ from hgld.benchmarks.ranking.levels import agreement
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import write_parquet
+from tests.benchmarks.conftest import PLACES, add_places
 
 
 def table(*rows: tuple[str, str, str, str]) -> pd.DataFrame:
@@ -54,11 +55,53 @@ def test_missing_middle_label_keeps_the_coarse_agreement() -> None:
         (["landmarks"], "did you mean 'landmark'"),
         (["natural_or_human_made", "landmark"], "finest first"),
         ([], "finest first"),
+        (["landmark", "landmark"], "each once"),
+        (["landmark", "continent", "country"], "landmark, country, continent"),
+        (["country", "landmark"], "finest first"),
+        (["landmark", "continet"], "did you mean 'continent'"),
     ],
 )
 def test_wrong_levels_are_errors(levels: list[str], message: str) -> None:
     with pytest.raises(HgldError, match=message):
         known_levels(levels)
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        ("landmark", "country", "continent"),
+        ("landmark", "hierarchical_label", "continent"),
+        ("landmark", "country", "natural_or_human_made"),
+        ("country", "continent"),
+    ],
+)
+def test_the_two_axes_may_be_mixed_each_in_its_own_order(levels: tuple[str, ...]) -> None:
+    assert known_levels(levels) == levels
+
+
+def test_places_are_levels(world: Params) -> None:
+    add_places(world.data)
+    with open_release(world.data, ("landmark", "country", "continent")) as dataset:
+        assert dataset.class_names[1:] == (("", "CH|FR", "FR", "JP"), ("", "Asia", "Europe"))
+        names = [dataset.class_names[0][label] for label in dataset.gallery.labels[:, 0]]
+        first = {name: dataset.gallery.labels[names.index(name)] for name in PLACES}
+        rows = torch.stack([first[name] for name in PLACES])
+        assert agreement(rows, rows).tolist() == [
+            [3, 2, 1, 0, 0], [2, 3, 1, 0, 0], [1, 1, 3, 0, 0], [0, 0, 0, 3, 0], [0, 0, 0, 0, 3],
+        ]  # fmt: skip
+        assert len(dataset.train) == 64  # without the landmark of no known place
+        assert len(dataset.gallery) == 40
+        assert set(zip(dataset.query_columns["category"], dataset.continents, strict=True)) == {
+            (name, continent) for name, (_, continent) in PLACES.items()
+        }
+
+
+def test_release_without_places_serves_the_other_levels(world: Params) -> None:
+    with open_release(world.data) as dataset:
+        assert dataset.continents == ()
+    message = r"level 'continent': the release in .* run: dvc repro release"
+    with pytest.raises(HgldError, match=message), open_release(world.data, ("landmark", "continent")):
+        pass
 
 
 def test_release_has_train_images_queries_and_a_gallery(world: Params) -> None:

@@ -20,7 +20,7 @@ from hgld.foundation.errors import HgldError
 from hgld.foundation.files import sha256, write_text
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import write_parquet
-from tests.benchmarks.conftest import make_world, tiny
+from tests.benchmarks.conftest import add_places, make_world, tiny
 from tests.browser import browser, unreadable
 
 LEVELS = ("landmark", "hierarchical label", "natural or human made")
@@ -275,6 +275,32 @@ def test_report_has_the_scores_by_the_source_of_the_label(
     html = Path("out/report.html").read_text(encoding="utf-8")
     assert "<h2>By the source of the label</h2>" in html
     assert f'<th scope="row">names or images</th><td>{len(groups["names or images"])}</td>' in html
+
+
+def test_report_has_the_scores_by_continent(
+    data: Path, settings: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(data, tmp_path / data)
+    monkeypatch.chdir(tmp_path)
+    add_places(data)
+    levels = ("landmark", "country", "continent")
+    result = benchmark.benchmark(data / "train" / "model.pt", settings, Path("out"), benchmark.Choice(levels=levels))
+    rows = result.per_query
+    groups = {
+        "all": rows,
+        "Asia": rows[rows["continent"] == "Asia"],
+        "Europe": rows[rows["continent"] == "Europe"],
+        "no continent": rows[rows["continent"] == ""],
+    }
+    assert list(result.by_continent.index) == list(groups)
+    for name, group in groups.items():
+        assert result.by_continent.loc[name, "queries"] == len(group) > 0
+        assert result.by_continent.loc[name, "R@1_l0"] == pytest.approx(group["R@1_l0"].mean(), abs=1e-12)
+    html = Path("out/report.html").read_text(encoding="utf-8")
+    assert "<h2>By continent</h2>" in html
+    assert f'<th scope="row">Europe</th><td>{len(groups["Europe"])}</td>' in html
+    assert "<b>Grey Peak</b><br>FR · Europe<br>" in html or "<b>White Church</b><br>JP · Asia<br>" in html
+    assert "<h2>By continent</h2>" not in (data / "benchmark" / "report.html").read_text(encoding="utf-8")
 
 
 @browser

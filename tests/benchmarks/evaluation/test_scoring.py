@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hgld.benchmarks.datasets.labelled_images import RetrievalDataset
 from hgld.benchmarks.evaluation.embedding import Embedder
-from hgld.benchmarks.evaluation.scoring import SHUFFLES, means, score
+from hgld.benchmarks.evaluation.scoring import SHUFFLES, means, means_by_continent, score
 from hgld.benchmarks.metrics import evaluate, per_query
 from hgld.benchmarks.metrics.per_query import evaluate_shuffled
 from hgld.benchmarks.models.scored_model import Precomputed
@@ -169,3 +169,13 @@ def first_pixels(image: object) -> Tensor:
 
     tensor: Tensor = pil_to_tensor(image.crop((0, 0, 16, 16)))  # type: ignore[attr-defined]
     return tensor
+
+
+def test_query_on_two_continents_counts_on_both_and_undefined_ones_do_not_count() -> None:
+    table = pd.DataFrame({"H-AP": [0.2, 0.4, float("nan"), 1.0], "ties": [0, 1, 0, 0]}, index=[5, 6, 7, 8])
+    found = means_by_continent(table, ["Asia|Europe", "Asia", "Europe", ""])
+    assert list(found.index) == ["all", "Asia", "Europe", "no continent"] and list(found) == ["queries", "H-AP"]
+    assert found["queries"].tolist() == [4, 2, 2, 1]
+    assert found["H-AP"].tolist() == pytest.approx([1.6 / 3, 0.3, 0.2, 1.0])
+    assert means_by_continent(table, ()).empty
+    assert "no continent" not in means_by_continent(table, ["Asia"] * 4).index

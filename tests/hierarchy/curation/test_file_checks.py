@@ -29,6 +29,20 @@ def test_invalid_taxonomy_is_reported(tmp_path: Path) -> None:
     assert problems[0].startswith(f"{tmp_path}/taxonomy.csv:2: 'wild' is neither natural nor human-made")
 
 
+def test_invalid_places_are_reported_and_may_be_absent(tmp_path: Path) -> None:
+    for path in (ROOT / "hierarchy/curated").glob("*.csv"):
+        shutil.copy(path, tmp_path)
+    parts, countries = tmp_path / "continent_parts.csv", tmp_path / "countries.csv"
+    parts.write_text(parts.read_text(encoding="utf-8").replace("\nYE,Africa,", "\nYE,Afrika,"), encoding="utf-8")
+    [problem] = file_problems(tmp_path, tmp_path / "review")
+    assert problem.startswith(f"{parts}:") and "unknown continent 'Afrika'; did you mean 'Africa'?" in problem
+    countries.write_text(countries.read_text(encoding="utf-8").replace(",YE,country,Asia", ",YE,country,Azia"))
+    [problem] = file_problems(tmp_path, tmp_path / "review")
+    assert problem.startswith(f"{countries}:") and "unknown continent 'Azia'; did you mean 'Asia'?" in problem
+    countries.unlink()
+    assert file_problems(tmp_path, tmp_path / "review") == []
+
+
 def test_fix_sorts_every_curated_file_and_keeps_each_row(tmp_path: Path) -> None:
     curated = ROOT / "hierarchy/curated"
     for path in sorted(curated.glob("*.csv")):

@@ -24,10 +24,19 @@ Red Chapel
   index     landmark 7, images: 1
   item      Q101  matched by sitelink, confidence high
     class   church building (Q16970)
+    place   GE; Asia; 41.69, 44.8
   path      church building (Q16970)
   Wikidata  church building > church > human-made
   released  church building > church > human-made  (source: Wikidata)"""
     )
+
+
+def test_place_of_an_item_is_that_of_the_release_and_has_no_line_where_nothing_is_known(proposed) -> None:
+    assert "    place   CH|FR; Europe\n" in show("Église Saint-Rouge", proposed.params)
+    assert "    place   TR; Asia\n" in show("Blue Lake", proposed.params)
+    facts = proposed.data / "wikidata" / "item_facts.parquet"
+    write_parquet(read_parquet(facts).assign(countries="", latitude=float("nan")), facts)
+    assert "place  " not in show("Blue Lake", proposed.params)
 
 
 def test_each_class_has_its_outcome(proposed) -> None:

@@ -28,7 +28,7 @@ def test_malformed_json_is_rejected(tmp_path: Path, content: bytes | None, messa
         read_json(path)
 
 
-@pytest.mark.parametrize("name", ["splits", "sources", "labels", "rules"])
+@pytest.mark.parametrize("name", ["splits", "sources", "labels", "continents", "countries", "rules"])
 @pytest.mark.parametrize("card", [{}, {"splits": 1, "sources": [], "labels": None, "settled_by_rule": 3}])
 def test_card_without_its_numbers_is_rejected(name: str, card: dict[str, object]) -> None:
     with pytest.raises(HgldError, match="not the numbers of a release"):

@@ -25,6 +25,7 @@ READERS: dict[str, list[Callable[[Params], object]]] = {
     "metadata/train_label_to_category": [lambda params: read_categories(params.data / "metadata"), queue.run],
     "metadata/train": [image_counts, release.run],
     **{f"wikidata/{name}": [build.run] for name in ("items", "item_classes", "class_edges", "class_labels")},
+    "wikidata/item_facts": [release.run],
     "build/labels": [queue.run, release.run],
     "refine/proposals": [queue.run, release.run],
     "embed/images": [lambda params: read_embedded_images(params.data / "embed")],

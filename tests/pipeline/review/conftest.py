@@ -57,9 +57,6 @@ def checkout(pictured, proposed) -> Path:
     Path("params.yaml").write_text(text, encoding="utf-8")
     shutil.copytree(ROOT / "hierarchy/curated", "hierarchy/curated", dirs_exist_ok=True)
     data = proposed.params.data
-    facts = {"qid": ["Q101"], "label": ["Red Chapel"], "latitude": [41.69], "longitude": [44.8], "coordinates": [1],
-             "countries": ["Q230"], "sitelinks": [7]}  # fmt: skip
-    write_parquet(pd.DataFrame(facts), data / "wikidata" / "item_facts.parquet")
     considered = {"category": ["Red Chapel"], "qid": ["Q101"], "class": ["Q16970"], "outcome": ["decides"],
                   "hierarchical_label": ["church"]}  # fmt: skip
     write_parquet(pd.DataFrame(considered), data / "build" / "considered.parquet")

@@ -4,6 +4,7 @@ import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -104,6 +105,70 @@ def test_verdict_on_an_unknown_category_is_named(proposed, capsys: pytest.Captur
     assert "review/ana.csv:2: the verdict has no effect: no category 'Blue Lakke'" in capsys.readouterr().out
     queue.run(proposed.params)
     assert "did you mean 'Blue Lake'?" in capsys.readouterr().out
+
+
+def test_labels_and_splits_say_where_a_landmark_is_and_gldv2s_tables_do_not(proposed) -> None:
+    run(proposed.params)
+    labels = _labels(proposed)
+    places = {name: tuple(labels.loc[name, ["country", "continent"]]) for name in labels.index}
+    nowhere = ['Nowhere, "Purple"', "Torn Place", "Unknown Chapel", "Unknown Lake"]
+    assert places == {
+        "Red Chapel": ("GE", "Asia"), "Église Saint-Rouge": ("CH|FR", "Europe"), "Blue Lake": ("TR", "Asia"),
+        "Lago Azul": ("TR", "Europe"), **dict.fromkeys(nowhere, ("", "")),
+    }  # fmt: skip
+    assert tuple(labels.loc["Red Chapel", ["latitude", "longitude"]]) == (41.69, 44.8)
+    assert labels.loc[["Blue Lake", *nowhere], ["latitude", "longitude"]].isna().all(axis=None)
+    for split in ("train", "index", "test"):
+        table = read_parquet(proposed.data / "release" / f"{split}.parquet")
+        placed = table[table["category"] != ""]
+        assert list(zip(placed["country"], placed["continent"], strict=True)) == [
+            places[name] for name in placed["category"]
+        ]
+        assert set(table.loc[table["category"] == "", "continent"]) <= {""}
+        assert table["latitude"].dtype == table["longitude"].dtype == "float64"
+    for split in ("train", "index"):
+        read_csv(proposed.data / "release" / f"{split}_label_to_hierarchical.csv", FIVE)
+
+
+def test_item_that_a_verdict_rejects_says_nothing_about_the_place(proposed) -> None:
+    append_verdict(Path("review"), replace(_verdict("Red Chapel", "church"), rejected_item="Q101"))
+    run(proposed.params)
+    labels = _labels(proposed)
+    assert tuple(labels.loc["Red Chapel", ["hierarchical_label", "qid", "country", "continent"]]) == (
+        "church",
+        "",
+        "",
+        "",
+    )
+    assert pd.isna(labels.loc["Red Chapel", "latitude"]) and labels.loc["Blue Lake", "country"] == "TR"
+
+
+def test_card_counts_places_and_the_map_shows_them(proposed) -> None:
+    run(proposed.params)
+    card = json.loads((proposed.data / "release" / "card.json").read_text(encoding="utf-8"))
+    assert card["continents"]["Asia"] == {
+        "categories": 2, "natural": 1, "human-made": 1, "no label": 0, "train": 4, "index": 2, "test": 2,
+    }  # fmt: skip
+    assert card["continents"]["(none)"]["no label"] == 3 and card["continents"]["Africa"]["categories"] == 0
+    assert {code: counts["categories"] for code, counts in card["countries"].items()} == {
+        "CH": 1, "FR": 1, "GE": 1, "TR": 2, "(none)": 4,
+    }  # fmt: skip
+    assert card["countries"]["CH"]["name"] == "Switzerland"
+    drawn = ElementTree.parse(proposed.data / "release" / "map.svg").getroot()
+    assert len(drawn.findall(".//{*}circle")) == 2
+    assert drawn.get("aria-label") == "2 of 8 landmarks have coordinates"
+    assert "  map.svg\n" in (proposed.data / "release" / "SHA256SUMS").read_text()
+
+
+def test_country_that_the_table_lacks_is_named(proposed, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = proposed.data / "wikidata" / "item_facts.parquet"
+    table = read_parquet(facts)
+    write_parquet(table.assign(countries=[f"{text} Q7" for text in table["countries"]]), facts)
+    run(proposed.params)
+    assert (
+        "not in countries.csv, so without a country: 1 value(s) of P17, such as Q7 (4 items)" in capsys.readouterr().out
+    )
+    assert _labels(proposed).loc["Red Chapel", "country"] == "GE"
 
 
 def _metadata(world) -> dict:
