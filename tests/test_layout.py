@@ -32,6 +32,9 @@ MAY_IMPORT = {
     "pipeline/evidence": "dataset embedding hierarchy/taxonomy hierarchy/fusion hierarchy/names",
     "pipeline/stages": "acquisition dataset embedding evidence sparql wikidata "
     "hierarchy/taxonomy hierarchy/fusion hierarchy/curation",
+    "pipeline/release": "dataset hierarchy/taxonomy hierarchy/curation",
+    "pipeline/release/verification": "dataset hierarchy/taxonomy hierarchy/fusion",
+    "pipeline/release/export": "pipeline/release/verification hierarchy/taxonomy",
     "pipeline/review": "stages dataset hierarchy/taxonomy hierarchy/fusion hierarchy/curation",
     "pipeline/review/web": "review hierarchy/taxonomy hierarchy/curation",
     "pipeline/commands": "stages acquisition wikidata sparql dataset "

@@ -1,4 +1,4 @@
-"""The files that people edit (taxonomy, lexicons, verdicts): all their problems, and putting their rows in order."""
+"""The files that people edit (taxonomy, lexicons, verdicts, reports): all their problems, and sorting their rows."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.sorted_rows import Key, sort_csv
-from hgld.hierarchy.curation import label_definitions
+from hgld.hierarchy.curation import errata, label_definitions
 from hgld.hierarchy.curation.label_definitions import label_definition_problems
 from hgld.hierarchy.curation.verdict_checks import profile_problems, time_problems
 from hgld.hierarchy.curation.verdicts import Verdict, read_verdicts, rewrite_file, rewrite_problems
@@ -20,9 +20,9 @@ from hgld.hierarchy.taxonomy.taxonomy import COLUMNS, load_taxonomy, sort_key, t
 def file_problems(taxonomy: Path, review: Path, profiles: Collection[str] | None = None) -> list[str]:
     """One message per problem, with file and line; empty when all files are valid.
 
-    taxonomy: the folder of the curated CSVs, in which the lexicons are optional; review: the folder of the verdicts,
-    which may be missing; profiles: those that there are, if verdicts on another one are a problem. Lexicons and
-    verdicts are only checked when the taxonomy, which has the labels, is valid.
+    taxonomy: the folder of the curated CSVs, in which the lexicons are optional; review: the folder of the verdicts and
+    reports, which may be missing; profiles: those that there are, if verdicts on another one are a problem. All but the
+    taxonomy, which has the labels, is only checked when that is valid.
     """
     problems = taxonomy_problems(taxonomy)
     if problems:
@@ -37,6 +37,7 @@ def file_problems(taxonomy: Path, review: Path, profiles: Collection[str] | None
         problems += name_word_problems(taxonomy, labels)
     if (taxonomy / label_definitions.FILE).is_file():
         problems += label_definition_problems(taxonomy, labels)
+    problems += errata.read_reports(review).problems
     files = read_verdicts(review, labels)
     problems += files.problems
     if profiles is not None:
@@ -61,7 +62,7 @@ def fix_files(taxonomy: Path, review: Path) -> list[str]:
         if (taxonomy / name).is_file() and sort_csv(taxonomy / name, columns, key):
             messages.append(f"{taxonomy / name}: sorted")
     for path in sorted(review.glob("*.csv")):
-        if rewrite_file(path):
+        if path.name != errata.FILE and rewrite_file(path):
             messages.append(f"{path}: rewritten, sorted by time")
     return messages
 
@@ -88,7 +89,7 @@ def rename_label(taxonomy: Path, review: Path, rename: str) -> list[str]:
         )
         return replace(verdict, hierarchical_label=label, suggested_label=suggested)
 
-    paths = sorted(path for path in review.glob("*") if path.suffix.lower() == ".csv")
+    paths = sorted(path for path in review.glob("*") if path.suffix.lower() == ".csv" and path.name != errata.FILE)
     if problems := [problem for path in paths for problem in rewrite_problems(path)]:
         raise HgldError(
             f"nothing was renamed: {len(problems)} row(s) or file(s) cannot be read; correct them first, then rename:",

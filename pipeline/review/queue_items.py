@@ -13,6 +13,7 @@ from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import read_csv
+from hgld.hierarchy.curation.errata import load_reports, open_reports
 from hgld.hierarchy.curation.verdicts import is_stale, load_verdicts, settled
 from hgld.hierarchy.fusion.evidence_kinds import proposal_sources
 from hgld.hierarchy.taxonomy.commons_category import category_url
@@ -108,8 +109,9 @@ def _plain(*labels: str) -> set[str]:
 def open_items(params: Params, folder: Path, labels: Sequence[str], annotator: str = "") -> list[Item]:
     """The rows of the queue that this annotator is still to judge.
 
-    Left out is what has a settled verdict that is not stale. Of a fraction of the queue (`queue.overlap`), drawn by
-    hash, only the annotator's own verdict counts: everybody judges it, so that their agreement can be measured.
+    Left out is what has a settled verdict that is not stale, and that is newer than every report. Of a fraction of the
+    queue (`queue.overlap`), drawn by hash, only the annotator's own verdict counts: everybody judges it, so that their
+    agreement can be measured.
     """
     queue = _read_queue(params.data / "queue" / "queue.csv")
     verdicts = load_verdicts(folder, labels, params.verdict_profiles)
@@ -117,6 +119,7 @@ def open_items(params: Params, folder: Path, labels: Sequence[str], annotator: s
     own = _judged(verdicts[verdicts["annotator"] == annotator], suggested)
     shared = {name for name in suggested if in_overlap(name, params.queue.overlap)} if annotator else set[str]()
     done = (_judged(verdicts, suggested) - shared) | (own & shared)
+    done -= open_reports(load_reports(folder), settled(verdicts)[0]).keys()
     return _items(queue[~queue["category"].isin(done)], params)
 
 

@@ -1,12 +1,13 @@
 """Stage `queue`: the categories for review, most useful first.
 
-A category is queued because its verdicts conflict, its Wikidata item is ambiguous, its proposal is doubtful or missing,
-or because it was drawn as a control of what was accepted. A judged category returns only if its verdict is stale: the
-suggestion differs from the one that the annotator saw.
+A category is queued because somebody reported its label as wrong, its verdicts conflict, its Wikidata item is
+ambiguous, its proposal is doubtful or missing, or because it was drawn as a control of what was accepted. A judged
+category returns only if it was reported after its verdict, or if the verdict is stale: the suggestion differs from the
+one that the annotator saw.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hgld.foundation.display.visible import echo
 from hgld.foundation.files import replacing
 from hgld.foundation.settings import Params, profiles
 from hgld.foundation.tables import write_csv
+from hgld.hierarchy.curation.errata import Report, load_reports, open_reports
 from hgld.hierarchy.curation.verdict_checks import without_effect
 from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, is_stale, load_verdicts, settled
 from hgld.hierarchy.fusion.evidence_kinds import proposal_sources
@@ -37,13 +39,13 @@ SEVERAL_ITEMS_DOUBT = 0.25
 def run(params: Params) -> None:
     """Write `data/P/queue/queue.csv`.
 
-    Raises HgldError when a verdict file is malformed.
+    Raises HgldError when a verdict file, or that of the reports, is malformed.
     """
     natures = load_taxonomy(Path(params.build.taxonomy)).natures
     labels, proposals = labels_and_proposals(params, natures, proposal_sources())
     verdicts = load_verdicts(REVIEW_FOLDER, natures, params.verdict_profiles)
     table = candidates(labels, proposals, image_counts(params))
-    queue = order(table, verdicts, params.queue.control, params.queue.seed)
+    queue = order(table, verdicts, params.queue.control, params.queue.seed, load_reports(REVIEW_FOLDER))
     with replacing(params.data / "queue", directory=True) as folder:
         write_csv(queue, folder / "queue.csv")
     reasons = queue["reason"].value_counts().sort_index()
@@ -121,27 +123,30 @@ def _join(*parts: str) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def order(table: pd.DataFrame, verdicts: pd.DataFrame, control: int, seed: int) -> pd.DataFrame:
-    """The queue: conflicts first, then by priority = doubt × images that a verdict relabels, with controls interleaved.
+def order(
+    table: pd.DataFrame, verdicts: pd.DataFrame, control: int, seed: int, reports: Collection[Report] = ()
+) -> pd.DataFrame:
+    """The queue: reports, conflicts, then by priority = doubt × images that a verdict relabels, controls interleaved.
 
-    The doubt about a stale verdict is 1.
+    The doubt about a report, a conflict and a stale verdict is 1.
 
-    table: from `candidates`; verdicts: all rows; control: number of accepted categories to draw per source.
+    table: from `candidates`; verdicts: all rows; control: number of accepted categories to draw per source; reports: of
+    wrong labels; they count while they are open and no verdict is newer.
     """
     judged, conflicts = settled(verdicts)
     opinions = _opinions(conflicts)
     drawn = controls(table, control, seed)
+    reported, table = _reported(table, open_reports(reports, judged), judged)
     pending = pd.concat([table[~table["category"].isin(set(judged["category"]))], _stale(table, judged)])
-    disputed = pending["category"].isin(opinions.index)
-    first = pending[disputed]
-    first = first.assign(reason="conflict", priority=first["images"].astype("float64"))
-    first["evidence"] = first["category"].map(opinions) + "; " + first["evidence"]
-    rest = pending[~disputed]
+    first, disputed = _disputed(reported, opinions), _disputed(pending, opinions)
+    disputed = disputed[disputed["reason"] == "conflict"]
+    rest = pending[~pending["category"].isin(opinions.index)]
     doubtful = _by_priority(rest[rest["reason"] != ""])
     accepted = rest[rest["category"].isin(drawn)].assign(reason="control")
     # In the order of the draw: whoever judges only the first controls has judged a random sample.
     accepted = accepted.sort_values("category", key=lambda names: names.map(lambda name: _hash(seed, name).hex()))
-    queue = pd.concat([_by_priority(first), _interleave(doubtful, accepted)], ignore_index=True)[COLUMNS]
+    parts = [_by_priority(first), _by_priority(disputed), _interleave(doubtful, accepted)]
+    queue = pd.concat(parts, ignore_index=True)[COLUMNS]
     return queue.assign(priority=[f"{number:.4f}" for number in queue["priority"]])
 
 
@@ -152,12 +157,39 @@ def _stale(table: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
     for row in table[table["category"].isin(verdict_of)].to_dict("records"):
         verdict = verdict_of[str(row["category"])]
         if is_stale(verdict, str(row["suggested_label"])):
-            label = verdict["hierarchical_label"].strip() or "(empty)"
-            then = verdict["suggested_label"].strip() or "nothing"
-            history = f"{verdict['annotator']} said {label} on {verdict['decided_on']}, when {then} was suggested"
-            evidence = _join(history, str(row["evidence"]))
+            evidence = _join(_history(verdict), str(row["evidence"]))
             rows.append({**row, "reason": "stale", "priority": float(row["images"]), "evidence": evidence})
     return pd.DataFrame(rows, columns=table.columns).astype(table.dtypes)
+
+
+def _history(verdict: Row) -> str:
+    """What was said about a category before."""
+    label = verdict["hierarchical_label"].strip() or "(empty)"
+    then = verdict["suggested_label"].strip() or "nothing"
+    return f"{verdict['annotator']} said {label} on {verdict['decided_on']}, when {then} was suggested"
+
+
+def _reported(
+    table: pd.DataFrame, reports: Mapping[str, Collection[Report]], judged: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The categories with open reports, also judged ones, with what was reported; and the other categories."""
+    verdict_of = {str(row["category"]): row for row in judged.to_dict("records")}
+    chosen = table["category"].isin(set(reports))
+    evidence = []
+    for category, known in zip(table.loc[chosen, "category"], table.loc[chosen, "evidence"], strict=True):
+        history = _history(verdict_of[category]) if category in verdict_of else ""
+        evidence.append(_join(*(report.text() for report in reports[category]), history, known))
+    rows = table[chosen].assign(reason="reported", evidence=pd.Series(evidence, table.index[chosen], dtype="str"))
+    return rows.assign(priority=rows["images"].astype("float64")), table[~chosen]
+
+
+def _disputed(table: pd.DataFrame, opinions: "pd.Series[str]") -> pd.DataFrame:
+    """The rows of `table`; those that annotators disagree about have the reason `conflict`, and their opinions."""
+    disputed = table["category"].isin(opinions.index)
+    said = pd.Series([opinions.get(category, "") for category in table["category"]], table.index, dtype="str")
+    evidence = (said + "; " + table["evidence"]).where(disputed, table["evidence"])
+    priority = table["priority"].astype("float64").where(~disputed, table["images"].astype("float64"))
+    return table.assign(reason=table["reason"].where(~disputed, "conflict"), evidence=evidence, priority=priority)
 
 
 def _opinions(conflicts: pd.DataFrame) -> "pd.Series[str]":
