@@ -18,6 +18,7 @@ from hgld.benchmarks.command_options import (
     with_options,
 )
 from hgld.foundation.display.visible import echo, echo_text, visible
+from hgld.pipeline.command_options import CITE_OPTIONS, EXPORT_OPTIONS, REPORT_OPTIONS, VERIFY_OPTIONS
 
 STAGES = {
     "download": "Download GLDv2's metadata, verify it, and write typed Parquet.",
@@ -35,7 +36,7 @@ _SECTIONS = {
     "Stages of the pipeline, in order (dvc repro runs them)": [*STAGES, "benchmark"],
     "For researchers": ["data", "leaderboard", "evaluate"],
     "For annotators": ["review", "thumbnails", "show", "check"],
-    "For readers": ["browse"],
+    "For users of a release": ["browse", "verify", "export", "cite", "report"],
     "For any list of landmarks": ["assign", "classify", "compare", "serve"],
     "For maintainers": ["card", "archive", "graph", "sample"],
 }
@@ -475,6 +476,74 @@ def browse(port: int | None, browser: bool, profile: str | None) -> None:
 
 
 @main.command()
+@with_options(VERIFY_OPTIONS)
+def verify(release: Path, data: Path | None) -> None:
+    """Check a release folder, as it was downloaded: that it is whole, and that its parts agree.
+
+    Checksums, columns, labels and natures by its taxonomy, paths in its class graph, the landmarks and images of every
+    split, and how much the splits share. Each fault is one line, and then the exit code is 1.
+    """
+    from hgld.foundation.errors import HgldError
+    from hgld.pipeline.release.verification import verify
+
+    result = verify.verify(release, data)
+    if result.faults:
+        raise HgldError(f"{release}: {len(result.faults)} fault(s)", *result.faults)
+    echo(f"{release}: no fault found", *result.lines)
+
+
+@main.command()
+@with_options(EXPORT_OPTIONS)
+@_profile
+def export(release: Path | None, images: Path | None, profile: str | None, **options: Any) -> None:
+    """Write a release as CSV, JSON Lines, Parquet, an SQLite database, or WebDataset shards with the images.
+
+    RELEASE is its folder (default: that of the profile). docs/release_tools.md describes the formats.
+    """
+    from hgld.foundation.settings import load_params
+    from hgld.pipeline.release.export import export
+
+    if release is None or (images is None and profile is not None):
+        data = load_params(profile=profile).data
+        release, images = release or data / "release", images or data / "images"
+    echo(*export.export(release, export.Request(images=images, **options)))
+
+
+@main.command()
+@with_options(CITE_OPTIONS)
+@_profile
+def cite(images: tuple[str, ...], profile: str | None, **options: Any) -> None:
+    """Print the credit that the license of a train image asks for: title, author, license, source.
+
+    IMAGE_ID is an image of train, or a CSV file with a column image_id or id.
+    """
+    from hgld.foundation.errors import HgldError
+    from hgld.foundation.settings import load_params
+    from hgld.pipeline.commands import cite
+
+    result = cite.cite(load_params(profile=profile), images, **options)
+    echo_text(result.text.removesuffix("\n")) if result.text else None
+    for note in result.notes:
+        click.echo(visible(note), err=True)
+    if result.faults:
+        raise HgldError(*result.faults)
+
+
+@main.command()
+@with_options(REPORT_OPTIONS)
+@_profile
+def report(landmark: str, what: str, profile: str | None, **options: Any) -> None:
+    """Report that the label of LANDMARK is wrong: one row in review/errata.csv, which the review begins with.
+
+    LANDMARK is an id, a QID, or the name or URL of a category; WHAT_IS_WRONG a sentence.
+    """
+    from hgld.foundation.settings import load_params
+    from hgld.pipeline.release import errata
+
+    echo(errata.report(load_params(profile=profile), landmark, what, Path("review"), **options))
+
+
+@main.command()
 @click.option("--per-landmark", type=click.IntRange(min=1), default=8, show_default=True, help="At most so many "
               "pictures of a landmark, those in the image tars included.")  # fmt: skip
 @click.option("--width", type=int, default=500, show_default=True, help="Width in pixels: a standard one of Wikimedia.")
@@ -541,7 +610,7 @@ def show(key: str, profile: str | None) -> None:
               "write data/PROFILE/check/valid.json, which the other stages wait for.")  # fmt: skip
 @_profile
 def check(strict: bool, fix: bool, rename: str | None, inputs: bool, profile: str | None) -> None:
-    """Validate the curated files: params.yaml, the taxonomy, and the verdicts below review/.
+    """Validate the curated files: params.yaml, the taxonomy, and the verdicts and reports below review/.
 
     The losses and metrics of params.yaml are constructed, in every profile unless one is chosen. The taxonomy is
     checked against the class graph of the profile: labels that may both apply need an order, each row an effect.

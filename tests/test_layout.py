@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "hierarchy/names": "taxonomy fusion curated",
     "hierarchy/comparison": "taxonomy",
     "hierarchy/curation": "taxonomy names fusion places",
+    "hierarchy/curation/quality": "curation",
     "pipeline/sample": "",
     "pipeline/dataset": "hierarchy/curated hierarchy/places hierarchy/taxonomy hierarchy/fusion hierarchy/curation",
     "pipeline/acquisition": "",
@@ -35,7 +36,10 @@ MAY_IMPORT = {
     "pipeline/release/texts": "dataset hierarchy/fusion",
     "pipeline/stages": "acquisition dataset embedding evidence sparql wikidata release pipeline/release/texts "
     "hierarchy/taxonomy hierarchy/fusion hierarchy/curation",
-    "pipeline/review": "stages dataset hierarchy/taxonomy hierarchy/fusion hierarchy/curation",
+    "pipeline/release/verification": "dataset hierarchy/taxonomy hierarchy/fusion",
+    "pipeline/release/export": "pipeline/release/verification hierarchy/taxonomy",
+    "pipeline/review": "stages dataset hierarchy/taxonomy hierarchy/fusion hierarchy/curation "
+    "hierarchy/curation/quality",
     "pipeline/review/terminal": "review hierarchy/taxonomy hierarchy/curation",
     "pipeline/review/web": "review hierarchy/taxonomy hierarchy/curation",
     "pipeline/commands": "stages acquisition wikidata sparql dataset pipeline/release/texts "

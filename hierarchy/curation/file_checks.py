@@ -1,4 +1,4 @@
-"""The files that people edit (taxonomy, lexicons, verdicts): all their problems, and putting their rows in order."""
+"""The files that people edit (taxonomy, lexicons, verdicts, reports): all their problems, and sorting their rows."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.sorted_rows import Key, sort_csv
-from hgld.hierarchy.curation import label_definitions
+from hgld.hierarchy.curation import errata, label_definitions
 from hgld.hierarchy.curation.label_definitions import label_definition_problems
 from hgld.hierarchy.curation.verdict_checks import profile_problems, time_problems
 from hgld.hierarchy.curation.verdicts import Verdict, read_verdicts, rewrite_file, rewrite_problems
@@ -24,8 +24,8 @@ def file_problems(taxonomy: Path, review: Path, profiles: Collection[str] | None
     """One message per problem, with file and line; empty when all files are valid.
 
     taxonomy: the folder of the curated CSVs, in which the lexicons and the places are optional; review: the folder of
-    the verdicts, which may be missing; profiles: those that there are, if verdicts on another one are a problem. The
-    other files are only checked when the taxonomy, which has the labels, is valid.
+    the verdicts and reports, which may be missing; profiles: those that there are, if verdicts on another one are a
+    problem. The other files are only checked when the taxonomy, which has the labels, is valid.
     """
     problems = taxonomy_problems(taxonomy)
     if problems:
@@ -41,6 +41,7 @@ def file_problems(taxonomy: Path, review: Path, profiles: Collection[str] | None
     if (taxonomy / label_definitions.FILE).is_file():
         problems += label_definition_problems(taxonomy, labels)
     problems += _place_problems(taxonomy)
+    problems += errata.read_reports(review).problems
     files = read_verdicts(review, labels)
     problems += files.problems
     if profiles is not None:
@@ -77,7 +78,7 @@ def fix_files(taxonomy: Path, review: Path) -> list[str]:
         if (taxonomy / name).is_file() and sort_csv(taxonomy / name, columns, key):
             messages.append(f"{taxonomy / name}: sorted")
     for path in sorted(review.glob("*.csv")):
-        if rewrite_file(path):
+        if path.name != errata.FILE and rewrite_file(path):
             messages.append(f"{path}: rewritten, sorted by time")
     return messages
 
@@ -104,7 +105,7 @@ def rename_label(taxonomy: Path, review: Path, rename: str) -> list[str]:
         )
         return replace(verdict, hierarchical_label=label, suggested_label=suggested)
 
-    paths = sorted(path for path in review.glob("*") if path.suffix.lower() == ".csv")
+    paths = sorted(path for path in review.glob("*") if path.suffix.lower() == ".csv" and path.name != errata.FILE)
     if problems := [problem for path in paths for problem in rewrite_problems(path)]:
         raise HgldError(
             f"nothing was renamed: {len(problems)} row(s) or file(s) cannot be read; correct them first, then rename:",

@@ -77,12 +77,15 @@ _TIME = re.compile(r"(20\d\d-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?Z?)?")
 _SCORE = re.compile(r"[01](\.\d+)?|\d(\.\d+)?[eE]-\d+")
 # far more than a file of verdicts has
 _MAX_BYTES = 1 << 28
-# What else is in the folder: the description, and what a killed writer left, which the next one removes.
-_OTHER_FILES = ("README.md", ".*.part")
+# What else is in the folder: the description, the reports of wrong labels (errata.py), and what a killed writer left,
+# which the next one removes.
+_OTHER_FILES = ("README.md", "errata.csv", ".*.part")
 
 
 def verdict_file(folder: Path, annotator: str) -> Path:
     """The file of one annotator. Raises HgldError for a name that has more than a-z, 0-9 and inner hyphens."""
+    if f"{annotator}.csv" in _OTHER_FILES:
+        raise HgldError(f"annotator '{annotator}': {annotator}.csv is another file of that folder; use another name")
     if not _NAME.fullmatch(annotator):
         raise HgldError(
             f"annotator '{annotator[:80]}': use lower-case letters, digits and hyphens only, "

@@ -9,6 +9,7 @@ from pathlib import Path
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError, lacks_memory
 from hgld.foundation.settings import Params, profiles
+from hgld.hierarchy.curation.errata import read_reports, report_category_problems, report_notes
 from hgld.hierarchy.curation.taxonomy_checks import ClassSnapshot, check_taxonomy
 from hgld.hierarchy.curation.verdict_checks import category_problems, class_problems, verdict_notes
 from hgld.hierarchy.curation.verdicts import read_verdicts
@@ -41,12 +42,13 @@ def check(params: Params, review: Path, *, strict: bool = False) -> CheckResult:
         return CheckResult(problems, "")
     taxonomy = load_taxonomy(folder)
     files = read_verdicts(review, taxonomy.natures)
-    known = _known_categories(params) if files.rows else {}
-    problems += category_problems(files, known)
+    reports = read_reports(review)
+    known = _known_categories(params) if files.rows or reports.rows else {}
+    problems += [*category_problems(files, known), *report_category_problems(reports, known)]
     problems += class_problems(files, _known_classes(params) if files.rows else {})
     if problems:
         return CheckResult(problems, "")
-    notes = verdict_notes(files, taxonomy.natures, known)
+    notes = [*verdict_notes(files, taxonomy.natures, known), *report_notes(reports)]
     source, snapshot = class_snapshot(params)
     if snapshot is None:
         report = "No class graph to check the rows against; to get one, run: dvc repro wikidata"

@@ -1,1 +1,1 @@
-"""The release as a folder that stands alone: its files, its taxonomy, its archive; no label is decided here."""
+"""The release as a folder that stands alone: its files, archive, proof and other formats; no label is decided here."""

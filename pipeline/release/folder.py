@@ -26,13 +26,15 @@ CHECKSUMS = "SHA256SUMS"
 class Content:
     """All that a release says.
 
-    tables: by file name, those of columns.TABLES; metadata: that of metadata.json; world_map: an SVG of the landmarks.
+    tables: by file name, those of columns.TABLES; metadata: that of metadata.json; world_map: an SVG of the landmarks;
+    errata: the page on what users have reported.
     """
 
     about: About
     tables: Mapping[str, pd.DataFrame]
     metadata: Mapping[str, object]
     world_map: str
+    errata: str
 
 
 def write_folder(content: Content, folder: Path) -> None:
@@ -50,6 +52,7 @@ def write_folder(content: Content, folder: Path) -> None:
     _write_json(folder / "metadata.json", content.metadata)
     _write_json(folder / "card.json", about.numbers)
     write_text(content.world_map, folder / "map.svg")
+    write_text(content.errata, folder / "ERRATA.md")
     _write_json(folder / "columns.json", columns_json(rows))
     _write_json(folder / "croissant.json", croissant(about, cited, folder))
     write_text(yaml_text(cited), folder / "CITATION.cff")

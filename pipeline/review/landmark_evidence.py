@@ -12,6 +12,7 @@ from anyascii import anyascii
 
 from hgld.foundation.display.world_outline import map_point
 from hgld.foundation.settings import Params
+from hgld.hierarchy.curation.errata import REPORTED
 from hgld.hierarchy.curation.verdicts import CLASS, LANDMARK
 from hgld.hierarchy.fusion.evidence_kinds import titles
 from hgld.hierarchy.taxonomy.commons_category import category_url
@@ -24,6 +25,7 @@ MAX_CANDIDATES = 9  # one per digit key
 # "name: tower 0.91; class name: house 0.50" in the evidence of a proposal
 _SCORED = re.compile(r"(?P<why>[^;:]+(?:: [^;:]+)?): (?P<label>[^;:]+?) (?P<score>[01]\.\d+)")
 REASONS = {
+    "reported": "Somebody reported that its label is wrong.",
     "conflict": "The annotators disagree about it.",
     "stale": "Its suggestion has changed since it was judged.",
     "ambiguous": "Several items on Wikidata may be meant.",
@@ -142,7 +144,9 @@ class LandmarkEvidence:
         for row in tables["considered"].rows(item.category):
             name = self._names.get(row["class"], row["class"])
             add(row["hierarchical_label"], "", f"class {name}: {row['outcome']}")
-        for match in _SCORED.finditer(item.evidence):
+        # a user may have written anything
+        computed = "; ".join(part for part in item.evidence.split("; ") if not part.startswith(f"{REPORTED} "))
+        for match in _SCORED.finditer(computed):
             add(match["label"], match["score"], match["why"].strip())
         return list(found.values())[:MAX_CANDIDATES]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from hgld.foundation.settings import Params
-from hgld.hierarchy.curation.agreement import (
+from hgld.hierarchy.curation.quality.agreement import (
     coincidences,
     confusions,
     hierarchy_distance,
@@ -18,8 +18,8 @@ from hgld.hierarchy.curation.agreement import (
     nominal_distance,
     pairwise_agreement,
 )
-from hgld.hierarchy.curation.annotator_work import AnnotatorWork, annotator_work
-from hgld.hierarchy.curation.precision import (
+from hgld.hierarchy.curation.quality.annotator_work import AnnotatorWork, annotator_work
+from hgld.hierarchy.curation.quality.precision import (
     Precision,
     confirmations,
     corrected_precision,

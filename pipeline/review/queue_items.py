@@ -14,6 +14,7 @@ from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import read_csv
+from hgld.hierarchy.curation.errata import load_reports, open_reports
 from hgld.hierarchy.curation.settled_verdicts import is_stale, settled
 from hgld.hierarchy.curation.verdicts import CLASS, KINDS, LANDMARK, load_verdicts
 from hgld.hierarchy.taxonomy.commons_category import category_url
@@ -126,17 +127,25 @@ def _plain(*labels: str) -> set[str]:
 def open_items(params: Params, folder: Path, labels: Sequence[str], annotator: str = "") -> list[Item]:
     """The rows of the queue that this annotator is still to judge.
 
-    Left out is what has a settled verdict that is not stale. Of a fraction of the queue (`queue.overlap`), drawn by
-    hash, only the annotator's own verdict counts: everybody judges it, so that their agreement can be measured. The
-    same holds for every class, as an error there moves many labels.
+    Left out is what has a settled verdict that is not stale, and that is newer than every report. Of a fraction of the
+    queue (`queue.overlap`), drawn by hash, only the annotator's own verdict counts: everybody judges it, so that their
+    agreement can be measured. The same holds for every class, as an error there moves many labels.
     """
     queue = _read_queue(params.data / "queue" / "queue.csv")
     done = pd.Series(data=False, index=queue.index)
     for kind in KINDS:
         verdicts = load_verdicts(folder, labels, params.verdict_profiles, kind)
         done |= (queue["kind"] == kind) & queue["category"].isin(_done(queue, kind, verdicts, params, annotator))
-    done |= (queue["kind"] == LANDMARK) & queue["category"].isin(_settled_by_class(params, folder))
+    landmarks = queue["kind"] == LANDMARK
+    done |= landmarks & queue["category"].isin(_settled_by_class(params, folder))
+    done &= ~(landmarks & queue["category"].isin(list(_reported(params, folder, labels))))
     return _items(queue[~done])
+
+
+def _reported(params: Params, folder: Path, labels: Sequence[str]) -> Collection[str]:
+    """The categories with a report that no settled verdict has answered."""
+    verdicts = load_verdicts(folder, labels, params.verdict_profiles)
+    return open_reports(load_reports(folder), settled(verdicts, params.release.adjudicators)[0]).keys()
 
 
 def _done(queue: pd.DataFrame, kind: str, verdicts: pd.DataFrame, params: Params, annotator: str) -> set[str]:

@@ -9,18 +9,30 @@ import io
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import unquote
 
 import pandas as pd
 
 from hgld.foundation.files import md5, replacing, write_text
 from hgld.foundation.tables import write_csv
 from hgld.pipeline.sample.draw import draw
+from hgld.pipeline.sample.look import seeded
 from hgld.pipeline.sample.parallel import in_parallel
 from hgld.pipeline.sample.pictures import LandmarkRow, Picture, all_pictures, read_landmarks
 
 SIZE = 96
 JPEG_QUALITY = 88
 SPLITS = ("train", "index", "test")
+IMAGINARY = "https://example.org/drawings"
+WITHOUT_ATTRIBUTION = 0.01
+LICENSES = (
+    "https://creativecommons.org/licenses/by/3.0/",
+    "https://creativecommons.org/licenses/by-sa/4.0/",
+    "CC BY-SA 3.0 DE",
+    "https://creativecommons.org/publicdomain/zero/1.0/",
+    "Public domain",
+)
+"""As GLDv2 and Commons write them; the drawings themselves are CC0."""
 
 
 def run(sources: Path = Path("sources/sample")) -> None:
@@ -42,13 +54,14 @@ def run(sources: Path = Path("sources/sample")) -> None:
 
 
 def metadata(rows: list[LandmarkRow], pictures: list[Picture]) -> dict[str, pd.DataFrame]:
-    """The nine CSVs of GLDv2 that the stages read, by file name."""
+    """The ten CSVs of GLDv2 that stages and commands read, by file name."""
     by_split = {split: [p for p in pictures if p.split == split] for split in SPLITS}
     return {
         "train.csv": _table(
             ["id", "url", "landmark_id"], ((p.id, f"drawing:{p.id}", _train(p)) for p in by_split["train"])
         ),
         "train_clean.csv": _clean(by_split["train"]),
+        "train_attribution.csv": _attribution(by_split["train"]),
         "train_label_to_category.csv": _categories((row.train_id, row.category) for row in rows),
         "index.csv": _table(["id"], ((p.id,) for p in by_split["index"])),
         "index_image_to_landmark.csv": _table(["id", "landmark_id"], ((p.id, _index(p)) for p in by_split["index"])),
@@ -90,6 +103,29 @@ def _clean(train: list[Picture]) -> pd.DataFrame:
             kept.setdefault(_train(picture), []).append(picture.id)
     rows = [(landmark, " ".join(ids)) for landmark, ids in kept.items() if len(ids) > 1]
     return _table(["landmark_id", "images"], sorted(rows, key=lambda row: int(row[0])))
+
+
+def _attribution(train: list[Picture]) -> pd.DataFrame:
+    """train_attribution.csv: invented authors, as drawings have none, in the forms that there are on Commons.
+
+    A few pictures have no row, and a few rows no author.
+    """
+    rows = []
+    for picture in train:
+        r = seeded("attribution", picture.id)
+        if r.random() < WITHOUT_ATTRIBUTION:
+            continue
+        name = f"Invented Author {r.randint(1, 40)}"
+        page = f"{IMAGINARY}/author/{name.replace(' ', '_')}"
+        author = r.choices([name, f'<a href="{page}" title="User:{name}">{name}</a>', ""], [10, 10, 1])[0]
+        shown = unquote(_name(picture)).replace("_", " ")
+        title = f'File:"{shown}", view {picture.view}.jpg'
+        rows.append((picture.id, f"{IMAGINARY}/{picture.id}", author, r.choice(LICENSES), title))
+    return _table(["id", "url", "author", "license", "title"], rows)
+
+
+def _name(picture: Picture) -> str:
+    return picture.labelled_as.category.rpartition("Category:")[2] if picture.labelled_as else picture.shown.category
 
 
 def _retrieval(test: list[Picture], index: list[Picture]) -> pd.DataFrame:

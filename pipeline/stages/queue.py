@@ -1,9 +1,9 @@
 """Stage `queue`: the categories and classes for review, most useful first.
 
-A category is queued because its verdicts conflict, its Wikidata item is ambiguous, its proposal is doubtful or missing,
-or because it was drawn as a control of what was accepted; a class, because several such categories have it, which one
-verdict settles. What has been judged returns only if its verdict is stale: the suggestion differs from the one that the
-annotator saw.
+A category is queued because somebody reported its label as wrong, its verdicts conflict, its Wikidata item is
+ambiguous, its proposal is doubtful or missing, or because it was drawn as a control of what was accepted; a class,
+because several such categories have it, which one verdict settles. What has been judged returns only if it was reported
+after its verdict, or if the verdict is stale: the suggestion differs from the one that the annotator saw.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from hgld.foundation.display.visible import echo
 from hgld.foundation.files import replacing
 from hgld.foundation.settings import Params, profiles
 from hgld.foundation.tables import write_csv
+from hgld.hierarchy.curation.errata import Report, load_reports, open_reports
 from hgld.hierarchy.curation.settled_verdicts import is_stale, settled
 from hgld.hierarchy.curation.verdict_checks import without_effect
 from hgld.hierarchy.curation.verdicts import CLASS, LANDMARK, REVIEW_FOLDER, load_verdicts
@@ -43,15 +44,15 @@ SEVERAL_ITEMS_DOUBT = 0.25
 def run(params: Params) -> None:
     """Write `data/P/queue/queue.csv`.
 
-    Raises HgldError when a verdict file is malformed.
+    Raises HgldError when a verdict file, or that of the reports, is malformed.
     """
     taxonomy = load_taxonomy(Path(params.build.taxonomy))
     natures = taxonomy.natures
     landmarks, classes = read_candidates(params, taxonomy, REVIEW_FOLDER)
-    pending = [
-        _pending(table, load_verdicts(REVIEW_FOLDER, natures, params.verdict_profiles, kind), params)
-        for kind, table in ((LANDMARK, landmarks), (CLASS, classes))
-    ]
+    pending = []
+    for kind, table, reports in ((LANDMARK, landmarks, load_reports(REVIEW_FOLDER)), (CLASS, classes, [])):
+        verdicts = load_verdicts(REVIEW_FOLDER, natures, params.verdict_profiles, kind)
+        pending.append(pending_rows(table, verdicts, params.release.adjudicators, reports))
     drawn = controls(landmarks, params.queue.control, params.queue.seed)
     queue = order(pd.concat(pending, ignore_index=True), drawn, params.queue.seed)
     with replacing(params.data / "queue", directory=True) as folder:
@@ -155,14 +156,18 @@ def _join(*parts: str) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _pending(table: pd.DataFrame, verdicts: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """The rows that verdicts leave open: without a settled one, or with a stale one; those in conflict say so.
+def pending_rows(
+    table: pd.DataFrame, verdicts: pd.DataFrame, adjudicators: Collection[str] = (), reports: Collection[Report] = ()
+) -> pd.DataFrame:
+    """The rows that are open: without a settled verdict, with a stale one, or reported; those in conflict say so.
 
-    table: the candidates of one kind; verdicts: all rows on this kind.
+    table: the candidates of one kind; verdicts: all rows on this kind; reports: of wrong labels, which count while they
+    are open and no verdict is newer.
     """
-    judged, conflicts = settled(verdicts, params.release.adjudicators)
+    judged, conflicts = settled(verdicts, adjudicators)
     opinions = _opinions(conflicts)
-    pending = pd.concat([table[~table["category"].isin(set(judged["category"]))], _stale(table, judged)])
+    reported, table = _reported(table, open_reports(reports, judged), judged)
+    pending = pd.concat([reported, table[~table["category"].isin(set(judged["category"]))], _stale(table, judged)])
     disputed = pending["category"].isin(list(opinions))
     texts = [
         _join(opinions.get(category, ""), evidence)
@@ -170,26 +175,26 @@ def _pending(table: pd.DataFrame, verdicts: pd.DataFrame, params: Params) -> pd.
     ]
     return pending.assign(
         reason=pending["reason"].mask(disputed, "conflict"),
-        priority=pending["priority"].mask(disputed, pending["images"].astype("float64")),
+        priority=pending["priority"].astype("float64").mask(disputed, pending["images"].astype("float64")),
         evidence=texts,
     )
 
 
 def order(pending: pd.DataFrame, drawn: Collection[str], seed: int) -> pd.DataFrame:
-    """The queue: conflicts first, then by priority = doubt × images that a verdict relabels, with controls interleaved.
+    """The queue: reports, conflicts, then by priority = doubt × images that a verdict relabels, controls interleaved.
 
-    The doubt about a stale verdict is 1.
+    The doubt about a report, a conflict and a stale verdict is 1.
 
     pending: the open rows of all kinds; drawn: the categories drawn as controls.
     """
-    disputed = pending["reason"] == "conflict"
-    rest = pending[~disputed]
+    first = [pending["reason"] == reason for reason in ("reported", "conflict")]
+    rest = pending[~(first[0] | first[1])]
     doubtful = _by_priority(rest[rest["reason"] != ""])
     accepted = rest[(rest["reason"] == "") & rest["category"].isin(list(drawn))].assign(reason="control")
     # In the order of the draw: whoever judges only the first controls has judged a random sample.
     accepted = accepted.sort_values("category", key=lambda names: names.map(lambda name: _hash(seed, name).hex()))
-    mixed = _interleave(doubtful, accepted)
-    queue = pd.concat([_by_priority(pending[disputed]), mixed], ignore_index=True)[COLUMNS]
+    parts = [*(_by_priority(pending[rows]) for rows in first), _interleave(doubtful, accepted)]
+    queue = pd.concat(parts, ignore_index=True)[COLUMNS]
     return queue.assign(priority=[f"{number:.4f}" for number in queue["priority"]])
 
 
@@ -200,12 +205,30 @@ def _stale(table: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
     for row in table[table["category"].isin(verdict_of)].to_dict("records"):
         verdict = verdict_of[str(row["category"])]
         if is_stale(verdict, str(row["suggested_label"])):
-            label = verdict["hierarchical_label"].strip() or "(empty)"
-            then = verdict["suggested_label"].strip() or "nothing"
-            history = f"{verdict['annotator']} said {label} on {verdict['decided_on']}, when {then} was suggested"
-            evidence = _join(history, str(row["evidence"]))
+            evidence = _join(_history(verdict), str(row["evidence"]))
             rows.append({**row, "reason": "stale", "priority": float(row["images"]), "evidence": evidence})
     return pd.DataFrame(rows, columns=table.columns).astype(table.dtypes)
+
+
+def _history(verdict: Row) -> str:
+    """What was said about a category before."""
+    label = verdict["hierarchical_label"].strip() or "(empty)"
+    then = verdict["suggested_label"].strip() or "nothing"
+    return f"{verdict['annotator']} said {label} on {verdict['decided_on']}, when {then} was suggested"
+
+
+def _reported(
+    table: pd.DataFrame, reports: Mapping[str, Collection[Report]], judged: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The categories with open reports, also judged ones, with what was reported; and the other categories."""
+    verdict_of = {str(row["category"]): row for row in judged.to_dict("records")}
+    chosen = table["category"].isin(set(reports))
+    evidence = []
+    for category, known in zip(table.loc[chosen, "category"], table.loc[chosen, "evidence"], strict=True):
+        history = _history(verdict_of[category]) if category in verdict_of else ""
+        evidence.append(_join(*(report.text() for report in reports[category]), history, known))
+    rows = table[chosen].assign(reason="reported", evidence=pd.Series(evidence, table.index[chosen], dtype="str"))
+    return rows.assign(priority=rows["images"].astype("float64")), table[~chosen]
 
 
 def _opinions(conflicts: pd.DataFrame) -> dict[str, str]:

@@ -24,6 +24,7 @@ from hgld.pipeline.dataset.landmarks import SPLITS, labels_and_proposals
 from hgld.pipeline.dataset.places import map_title, with_places
 from hgld.pipeline.dataset.schemas import read_stage_table
 from hgld.pipeline.dataset.splits import image_labels, landmark_labels, query_labels
+from hgld.pipeline.release.errata import errata_page
 from hgld.pipeline.release.folder import Content, write_folder
 from hgld.pipeline.release.guarantees import check_guarantees
 from hgld.pipeline.release.taxonomy_tables import class_graph_table, taxonomy_table
@@ -63,6 +64,7 @@ def run(params: Params) -> None:
         },
         _metadata(params, tables, counts, snapshot),
         world_map(zip(labels["latitude"], labels["longitude"], strict=True), map_title(labels), world_path()),
+        errata_page(REVIEW_FOLDER),
     )
     with replacing(params.data / "release", directory=True) as folder:
         write_folder(content, folder)

@@ -25,6 +25,8 @@ _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "
 _OTHERS = {
     "metadata.json": "Name, version, the snapshot of Wikidata, numbers of rows",
     "card.json": "The numbers in this file, for programs",
+    "map.svg": "A map of the landmarks that have coordinates",
+    "ERRATA.md": "What users have reported as wrong, and what became of it",
     "columns.json": "The columns in this file, for programs",
     "croissant.json": "All of it in the vocabulary Croissant 1.1, with a checksum per table",
     "CITATION.cff": "How to cite the release",

@@ -221,12 +221,12 @@ CONTRAST = """() => {
 
 
 def test_the_credit_of_the_large_picture_is_below_it(open_tab, checkout: Path) -> None:
-    author = '<img src=x onerror="document.title=1">'
-    table = {"id": ["a000000150000000"], "url": [""], "author": [author], "license": ["CC0"], "title": [""]}
+    author, markup = '<img src=x onerror="document.title=1">', '<b>&lt;img src=x onerror="document.title=1"&gt;</b>'
+    table = {"id": ["a000000150000000"], "url": [""], "author": [markup], "license": ["CC0"], "title": [""]}
     write_parquet(pd.DataFrame(table), checkout / "data/sample/metadata/train_attribution.parquet")
     tab = open_tab()
     tab.shows('Nowhere, "Purple"')
-    playwright.expect(tab.page.locator("#credit")).to_have_text(f"{author}, CC0")
+    playwright.expect(tab.page.locator("#credit")).to_have_text(f"{author}, CC0 1.0")
     tab.press("p")
     playwright.expect(tab.page.locator("#credit")).to_have_text("")
 

@@ -120,9 +120,10 @@ def test_every_malformed_row_is_listed_and_the_old_tables_stay(
     monkeypatch.chdir(folder)
     done = CliRunner().invoke(main, ["download"])
     assert done.exit_code == 0, done.output
-    assert "9 verified by their published MD5; not at the source: train_attribution.csv" in done.output
+    assert "10 verified by their published MD5; not at the source: train_label_to_hierarchical.csv" in done.output
     before = _outputs(folder)
-    assert len(read_parquet(folder / "data/sample/metadata/train_attribution.parquet")) == 0
+    assert len(read_parquet(folder / "data/sample/metadata/train_attribution.parquet")) > 0
+    assert len(read_parquet(folder / "data/sample/metadata/train_label_to_hierarchical.parquet")) == 0
     bad = server.files["/metadata/index.csv"] + b"xyz\nzzz\n"
     server.files["/metadata/index.csv"] = bad
     server.files["/md5sum/metadata/md5.index.csv.txt"] = hashlib.md5(bad).hexdigest().encode()

@@ -5,8 +5,10 @@ from pathlib import Path
 import pandas as pd
 
 from hgld.foundation.tables import read_csv, read_parquet, write_parquet
+from hgld.hierarchy.curation.errata import Report
+from hgld.hierarchy.curation.verdicts import COLUMNS as VERDICT
 from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
-from hgld.pipeline.stages.queue import COLUMNS, controls, order, run
+from hgld.pipeline.stages.queue import COLUMNS, controls, order, pending_rows, run
 
 
 def _verdict(category: str, label: str, annotator: str = "ana") -> Verdict:
@@ -122,3 +124,33 @@ def test_controls_are_queued_when_nothing_is_doubtful(proposed) -> None:
     for name in queue.index:
         append_verdict(Path("review"), _verdict(name, ""))
     assert _queue(proposed).empty
+
+
+def test_reports_come_first_with_what_was_said() -> None:
+    candidates = [("A", 5, "doubtful"), ("B", 2, ""), ("C", 9, "doubtful"), ("D", 4, ""), ("E", 3, "")]
+    rows = [
+        {"category": name, "kind": "landmark", "suggested_label": "lake", "suggested_by": "wikidata", "score": "",
+         "margin": "", "runner_up": "", "images": images, "priority": 0.5, "reason": reason, "evidence": f"of {name}"}
+        for name, images, reason in candidates
+    ]  # fmt: skip
+    judged = [
+        ("C", "lake", "ana", "2026-01-01"), ("C", "river", "bob", "2026-01-01"),
+        ("D", "river", "ana", "2026-01-01"), ("E", "river", "ana", "2026-01-05"),
+    ]  # fmt: skip
+    verdicts = pd.DataFrame(
+        [dict.fromkeys(VERDICT, "") | {"category": name, "hierarchical_label": label, "annotator": annotator,
+         "decided_on": day} for name, label, annotator, day in judged], columns=VERDICT,
+    )  # fmt: skip
+    reports = [Report(name, f"{name} is wrong", "", "2026-01-03", by="Zoe") for name in "BCDE"]
+    queue = order(pending_rows(pd.DataFrame(rows), verdicts, reports=reports), [], seed=0)
+    assert list(zip(queue["category"], queue["reason"], queue["priority"], strict=True)) == [
+        ("D", "reported", "4.0000"),  # its verdict is older than the report; that on E is newer
+        ("B", "reported", "2.0000"),
+        ("C", "conflict", "9.0000"),  # also reported
+        ("A", "doubtful", "0.5000"),
+    ]
+    evidence = dict(zip(queue["category"], queue["evidence"], strict=True))
+    assert evidence["B"] == "reported on 2026-01-03 by Zoe: B is wrong; of B"
+    assert evidence["C"] == "ana: lake, bob: river; reported on 2026-01-03 by Zoe: C is wrong; of C"
+    said = "ana said river on 2026-01-01, when nothing was suggested"
+    assert evidence["D"] == f"reported on 2026-01-03 by Zoe: D is wrong; {said}; of D"

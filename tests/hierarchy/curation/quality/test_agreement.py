@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hgld.hierarchy.curation.agreement import (
+from hgld.hierarchy.curation.quality.agreement import (
     coincidences,
     confusions,
     hierarchy_distance,

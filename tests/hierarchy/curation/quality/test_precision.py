@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from hgld.hierarchy.curation.precision import (
+from hgld.hierarchy.curation.quality.precision import (
     Precision,
     clopper_pearson,
     confirmations,

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from hgld.hierarchy.curation.annotator_work import annotator_work, pace
+from hgld.hierarchy.curation.quality.annotator_work import annotator_work, pace
 
 COLUMNS = ["annotator", "category", "hierarchical_label", "suggested_label", "decided_on"]
 

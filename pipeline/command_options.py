@@ -1,0 +1,42 @@
+"""The options of `hgld verify`, `export`, `cite` and `report` on the command line."""
+
+from pathlib import Path
+
+import click
+
+# Whether a path exists and is a file is checked by the code that opens it, for a specific message and exit code 1.
+_FILE = click.Path(path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+VERIFY_OPTIONS = [
+    click.argument("release", type=_FILE),
+    click.option("--data", type=_FOLDER, metavar="DIR", help="Also compare with GLDv2's metadata in DIR, such as "
+                 "data/gldv2: every image and landmark of it, and no other."),
+]  # fmt: skip
+EXPORT_OPTIONS = [
+    click.argument("release", required=False, type=_FOLDER),
+    click.option("--format", "form", type=click.Choice(["csv", "jsonl", "parquet", "sqlite", "webdataset"]),
+                 required=True, help="Of the output."),
+    click.option("--out", type=_FILE, required=True, help="The file to write; a folder for several tables as csv, "
+                 "jsonl or parquet, and for webdataset."),
+    click.option("--table", metavar="NAME", help="Only this table: labels, evidence, train_landmarks, index_landmarks, "
+                 "train, index or test (default: all)."),
+    click.option("--images", type=_FOLDER, metavar="DIR", help="For webdataset: the folder of images.parquet and the "
+                 "image tars (default: data/PROFILE/images)."),
+    click.option("--shard-mb", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, metavar="N",
+                 help="For webdataset: at most so many megabytes a shard."),
+    click.option("--force", is_flag=True, help="Replace an output that exists."),
+]  # fmt: skip
+CITE_OPTIONS = [
+    click.argument("images", metavar="IMAGE_ID…", nargs=-1),
+    click.option("--format", "form", type=click.Choice(["text", "csv", "html"]), default="text", show_default=True,
+                 help="Of the credits."),
+    click.option("--out", type=_FILE, metavar="FILE", help="Write the credits to FILE instead of printing them."),
+    click.option("--all", "everything", is_flag=True, help="All train images; needs --out."),
+]  # fmt: skip
+REPORT_OPTIONS = [
+    click.argument("landmark"),
+    click.argument("what", metavar="WHAT_IS_WRONG"),
+    click.option("--evidence", default="", metavar="URL", help="A page that shows it."),
+    click.option("--by", default="", metavar="NAME", help="Who says so (default: nobody is named)."),
+]  # fmt: skip
