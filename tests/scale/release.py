@@ -24,7 +24,7 @@ from hgld.foundation.files import sha256
 from hgld.foundation.tables import write_csv, write_parquet
 from hgld.hierarchy.taxonomy.commons_category import category_url
 from tests.paths import ROOT
-from tests.scale.metadata import Size, _ids, _landmarks
+from tests.scale.metadata import Size, image_ids, image_landmarks
 
 LABEL = {"supercategory": "cathedral", "hierarchical_label": "church", "natural_or_human_made": "human-made"}
 TEXTS = ("qid", "method", "class", "path", "annotator", "decided_on", "note")
@@ -57,7 +57,7 @@ def make_release(folder: Path, size: Size) -> None:
     landmarks = {"train": size.train_landmarks, "index": size.index_landmarks}
     rows = {}
     for number, (split, images) in enumerate((("train", size.train), ("index", size.index))):
-        ids, shown = _ids(number, images), _landmarks(rng, images, landmarks[split])
+        ids, shown = image_ids(number, images), image_landmarks(rng, images, landmarks[split])
         table = {"image_id": ids, "landmark_id": _text(shown), **_labelled(shown + shift[split])}
         if split == "train":
             table["clean"] = pa.array(rng.random(images) < 0.4)
@@ -70,7 +70,7 @@ def make_release(folder: Path, size: Size) -> None:
         rows[f"{split}_label_to_hierarchical.csv"] = len(frame)
     shown = rng.integers(0, landmarks["index"], size.test)
     relevant = pa.array([""] * size.test)
-    test = {"image_id": _ids(2, size.test), "usage": pa.array(["Private"] * size.test), "relevant": relevant}
+    test = {"image_id": image_ids(2, size.test), "usage": pa.array(["Private"] * size.test), "relevant": relevant}
     rows |= _write(folder, "test.parquet", pa.table({**test, **_labelled(shown + shift["index"])}))
     _write_labels(folder, shift["index"] + landmarks["index"])
     (folder / "metadata.json").write_text(json.dumps({"name": "made up", "version": "0", "rows": rows}))

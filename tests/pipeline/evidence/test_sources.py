@@ -72,4 +72,4 @@ def test_an_unknown_method_is_an_error_with_a_suggestion(world) -> None:
 def test_sources_and_ranks_of_trust_are_unique() -> None:
     kinds = evidence_kinds.KINDS
     assert len({kind.source for kind in kinds}) == len({kind.trust for kind in kinds}) == len(kinds)
-    assert evidence_kinds.trust_order() == ["review", "wikidata", "class", "name", "clip"]
+    assert evidence_kinds.trust_order() == ["review", "wikidata", "class-review", "class", "name", "clip"]
