@@ -29,7 +29,8 @@ SHUFFLES = 5
 NEAREST = 10  # gallery images per query in the report
 MISTAKES = {"rank": definitions.first_mistake, "agreement": definitions.first_mistake_agreement}
 # What a label rests on, as the report groups it; other sources are automatic evidence.
-_SOURCES = {"wikidata": "Wikidata or a person", "review": "Wikidata or a person", "": "no label"}
+_CHECKED, _UNLABELLED = "Wikidata or a person", "no label"
+_SOURCES = {**dict.fromkeys(("wikidata", "review", "class-review"), _CHECKED), "": _UNLABELLED}
 _AUTOMATIC = "names or images"
 REPORT_METRICS = ("H-AP", "mAP@100_l0", "ties")  # computed always, as the report uses them
 
@@ -182,12 +183,13 @@ def means(per_query: pd.DataFrame, dataset: RetrievalDataset, macro: Sequence[st
 def means_by_source(per_query: pd.DataFrame, sources: Sequence[str]) -> pd.DataFrame:
     """Means over the queries whose labels rest on the same kind of source, and how many `queries` these are.
 
-    per_query: metrics (Q rows); sources: per query, "wikidata", "review", another name for automatic evidence, or "".
+    per_query: metrics (Q rows); sources: per query, "wikidata", "review", "class-review", another name for automatic
+        evidence, or "".
     """
     if not sources:
         return pd.DataFrame()
     kinds = pd.Series([_SOURCES.get(source, _AUTOMATIC) for source in sources], index=per_query.index)
-    found = [kind for kind in dict.fromkeys([*_SOURCES.values(), _AUTOMATIC]) if (kinds == kind).any()]
+    found = [kind for kind in (_CHECKED, _AUTOMATIC, _UNLABELLED) if (kinds == kind).any()]
     return _means_of(per_query, {kind: kinds == kind for kind in found})
 
 

@@ -14,12 +14,14 @@ import pandas as pd
 import pytest
 
 from hgld.benchmarks.evaluation import benchmark
+from hgld.benchmarks.evaluation.scoring import means_by_source
 from hgld.benchmarks.models.sources.checkpoint import initial_seed
 from hgld.benchmarks.training import train
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import sha256, write_text
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import write_parquet
+from hgld.hierarchy.fusion.evidence_kinds import KINDS
 from tests.benchmarks.conftest import add_places, make_world, tiny
 from tests.browser import browser, unreadable
 
@@ -312,3 +314,12 @@ def test_report_is_legible_on_a_screen_and_on_a_phone(data: Path, tmp_path: Path
 @pytest.mark.parametrize("seed", [2**70, True, "7", None, 1.5])
 def test_a_seed_that_torch_does_not_accept_counts_as_none(seed: object) -> None:
     assert initial_seed({"train": {"seed": seed}}) == 0
+
+
+def test_labels_that_people_gave_are_not_automatic() -> None:
+    sources = [kind.source for kind in KINDS]
+    table = means_by_source(pd.DataFrame({"H-AP": range(len(sources))}), sources)
+    automatic = [place for place, kind in enumerate(KINDS) if kind.module]
+    assert list(table.index) == ["all", "Wikidata or a person", "names or images"]
+    assert table.loc["names or images", "queries"] == len(automatic)
+    assert table.loc["names or images", "H-AP"] == sum(automatic) / len(automatic)
