@@ -266,8 +266,8 @@ def test_report_has_the_scores_by_the_source_of_the_label(
     groups = {
         "all": rows,
         "Wikidata or a person": rows[rows["source"].isin(["wikidata", "review"])],
-        "no label": rows[rows["source"] == ""],
         "names or images": rows[rows["source"].isin(["clip", "name"])],
+        "no label": rows[rows["source"] == ""],
     }
     groups = {name: group for name, group in groups.items() if len(group)}
     assert list(result.by_source.index) == list(groups) and len(groups) > 2
