@@ -15,7 +15,6 @@ from hgld.foundation.settings import Params, load_params
 from hgld.foundation.tables import write_csv, write_parquet
 from hgld.hierarchy.curation.verdicts import COLUMNS, Verdict, verdict_file
 from hgld.hierarchy.taxonomy.taxonomy import Anchor, load_taxonomy
-from hgld.pipeline.dataset.landmarks import image_counts, labels_and_proposals
 from hgld.pipeline.stages import queue
 from tests.paths import ROOT
 from tests.scale.metadata import Size, category, category_url, image_ids, image_landmarks
@@ -125,10 +124,11 @@ def _write(columns: dict[str, object], path: Path) -> None:
 
 def write_queue(params: Params, length: int) -> pd.DataFrame:
     """The queue, as its stage orders it, at most so long; returns all candidates."""
-    natures = load_taxonomy(CURATED).natures
-    table = queue.candidates(*labels_and_proposals(params, natures, {"clip"}), image_counts(params))
+    table, classes = queue.read_candidates(params, load_taxonomy(CURATED), Path("review"))
     none = pd.DataFrame(columns=COLUMNS, dtype="str")
-    write_csv(queue.order(table, none, 1000, 0)[:length], params.data / "queue" / "queue.csv")
+    pending = pd.concat([queue.pending_rows(rows, none) for rows in (table, classes)], ignore_index=True)
+    ordered = queue.order(pending, queue.controls(table, 1000, 0), 0)
+    write_csv(ordered[:length], params.data / "queue" / "queue.csv")
     return table
 
 
