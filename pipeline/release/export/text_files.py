@@ -26,7 +26,7 @@ def write_csv(source: Source, path: Path) -> None:
 
 
 class _NewlineEnds:
-    """A file whose rows end in "\\n". csv quotes the line ends that it is told to write, so it is told of both."""
+    """A file whose rows end in "\\n". The writer of csv gets "\\r\\n", so that it quotes both."""
 
     def __init__(self, handle: TextIO) -> None:
         self._handle = handle
