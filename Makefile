@@ -1,4 +1,4 @@
-# make demo: the whole pipeline on the sample, from an empty checkout to a scored model.   make test: all checks.
+# make demo: the whole pipeline on the sample, from an empty checkout to a scored model.   make test: all checks.   make docs: the documentation as a site.
 PYTHON ?= python3
 VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
@@ -6,7 +6,10 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 # Which outputs the stages gave on this machine.
 LOCKS := dvc.lock sources/sample/dvc.lock
 
-.PHONY: demo test reproduce install clean pipeline clone lock
+# Where make docs writes.
+SITE ?= site
+
+.PHONY: demo test reproduce docs install clean pipeline clone lock
 
 install: $(VENV)/.installed
 
@@ -50,5 +53,15 @@ test: install
 reproduce: clone install
 	python tests/reproduce.py
 
+# The site of the documentation. Only the installation of its packages needs a network, once.
+docs:
+	@$(VENV)/bin/python -c 'import material, mkdocs, mkdocstrings, hgld.cli' 2> /dev/null || \
+	  { $(MAKE) --no-print-directory install && $(VENV)/bin/python -c 'import material, mkdocs, mkdocstrings'; } || { \
+	    echo "the site needs the packages of the extra \`docs\` in $(VENV), and they cannot be installed without a network:" \
+	      "connect once and repeat make docs; after that it needs none" >&2; exit 1; }
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --quiet --strict --site-dir "$(abspath $(SITE))"
+	@echo "the site  $(abspath $(SITE))/index.html"
+	@echo "search    needs a server: $(VENV)/bin/python -m http.server --bind 127.0.0.1 --directory $(SITE)"
+
 clean:
-	rm -rf data sources/sample/metadata sources/sample/clip .dvc/tmp .dvc/cache dvc.lock sources/sample/dvc.lock
+	rm -rf data site sources/sample/metadata sources/sample/clip .dvc/tmp .dvc/cache dvc.lock sources/sample/dvc.lock

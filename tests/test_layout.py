@@ -181,7 +181,9 @@ def test_nothing_outside_imports_the_sample() -> None:
 
 def test_tests_mirror_the_packages() -> None:
     folders = {_folder(path).removeprefix("tests/") for path in (ROOT / "tests").rglob("test_*.py")}
-    assert folders - {"tests", "sources"} <= {*_code_folders(), *PACKAGES}
+    beside = {"tests", "sources", "docs", "examples"}  # folders that are no packages, but whose content is tested
+    assert all((ROOT / folder).is_dir() for folder in beside)
+    assert folders - beside <= {*_code_folders(), *PACKAGES}
 
 
 def test_one_file_knows_where_the_shared_data_are() -> None:
