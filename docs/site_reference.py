@@ -56,9 +56,9 @@ def settings() -> str:
     values, comments = YAML(typ="safe").load(source), _comments(source)
     parts = [
         "# params.yaml",
-        "One section per stage, in two profiles: `sample` is part of the repository and needs no network, `gldv2` is the "
-        "full dataset. `profile: NAME` at the top, or `hgld STAGE --profile NAME`, selects one. An unknown key is an "
-        "error that suggests the nearest known one. “–” stands for a setting that the file leaves at its default.",
+        "One section per stage, in two profiles: `sample` is part of the repository and needs no network, `gldv2` is "
+        "the full dataset. `profile: NAME` at the top, or `hgld STAGE --profile NAME`, selects one. An unknown key is "
+        "an error that suggests the nearest known one. “–” stands for a setting that the file leaves at its default.",
     ]
     for section, field in Params.model_fields.items():
         model = field.annotation
@@ -66,7 +66,9 @@ def settings() -> str:
             continue
         parts += [f"## {section}", _escaped(inspect.cleandoc(model.__doc__ or ""))]
         own = [values[profile][section] for profile in ("sample", "gldv2")]
-        rows = (_setting(name, inner, own, comments.get((section, name), "")) for name, inner in model.model_fields.items())
+        rows = (
+            _setting(name, inner, own, comments.get((section, name), "")) for name, inner in model.model_fields.items()
+        )
         parts.append(_table(("setting", "meaning", "values", "default", "sample", "gldv2"), rows))
     return "\n\n".join(parts) + "\n"
 
@@ -171,9 +173,9 @@ def release_files() -> str:
 
     parts = [
         "# Files of a release",
-        "The tables of `data/PROFILE/release`, and of a published version. `columns.json` in the release says the same to "
-        "programs. [Load and archive a release](../release.md) lists the other files, [Use a release](../release_tools.md) "
-        "the conversions. Text is never missing, but empty.",
+        "The tables of `data/PROFILE/release`, and of a published version. `columns.json` in the release says the same "
+        "to programs. [Load and archive a release](../release.md) lists the other files, "
+        "[Use a release](../release_tools.md) the conversions. Text is never missing, but empty.",
     ]
     for table in TABLES:
         key = ", ".join(f"`{name}`" for name in table.key)

@@ -24,7 +24,9 @@ with tempfile.TemporaryDirectory() as scratch:
     pd.DataFrame({"landmark_id": range(len(CATEGORIES)), "category": CATEGORIES}).to_csv(mine, index=False)
 
     classify(mine, "category", by_name)
-    print(pd.read_csv(by_name, dtype=str)[["category", "hierarchical_label", "score", "because"]].to_string(index=False))
+    print(
+        pd.read_csv(by_name, dtype=str)[["category", "hierarchical_label", "score", "because"]].to_string(index=False)
+    )
 
     with serving([FACTS]) as endpoint:
         assign(mine, Endpoint(endpoint, user_agent="label_my_landmarks"), by_class)

@@ -1,6 +1,6 @@
 """A training loop of your own with a loss of hgld, on 12 classes in 4 groups that are made on the spot.
 
-    python examples/own_training_loop.py
+python examples/own_training_loop.py
 """
 
 import torch

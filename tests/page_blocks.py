@@ -78,24 +78,26 @@ SAMPLE_PAGES = (
 )
 # Of these, the commands that need no person, no other host and no files of their own but those of PREPARED.
 SAMPLE_COMMANDS = re.compile(
-    r"hgld (data$|benchmark (data/sample|models)|train mine|leaderboard scores|show|graph$|check|card --check|verify|archive"
-    r"|export|cite|classify|compare (labels|old_release)|compare OLD)|dvc metrics|python examples/"
+    r"hgld (data$|benchmark (data/sample|models)|train mine|leaderboard scores|show|graph$|check|card --check|verify"
+    r"|archive|export|cite|classify|compare (labels|old_release)|compare OLD)|dvc metrics|python examples/"
 )
 # What the commands name, by the Python that writes it: in the folder of the clone.
 PREPARED = {
-    "TEXTS.csv": "NAME\nparish church\nLake Tahoe\n",
+    "TEXTS.csv": "landmark_id,NAME\n1,parish church\n2,Lake Tahoe\n",
     "LABELS.csv": "NAME,hierarchical_label\nparish church,church\nLake Como,lake\nOld Church,church\nBlue Lake,lake\n",
     "published.csv": "landmark_id,hierarchical_label\n1,church\n2,lake\n",
 }
 
 
 def sample_commands() -> list[tuple[str, str]]:
-    """The page and the command, in order, without repetitions of a page."""
+    """The page and the command, in order."""
     found = [(page, line) for page in SAMPLE_PAGES for block in blocks(page) for line in block.commands]
-    return [(page, line) for page, line in dict.fromkeys(found) if SAMPLE_COMMANDS.match(line)]
+    return [(page, line) for page, line in found if SAMPLE_COMMANDS.match(line)]
 
 
 def sample_files() -> dict[str, str]:
     """The files that the commands of the sample read: run files as the pages show them, and PREPARED."""
-    shown = {block.file: block.text + "\n" for page in SAMPLE_PAGES for block in blocks(page) if block.language == "yaml"}
+    shown = {
+        block.file: block.text + "\n" for page in SAMPLE_PAGES for block in blocks(page) if block.language == "yaml"
+    }
     return {**shown, **PREPARED}

@@ -6,7 +6,8 @@ Clones the checkout (its last commit) into two temporary folders and runs `dvc r
 every network but loopback: one with PYTHONHASHSEED=0, the other with PYTHONHASHSEED=1 and the rows of every input CSV
 shuffled. Fails when a second `dvc repro` runs anything, an output differs, the data card states other numbers, git sees
 a change in another file than the locks, a verdict given to `hgld review` is not what the next `dvc repro` releases, DVC
-cannot compare two commits, or switching to another profile and back runs anything again.
+cannot compare two commits, a command of the documentation fails, or switching to another profile and back runs anything
+again.
 """
 
 import csv
@@ -26,6 +27,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from page_blocks import sample_commands, sample_files
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +54,7 @@ def main() -> None:
         _check_nothing_runs(plain, "the second dvc repro")
         _run(["hgld", "card", "--check"], plain)
         _check_clean(plain)
+        _check_pages(plain, Path(scratch, "pages"))
         _compare(_hashes(plain), _hashes(shuffled))
         _check_verdict(plain)
         _check_commits(plain)
@@ -145,6 +148,21 @@ def _check_clean(folder: Path) -> None:
     changed = [line for line in _run(["git", "status", "--porcelain"], folder).splitlines() if line[-8:] != "dvc.lock"]
     if changed:
         sys.exit(f"dvc repro in {folder} changed files of the repository: {changed}")
+
+
+def _check_pages(folder: Path, copy: Path) -> None:
+    """The commands of the documentation that need a finished sample, as a reader types them, in a copy of the clone."""
+    shutil.copytree(folder, copy, symlinks=True)
+    for name, text in sample_files().items():
+        (copy / name).write_text(text, encoding="utf-8")
+    for name in ("old_release", "new_release", "OLD_RELEASE", "NEW_RELEASE"):
+        shutil.copytree(copy / "data/sample/release", copy / name)
+    started, commands = time.monotonic(), {command: page for page, command in reversed(sample_commands())}
+    for command, page in reversed(commands.items()):
+        output = _run(["bash", "-c", command], copy)
+        if re.search("^(Traceback|Error)", output, re.MULTILINE):
+            sys.exit(f"{page}: {command}:\n{output}")
+    print(f"{len(commands)} commands of the documentation: {time.monotonic() - started:.0f} s", flush=True)
 
 
 def _check_verdict(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The site: `make docs` builds it without a network, it names all that the code has, and loads nothing from elsewhere."""
+"""The site: `make docs` builds it without a network, it has all that the code has, and loads nothing from elsewhere."""
 
 import functools
 import http.server
@@ -51,10 +51,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "object": "data", "embed": "src"}
+
+
 class Loaded(HTMLParser):
     """What a page loads by itself, what it links to, and the classes of its elements."""
-
-    LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "object": "data", "embed": "src"}
 
     def __init__(self, page: Path) -> None:
         super().__init__()
@@ -64,8 +65,8 @@ class Loaded(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attributes}
-        if tag in self.LOADING:
-            self.loaded.append(values.get(self.LOADING[tag], ""))
+        if tag in LOADING:
+            self.loaded.append(values.get(LOADING[tag], ""))
         if tag == "link" and values.get("rel") != "canonical":
             self.loaded.append(values.get("href", ""))
         self.loaded += re.findall(r"url\(([^)]*)\)", values.get("style", ""))
@@ -154,7 +155,9 @@ def test_without_the_packages_and_a_network_make_docs_says_what_is_missing(tmp_p
     binary.mkdir(parents=True)
     (binary / "python").write_text("#!/bin/sh\nexit 1\n")  # no mkdocs, and pip fails
     (binary / "python").chmod(0o755)
-    done = subprocess.run(["make", "docs", "PYTHON=true"], cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        ["make", "docs", "PYTHON=true"], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
     assert done.returncode
     assert "the site needs the packages of the extra `docs`" in done.stderr
     assert "they cannot be installed without a network" in done.stderr
@@ -185,8 +188,8 @@ def test_pages_fit_are_readable_and_ask_no_other_host(served: str, dark: bool) -
         for width in WIDTHS:
             scheme = "dark" if dark else "light"
             context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-            page, asked = context.new_page(), []
-            page.on("request", lambda request: asked.append(request.url))
+            page, asked = context.new_page(), list[str]()
+            page.on("request", lambda request, asked=asked: asked.append(request.url))
             page.on("pageerror", lambda error: pytest.fail(str(error)))
             for name in ("index", "reference/params", "reference/losses", "how_to/train_on_my_data"):
                 page.goto(f"{served}{name}.html")
