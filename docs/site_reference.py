@@ -19,7 +19,7 @@ def command_line() -> str:
     """Every command of `hgld`: usage, help, options."""
     from hgld import cli
 
-    parts = ["# Command line", f"{_escaped(cli.main.help or '')}"]
+    parts = ["# Command line", _prose(inspect.cleandoc(cli.main.help or ""))]
     for title, names in cli._SECTIONS.items():
         parts.append(f"## {title}")
         for name in names:
@@ -31,7 +31,7 @@ def _command(command: click.Command, name: str) -> Iterator[str]:
     context = click.Context(command, info_name=name)
     yield f"### `{name}`"
     yield _fenced(command.get_usage(context).removeprefix("Usage: "))
-    yield _escaped(inspect.cleandoc(command.help or "").replace("\b\n", ""))
+    yield _prose(inspect.cleandoc(command.help or "").replace("\b\n", ""))
     options = [option for option in command.params if isinstance(option, click.Option)]
     if options:
         yield _table(("option", "meaning"), (_option(option, context) for option in options))
@@ -52,8 +52,7 @@ def settings() -> str:
 
     from hgld.foundation.settings import Params
 
-    source = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    values, comments = YAML(typ="safe").load(source), _comments(source)
+    values = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     parts = [
         "# params.yaml",
         "One section per stage, in two profiles: `sample` is part of the repository and needs no network, `gldv2` is "
@@ -66,19 +65,16 @@ def settings() -> str:
             continue
         parts += [f"## {section}", _escaped(inspect.cleandoc(model.__doc__ or ""))]
         own = [values[profile][section] for profile in ("sample", "gldv2")]
-        rows = (
-            _setting(name, inner, own, comments.get((section, name), "")) for name, inner in model.model_fields.items()
-        )
+        rows = (_setting(name, inner, own) for name, inner in model.model_fields.items())
         parts.append(_table(("setting", "meaning", "values", "default", "sample", "gldv2"), rows))
     return "\n\n".join(parts) + "\n"
 
 
-def _setting(name: str, field: FieldInfo, profiles: list[dict[str, Any]], comment: str) -> tuple[str, ...]:
+def _setting(name: str, field: FieldInfo, profiles: list[dict[str, Any]]) -> tuple[str, ...]:
     required = field.is_required()
     default = "required" if required else f"`{_plain(field.default)}`"
     shown = [f"`{_plain(values[name])}`" if name in values else "–" for values in profiles]
-    meaning = (field.description or comment or "").strip()
-    return f"`{name}`", _escaped(meaning), _allowed(field), default, *shown
+    return f"`{name}`", _escaped(field.description or ""), _allowed(field), default, *shown
 
 
 def _plain(value: Any) -> str:
@@ -120,17 +116,6 @@ def _words(annotation: str) -> str:
         return "numbers by name"
     parts = [_NAMES.get(part.strip(), part.strip()) for part in annotation.split("|")]
     return " or ".join(part for part in parts if part.isascii() and "[" not in part) or "text"
-
-
-def _comments(source: str) -> dict[tuple[str, str], str]:
-    """The comment beside a setting in params.yaml, by section and name; that of the later profile, if both have one."""
-    found, section = {}, ""
-    for line in source.splitlines():
-        if heading := re.fullmatch(r"  (\w+):", line):
-            section = heading[1]
-        elif setting := re.fullmatch(r"    (\w+): .*?\s# (.+)", line):
-            found[section, setting[1]] = setting[2]
-    return found
 
 
 def losses() -> str:

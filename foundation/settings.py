@@ -53,37 +53,41 @@ def _is_day(value: str) -> bool:
 class Download(Section):
     """The source of the metadata: an https base URL or a local folder in GLDv2's layout; and how to fetch it."""
 
-    source: str
+    source: str = Field(description="an https base URL, or a local folder in GLDv2's layout")
     require_md5: bool = Field(description="refuse a file whose MD5 is not published")
     optional: list[str] = Field(description="tables that the source may lack; they are then empty")
-    timeout_s: float = Field(gt=0, le=86_400)
-    retries: int = Field(ge=0, le=1_000)
-    parallel: int = Field(ge=1, le=32)
+    timeout_s: float = Field(
+        gt=0, le=86_400, description="seconds without a response, or below 1 kB/s, after which to reconnect"
+    )
+    retries: int = Field(ge=0, le=1_000, description="consecutive attempts without progress")
+    parallel: int = Field(ge=1, le=32, description="maximum number of concurrent downloads")
 
 
 class Images(Section):
     """How many tars of each split to fetch, and which of them to leave out, such as train/images_017.tar."""
 
-    source: str
-    train: int = Field(ge=0, le=500)
-    index: int = Field(ge=0, le=100)
-    test: int = Field(ge=0, le=20)
-    leave_out: list[str]
-    timeout_s: float = Field(gt=0, le=86_400)
-    retries: int = Field(ge=0, le=1_000)
-    parallel: int = Field(ge=1, le=32)
+    source: str = Field(description="an https base URL, or a local folder in GLDv2's layout")
+    train: int = Field(ge=0, le=500, description="number of tars of train")
+    index: int = Field(ge=0, le=100, description="number of tars of index")
+    test: int = Field(ge=0, le=20, description="number of tars of test")
+    leave_out: list[str] = Field(description="tars to skip, such as train/images_017.tar")
+    timeout_s: float = Field(
+        gt=0, le=86_400, description="seconds without a response, or below 1 kB/s, after which to reconnect"
+    )
+    retries: int = Field(ge=0, le=1_000, description="consecutive attempts without progress")
+    parallel: int = Field(ge=1, le=32, description="maximum number of concurrent downloads")
 
 
 class Wikidata(Section):
     """The SPARQL endpoint, or the folder of Turtle files for a local one; and how to query it."""
 
-    endpoint: str | None
-    facts: str | None
-    user_agent: str
+    endpoint: str | None = Field(description="address of the SPARQL endpoint; null: serve `facts` on this machine")
+    facts: str | None = Field(description="folder of Turtle files for a local endpoint")
+    user_agent: str = Field(description="sent with each request; public endpoints ask for a contact address")
     batch: int = Field(ge=1, le=10_000, description="maximum number of keys per query")
     in_flight: int = Field(ge=1, le=32, description="maximum number of concurrent requests")
-    timeout_s: float = Field(gt=0, le=86_400)
-    retries: int = Field(ge=0, le=1_000)
+    timeout_s: float = Field(gt=0, le=86_400, description="seconds until a query counts as timed out")
+    retries: int = Field(ge=0, le=1_000, description="attempts after a temporary error")
     pause_s: float = Field(ge=0, le=3_600, description="minimum time between the starts of two requests")
     canary: Mapping[Literal["P31", "P279", "P373", "sitelink"], Annotated[int, Field(ge=0, le=10**12)]] = Field(
         description="minimum number of statements of each property; an endpoint with fewer is refused"
@@ -96,19 +100,19 @@ class Wikidata(Section):
 class Build(Section):
     """The curated files that cut the class graph into labels."""
 
-    taxonomy: str
+    taxonomy: str = Field(description="folder of the curated files")
 
 
 class Embed(Section):
     """The CLIP model (open_clip's names), its prompts, and how many images of a landmark to embed."""
 
-    model: str
-    pretrained: str
-    model_config_file: str | None
-    prompts: list[str] = Field(min_length=1)
-    images_per_landmark: int = Field(ge=1, le=100_000)
-    batch: int = Field(ge=1, le=65_536)
-    threads: int = Field(ge=1, le=1_024)
+    model: str = Field(description="name of the CLIP model")
+    pretrained: str = Field(description="a tag of open_clip, or a file")
+    model_config_file: str | None = Field(description="JSON of a model that open_clip does not know")
+    prompts: list[str] = Field(min_length=1, description="texts for a label, which stands in place of {}")
+    images_per_landmark: int = Field(ge=1, le=100_000, description="most images to embed of a landmark")
+    batch: int = Field(ge=1, le=65_536, description="images embedded at a time")
+    threads: int = Field(ge=1, le=1_024, description="threads that decode images, and of torch")
     max_broken: float = Field(0.5, ge=0, le=1, description="fraction of the images that may be unreadable")
 
 
@@ -119,9 +123,9 @@ class Refine(Section):
         description="all evidence fused, one kind alone, or a published method (clip: argmax and vote; knn)"
     )
     neighbours: int = Field(ge=1, le=100_000, description="k of method knn")
-    temperature: float = Field(ge=1e-4, le=100)
-    accept_score: float = Field(ge=0, le=1)
-    accept_margin: float = Field(ge=0, le=1)
+    temperature: float = Field(ge=1e-4, le=100, description="of the softmax over similarities to the prompts")
+    accept_score: float = Field(ge=0, le=1, description="least score of a label without a review")
+    accept_margin: float = Field(ge=0, le=1, description="least lead over the second label, likewise")
     review_score: float = Field(ge=0, le=1, description="below it a proposal is not reviewed: the label stays empty")
     truth: str | None = Field(description="a CSV of category,drawn_as, used only to measure the proposals")
 
@@ -129,9 +133,9 @@ class Refine(Section):
 class Queue(Section):
     """The review queue: size and seed of the random control sample of accepted proposals, and what is judged twice."""
 
-    control: int = Field(ge=0, le=10_000_000)
+    control: int = Field(ge=0, le=10_000_000, description="accepted proposals in the random sample that is reviewed")
     overlap: float = Field(0.1, ge=0, le=1, description="fraction of the queue that every annotator gets")
-    seed: int = Field(ge=0, lt=2**63)
+    seed: int = Field(ge=0, lt=2**63, description="of the random choices")
 
 
 class Release(Section):
@@ -140,16 +144,18 @@ class Release(Section):
     name: Annotated[
         str,
         _written_as(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "a file name of at most 64 letters, digits, '.', '_' and '-'"),
-    ]
+    ] = Field(description="of the release, in file names and citations")
     version: Annotated[
         str,
         _written_as(
             r"(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){1,2}", 'MAJOR.MINOR or MAJOR.MINOR.PATCH in quotes, such as "1.0"'
         ),
-    ]
+    ] = Field(description="a label that moves is a new minor version, another format a new major one")
     note: str = Field("", description="a sentence that README.md says after its summary")
-    homepage: Annotated[str, _written_as(r"(https?://[^\s<>\"]+)?", "an address that begins with https://")] = ""
-    date: Annotated[str, AfterValidator(_day_or_empty)] = ""
+    homepage: Annotated[str, _written_as(r"(https?://[^\s<>\"]+)?", "an address that begins with https://")] = Field(
+        "", description="where the release is published"
+    )
+    date: Annotated[str, AfterValidator(_day_or_empty)] = Field("", description="day of publication, 2026-01-31")
     verdicts_from: list[str] = Field([], description="other profiles whose verdicts count here too")
     adjudicators: list[str] = Field([], description="annotators whose verdicts decide where others disagree")
 
@@ -157,11 +163,11 @@ class Release(Section):
 class Benchmark(Section):
     """The metrics, and the gallery of the report."""
 
-    metrics: list[str] = Field(min_length=1)
-    gallery_queries: int = Field(ge=0, le=10_000)
-    batch: int = Field(ge=1, le=65_536)
-    threads: int = Field(ge=1, le=1_024)
-    seed: int = Field(ge=0, lt=2**63)
+    metrics: list[str] = Field(min_length=1, description="names as in docs/metrics.md")
+    gallery_queries: int = Field(ge=0, le=10_000, description="queries that the report shows with their nearest images")
+    batch: int = Field(ge=1, le=65_536, description="images embedded at a time")
+    threads: int = Field(ge=1, le=1_024, description="threads that decode images, and of torch")
+    seed: int = Field(ge=0, lt=2**63, description="of the shuffled labels of chance")
     max_broken: float = Field(0.1, ge=0, le=1, description="fraction of each role's images that may be unreadable")
 
 

@@ -58,19 +58,25 @@ class PartOptimiser(Section):
 class Train(Section):
     """The network, the loss, and the schedule."""
 
-    backbone: str = "resnet18"
-    pretrained: bool = False
-    dim: int = Field(128, ge=2, le=MAX_DIM)
-    pooling: Literal["gem", "avg"] = "gem"
-    image_size: int = Field(128, ge=16, le=MAX_IMAGE_SIZE)
-    levels: list[str] = Field(["landmark", "hierarchical_label", "natural_or_human_made"], min_length=1)
-    clean_only: bool = True
-    loss: list[LossTerm] = Field(
-        [LossTerm(name="sup_hap", weight=0.9), LossTerm(name="cluster", weight=0.1)], min_length=1
+    backbone: str = Field("resnet18", description="a name of timm.list_models()")
+    pretrained: bool = Field(False, description="start from the weights that timm publishes")
+    dim: int = Field(128, ge=2, le=MAX_DIM, description="width of the embedding")
+    pooling: Literal["gem", "avg"] = Field("gem", description="generalised mean, or average")
+    image_size: int = Field(128, ge=16, le=MAX_IMAGE_SIZE, description="pixels per side")
+    levels: list[str] = Field(
+        ["landmark", "hierarchical_label", "natural_or_human_made"],
+        min_length=1,
+        description="columns of the labels, finest first",
     )
-    epochs: int = Field(20, ge=1, le=100_000)
-    batch_size: int = Field(64, ge=2, le=1_000_000)
-    per_class: int = Field(4, ge=1, le=1_000_000)
+    clean_only: bool = Field(True, description="only the cleaned subset of GLDv2's train images")
+    loss: list[LossTerm] = Field(
+        [LossTerm(name="sup_hap", weight=0.9), LossTerm(name="cluster", weight=0.1)],
+        min_length=1,
+        description="terms that are added, each with name, weight and settings",
+    )
+    epochs: int = Field(20, ge=1, le=100_000, description="passes over the training images")
+    batch_size: int = Field(64, ge=2, le=1_000_000, description="images per batch, of all processes together")
+    per_class: int = Field(4, ge=1, le=1_000_000, description="images of a class in a batch")
     together: bool = Field(False, description="fill half of each batch with landmarks of one label (hard negatives)")
     super_classes: int = Field(
         0, ge=0, le=1_000_000, description="hierarchical sampler: classes of level 1 per batch; 0: not used"
@@ -85,14 +91,14 @@ class Train(Section):
     memory: int = Field(0, ge=0, le=100_000_000, description="XBM: number of past embeddings in the gallery; 0: none")
     memory_from: int = Field(1, ge=1, le=100_000, description="the first epoch in which the memory is used")
     pos_mixup: bool = Field(False, description="add mixtures of positives to the gallery")
-    lr: _Rate = 1e-4
-    proxy_lr: _ProxyRate = 1e-2
-    weight_decay: _Decay = 1e-4
-    optimiser: OptimiserName = "adamw"
+    lr: _Rate = Field(1e-4, description="learning rate of the network")
+    proxy_lr: _ProxyRate = Field(1e-2, description="learning rate of the losses' own weights")
+    weight_decay: _Decay = Field(1e-4, description="of the network")
+    optimiser: OptimiserName = Field("adamw", description="of the network")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     schedule: ScheduleName = Field("cosine", description="of the learning rate, to the last epoch")
     milestones: _Milestones = Field([], description="epochs after which multistep multiplies the rate by gamma")
-    gamma: float = Field(0.1, gt=0, le=1)
+    gamma: float = Field(0.1, gt=0, le=1, description="factor of multistep")
     lr_warmup: float = Field(0.0, ge=0, le=100_000, description="epochs in which the rate rises linearly from 0")
     head: PartOptimiser = Field(PartOptimiser(), description="pooling and linear layer; by default as the backbone")
     proxies: PartOptimiser = Field(PartOptimiser(), description="of the losses; by default adam with proxy_lr")
@@ -105,9 +111,9 @@ class Train(Section):
     validation_split: str = Field("", description="split of --data to validate on; by default val, if there is one")
     best_metric: str = Field("H-AP", description="of the validation, by which best.pt is chosen")
     patience: int = Field(0, ge=0, le=100_000, description="stop after so many epochs without a better one; 0: never")
-    loggers: list[Literal["dvclive", "tensorboard"]] = []
-    seed: int = Field(0, ge=0, lt=2**63)
-    threads: int = Field(1, ge=1, le=1_024)
+    loggers: list[Literal["dvclive", "tensorboard"]] = Field([], description="where the curves are also sent")
+    seed: int = Field(0, ge=0, lt=2**63, description="of weights and batches")
+    threads: int = Field(1, ge=1, le=1_024, description="threads that decode images, and of torch")
     max_broken: float = Field(0.1, ge=0, le=1, description="fraction of the images that may be unreadable")
 
     def at_default(self) -> set[str]:

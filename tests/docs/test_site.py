@@ -115,9 +115,9 @@ def test_every_setting_is_there_with_its_values(site: Path) -> None:
     for section, field in Params.model_fields.items():
         for name in getattr(field.annotation, "model_fields", {}):
             assert name in text, f"{section}.{name}"
+            assert field.annotation.model_fields[name].description, f"{section}.{name} says nothing about itself"
     assert "hgld-tiny" in text and "ViT-L-14" in text  # of both profiles
-    assert "connect after this long without a response" in text  # a comment of params.yaml
-    assert "k of method knn" in text  # a description of the settings
+    assert "k of method knn" in text and "cosine or multistep or constant" in text
 
 
 def test_every_loss_is_there_with_its_settings(site: Path) -> None:
@@ -140,6 +140,7 @@ def test_a_file_of_the_repository_that_a_page_links_to_is_part_of_the_site(site:
     assert 'href="../repository/hierarchy/curated/taxonomy.csv"' in page
     copy = site / "repository/hierarchy/curated/taxonomy.csv"
     assert copy.read_bytes() == (ROOT / "hierarchy/curated/taxonomy.csv").read_bytes()
+    assert 'href="../repository/DATA_CARD.html"' in page  # in the navigation, which mkdocs.yml does not state
     card = (site / "repository/DATA_CARD.html").read_text(encoding="utf-8")
     assert 'href="../taxonomy.html#where-country-and-continent"' in card
 
