@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import site_reference
+from markdown import Extension, Markdown
+from markdown.preprocessors import Preprocessor
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.nav import Navigation
@@ -21,6 +23,8 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIES = "repository/"
+# A backslash before | in a cell: Markdown's dialects differ on whether it is shown within code.
+_CELL_CODE = re.compile(r"^\|.*\|$", re.MULTILINE)
 _FENCED = re.compile(r"(^```.*?^```|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"(\]\()([^)\s:#]+)((?:#[^)\s]*)?\))")
 
@@ -41,8 +45,31 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     package = Path(_scratch[-1].name) / "hgld"
     package.mkdir()
     (package / "benchmarks").symlink_to(ROOT / "benchmarks")
+    config.markdown_extensions.append(_Doctests())
     config.plugins["mkdocstrings"].config.handlers["python"]["paths"] = [str(package.parent)]
     return config
+
+
+class _Doctests(Extension):
+    """Shows the doctests of docstrings as code: Markdown takes >>> for a quotation."""
+
+    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
+        md.preprocessors.register(_FenceDoctests(md), "doctests", 29)  # before fences are read
+
+
+class _FenceDoctests(Preprocessor):
+    def run(self, lines: list[str]) -> list[str]:
+        found, fenced, inside = list[str](), False, False
+        for line in lines:
+            fenced ^= line.lstrip().startswith("```")
+            if not fenced and not inside and line.startswith(">>> "):
+                found.append("```python")
+                inside = True
+            elif inside and not line.strip():
+                found.append("```")
+                inside = False
+            found.append(line)
+        return [*found, "```"] if inside else found
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -88,6 +115,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         name = _site_name(_resolve(here, match[2]))
         return match[1] + posixpath.relpath(name, posixpath.dirname(here) or ".") + match[3]
 
+    markdown = _CELL_CODE.sub(
+        lambda row: re.sub(r"`[^`]+`", lambda code: code[0].replace("\\|", "|"), row[0]), markdown
+    )
     parts = _FENCED.split(markdown)
     return "".join(part if number % 2 else _LINK.sub(lead, part) for number, part in enumerate(parts))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import re
 from collections.abc import Iterable, Iterator
@@ -43,7 +44,7 @@ def _command(command: click.Command, name: str) -> Iterator[str]:
 def _option(option: click.Option, context: click.Context) -> tuple[str, str]:
     record = option.get_help_record(context)
     names, text = record or ("", "")
-    return f"`{names}`", _escaped(text)
+    return f"<code>{html.escape(names)}</code>", _escaped(text)
 
 
 def settings() -> str:
@@ -72,9 +73,14 @@ def settings() -> str:
 
 def _setting(name: str, field: FieldInfo, profiles: list[dict[str, Any]]) -> tuple[str, ...]:
     required = field.is_required()
-    default = "required" if required else f"`{_plain(field.default)}`"
-    shown = [f"`{_plain(values[name])}`" if name in values else "–" for values in profiles]
+    default = "required" if required else _values(field.default)
+    shown = [_values(values[name]) if name in values else "–" for values in profiles]
     return f"`{name}`", _escaped(field.description or ""), _allowed(field), default, *shown
+
+
+def _values(value: Any) -> str:
+    """A value, or each of a list, as code."""
+    return ", ".join(f"`{_plain(each)}`" for each in (value if isinstance(value, list) and value else [value]))
 
 
 def _plain(value: Any) -> str:
@@ -96,14 +102,22 @@ _NAMES = {"str": "text", "int": "whole number", "float": "number", "bool": "true
 def _allowed(field: FieldInfo) -> str:
     """The type of a setting and its range, in words."""
     kind = str(getattr(field.annotation, "__name__", "")) if isinstance(field.annotation, type) else ""
-    text = _NAMES.get(kind) or _words(str(field.annotation))
+    fields = getattr(field.annotation, "model_fields", None)
+    text = ", ".join(fields) if fields else _NAMES.get(kind) or _words(str(field.annotation))
     limits = {type(limit).__name__: limit for limit in field.metadata}
     bounds = [
-        f"{sign} {getattr(limits[name], name.lower()):g}"
+        f"{sign} {_number(getattr(limits[name], name.lower()))}"
         for name, sign in (("Ge", "≥"), ("Gt", ">"), ("Le", "≤"), ("Lt", "<"))
         if name in limits
     ]
     return _escaped(", ".join([text, *bounds]))
+
+
+def _number(value: float) -> str:
+    """1,000,000, 0.0001, 1e12 or 2^63."""
+    if value == 2**63:
+        return "2^63"
+    return f"{value:,}" if value == int(value) else f"{value:g}"
 
 
 def _words(annotation: str) -> str:
@@ -121,9 +135,10 @@ def _words(annotation: str) -> str:
 def losses() -> str:
     """Every loss: its docstring, under the name of LOSSES."""
     from hgld.benchmarks import losses as package
+    from hgld.benchmarks.ranking.surrogates import TAU
 
     text = inspect.cleandoc(inspect.getmodule(package.make_loss).__doc__ or "")
-    parts = ["# Losses", _prose(text)]
+    parts = ["# Losses", _prose(text), f"`TAU`, the default temperature of the ranks, is {TAU:g}."]
     for name, loss in package.LOSSES.items():
         parts += [f"## `{name}`", f"::: {loss.__module__}.{loss.__name__}\n    options: {{members: false}}"]
     return "\n\n".join(parts) + "\n"
@@ -182,10 +197,14 @@ def _fenced(text: str) -> str:
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
 
 
 def _escaped(text: str) -> str:
     """Text that is no Markdown, but may have `code`."""
-    parts = re.split(r"(`[^`]+`)", " ".join(text.split()) if "\n\n" not in text else text)
-    return "".join(part if part.startswith("`") else re.sub(r"([\\*_<>\[\]{}#])", r"\\\1", part) for part in parts)
+    parts = re.split(r"(`[^`]+`)", text)
+    return "".join(part if part.startswith("`") else _plain_text(part) for part in parts)
+
+
+def _plain_text(text: str) -> str:
+    return re.sub(r"([\\*_\[\]{}#])", r"\\\1", html.escape(text, quote=False))

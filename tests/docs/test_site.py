@@ -1,6 +1,7 @@
 """The site: `make docs` builds it without a network, it has all that the code has, and loads nothing from elsewhere."""
 
 import functools
+import html
 import http.server
 import os
 import re
@@ -126,6 +127,14 @@ def test_every_loss_is_there_with_its_settings(site: Path) -> None:
         assert f'id="{name}"' in page
         assert f'id="{loss.__module__}.{loss.__name__}"' in page
     assert "temperature of the sigmoid" in page and "ECCV 2022" in page
+
+
+def test_examples_in_docstrings_are_code_and_signs_are_shown(site: Path) -> None:
+    page = (site / "reference/metrics.html").read_text(encoding="utf-8")
+    assert "<blockquote>" not in page and "gt;&gt;&gt;" in page
+    assert "1<=x<=65535" in html.unescape(text_of(site / "reference/cli.html"))
+    for name in ("reference/cli", "reference/params", "taxonomy"):
+        assert r"\|" not in text_of(site / f"{name}.html")
 
 
 def test_every_column_of_a_release_is_there(site: Path) -> None:
