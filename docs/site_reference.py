@@ -33,7 +33,7 @@ def _command(command: click.Command, name: str) -> Iterator[str]:
     yield f"### `{name}`"
     yield _fenced(command.get_usage(context).removeprefix("Usage: "))
     yield _prose(inspect.cleandoc(command.help or "").replace("\b\n", ""))
-    options = [option for option in command.params if isinstance(option, click.Option)]
+    options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
     if options:
         yield _table(("option", "meaning"), (_option(option, context) for option in options))
     if isinstance(command, click.Group):

@@ -132,6 +132,7 @@ def test_every_loss_is_there_with_its_settings(site: Path) -> None:
 def test_examples_in_docstrings_are_code_and_signs_are_shown(site: Path) -> None:
     page = (site / "reference/metrics.html").read_text(encoding="utf-8")
     assert "<blockquote>" not in page and "gt;&gt;&gt;" in page
+    assert "<code></code>" not in (site / "reference/cli.html").read_text(encoding="utf-8")
     assert "1<=x<=65535" in html.unescape(text_of(site / "reference/cli.html"))
     for name in ("reference/cli", "reference/params", "taxonomy"):
         assert r"\|" not in text_of(site / f"{name}.html")
