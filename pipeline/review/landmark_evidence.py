@@ -13,7 +13,8 @@ from anyascii import anyascii
 from hgld.foundation.display.world_outline import map_point
 from hgld.foundation.settings import Params
 from hgld.hierarchy.curation.errata import REPORTED
-from hgld.hierarchy.curation.verdicts import CLASS, LANDMARK
+from hgld.hierarchy.curation.rejected_items import read_rejected, without_rejected
+from hgld.hierarchy.curation.verdict import CLASS, LANDMARK
 from hgld.hierarchy.fusion.evidence_kinds import titles
 from hgld.hierarchy.taxonomy.commons_category import category_url
 from hgld.hierarchy.taxonomy.qid import item_url
@@ -160,6 +161,7 @@ class LandmarkEvidence:
     def _load(self) -> "dict[str, _ByKey]":
         data = self._params.data
         items = read_stage_table(data / "wikidata" / "items.parquet", ["category", "qid", "method", "confidence"])
+        items = without_rejected(items, read_rejected(data / "check" / "rejected_items.csv"))
         return {
             "items": _ByKey(items, "category"),
             "facts": _ByKey(_table(data / "wikidata" / "item_facts.parquet"), "qid"),
