@@ -18,7 +18,7 @@ from hgld.benchmarks.command_options import (
     with_options,
 )
 from hgld.foundation.display.visible import echo, echo_text, visible
-from hgld.pipeline.command_options import CITE_OPTIONS, EXPORT_OPTIONS, REPORT_OPTIONS, VERIFY_OPTIONS
+from hgld.pipeline.command_options import CITE_OPTIONS, EXPORT_OPTIONS, OVERLAP_OPTIONS, REPORT_OPTIONS, VERIFY_OPTIONS
 
 STAGES = {
     "download": "Download GLDv2's metadata, verify it, and write typed Parquet.",
@@ -36,7 +36,7 @@ _SECTIONS = {
     "Stages of the pipeline, in order (dvc repro runs them)": [*STAGES, "benchmark"],
     "For researchers": ["data", "leaderboard", "evaluate"],
     "For annotators": ["review", "thumbnails", "show", "check"],
-    "For users of a release": ["browse", "verify", "export", "cite", "report"],
+    "For users of a release": ["browse", "verify", "export", "overlap", "cite", "report"],
     "For any list of landmarks": ["assign", "classify", "compare", "serve"],
     "For maintainers": ["card", "archive", "graph", "sample"],
 }
@@ -507,6 +507,23 @@ def export(release: Path | None, images: Path | None, profile: str | None, **opt
         data = load_params(profile=profile).data
         release, images = release or data / "release", images or data / "images"
     echo(*export.export(release, export.Request(images=images, **options)))
+
+
+@main.command()
+@with_options(OVERLAP_OPTIONS)
+@_profile
+def overlap(release: Path | None, images: Path | None, out: Path | None, profile: str | None, **options: Any) -> None:
+    """Find images of a release that show the same picture, in two splits or of two landmarks.
+
+    RELEASE is its folder (default: that of the profile). Needs the image tars, and the library imagehash.
+    """
+    from hgld.foundation.settings import load_params
+    from hgld.pipeline.overlap import overlap
+
+    data = load_params(profile=profile).data
+    out = out or data / "overlap" / "pairs.csv"
+    folders = (release or data / "release", images or data / "images", out, data / "cache" / "overlap")
+    echo(*overlap.overlap(*folders, **options))
 
 
 @main.command()

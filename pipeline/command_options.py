@@ -27,6 +27,15 @@ EXPORT_OPTIONS = [
                  help="For webdataset: at most so many megabytes a shard."),
     click.option("--force", is_flag=True, help="Replace an output that exists."),
 ]  # fmt: skip
+OVERLAP_OPTIONS = [
+    click.argument("release", required=False, type=click.Path(file_okay=False, path_type=Path)),
+    click.option("--images", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+                 help="Folder of the image tars and their index (default: data/PROFILE/images)."),
+    click.option("--distance", type=click.IntRange(0, 3), default=3, show_default=True,
+                 help="In how many of 64 bits the hashes of a pair may differ."),
+    click.option("--out", type=_FILE, metavar="FILE",
+                 help="CSV of the pairs (default: data/PROFILE/overlap/pairs.csv)."),
+]  # fmt: skip
 CITE_OPTIONS = [
     click.argument("images", metavar="IMAGE_ID…", nargs=-1),
     click.option("--format", "form", type=click.Choice(["text", "csv", "html"]), default="text", show_default=True,

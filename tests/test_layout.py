@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "hierarchy/taxonomy hierarchy/fusion hierarchy/curation hierarchy/curation/quality",
     "pipeline/release/verification": "dataset hierarchy/taxonomy hierarchy/fusion",
     "pipeline/release/export": "pipeline/release/verification hierarchy/taxonomy",
+    "pipeline/overlap": "",
     "pipeline/review": "stages dataset hierarchy/taxonomy hierarchy/fusion hierarchy/curation "
     "hierarchy/curation/quality",
     "pipeline/review/terminal": "review hierarchy/taxonomy hierarchy/curation",
