@@ -137,7 +137,8 @@ class LandmarkEvidence:
             elif label and why:
                 known = found[label]
                 also = f"{why} {score}".strip()
-                found[label] = Candidate(label, known.score, "; ".join(filter(None, [known.why, also])))
+                said = known.why.split("; ")  # several items may have the same class
+                found[label] = Candidate(label, known.score, "; ".join(filter(None, dict.fromkeys([*said, also]))))
 
         title = titles().get(item.suggested_by, item.suggested_by) if item.suggested_by else ""
         add(item.suggested_label, item.score, title)
