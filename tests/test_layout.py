@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "pipeline/stages": "acquisition dataset embedding evidence sparql wikidata release pipeline/release/texts "
     "hierarchy/taxonomy hierarchy/fusion hierarchy/curation",
     "pipeline/release/verification": "dataset hierarchy/taxonomy hierarchy/fusion",
+    "pipeline/release/publishing": "acquisition release pipeline/release/verification",
     "pipeline/release/export": "pipeline/release/verification hierarchy/taxonomy",
     "pipeline/review": "stages dataset hierarchy/taxonomy hierarchy/fusion hierarchy/curation "
     "hierarchy/curation/quality",
