@@ -9,12 +9,12 @@ import logging
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hgld.foundation.errors import HgldError, reason
+from hgld.foundation.errors import HgldError, lacks_memory, reason
 from hgld.pipeline.acquisition.retry import BusyError, RateLimiter, TransientError, call_with_retries, retry_after
 from hgld.pipeline.release.publishing.plan import (
     DELETE,
@@ -203,18 +203,22 @@ class HuggingFace:
         if text.startswith("Invalid metadata in README.md"):  # the hub checks it before it takes anything
             return HgldError(f"{self._address}: the hub refuses the release: {text}")
         response = next((found for cause in causes if (found := getattr(cause, "response", None)) is not None), None)
-        if response is None:
+        headers = response.headers if response is not None else {}
+        status = response.status_code if response is not None else _status_in_text(causes)
+        if not status:
             if any(map(_is_of_a_request, causes)):
                 return TransientError(f"no connection ({self._safe(reason(causes[-1]))})")
+            if isinstance(error, RuntimeError) and not lacks_memory(error):
+                return TransientError(f"the upload failed ({text})")
             if isinstance(error, ValueError | KeyError | TypeError):
                 return HgldError(
                     f"{self._address}: the answer is not that of a hub ({text}); a proxy or a login page may be "
                     "answering; check HF_ENDPOINT"
                 )
             return error
-        status, said = response.status_code, self._safe(_said(error, response))
+        said = self._safe(_said(error, headers))
         if status == 429 or status >= 500:
-            return BusyError(f"HTTP {status}{said}", retry_after(self._address, response.headers.get("Retry-After")))
+            return BusyError(f"HTTP {status}{said}", retry_after(self._address, headers.get("Retry-After")))
         remedies = {
             401: f"the token is not valid, or there is none; {_LOG_IN}",
             403: f"the token may not write there; use one with write access to {self._name.split('/')[0]}",
@@ -246,9 +250,16 @@ def _chain(error: BaseException) -> list[BaseException]:
     return found
 
 
-def _said(error: Exception, response: Any) -> str:
+def _status_in_text(causes: list[BaseException]) -> int:
+    """The HTTP status that the library of the hub's large storage only has in its message; 0 for none."""
+    found = [match for cause in causes if (match := re.search(r"\((\d{3}) [A-Z]", str(cause)))]
+    refused = any(isinstance(cause, PermissionError) and not cause.filename for cause in causes)
+    return int(found[0][1]) if found else 401 if refused else 0
+
+
+def _said(error: Exception, headers: Mapping[str, str]) -> str:
     """What the hub says about an error, after a space and in brackets."""
-    text = getattr(error, "server_message", None) or response.headers.get("X-Error-Message") or ""
+    text = getattr(error, "server_message", None) or headers.get("X-Error-Message") or ""
     text = " ".join(str(text).split())
     return f" ({text})" if text else ""
 

@@ -71,7 +71,10 @@ class Hub:
         path = unquote(urlsplit(request.path).path)
         given = {key.lower(): value for key, value in request.headers.items()}.get("authorization")
         if path.startswith("/storage/"):
-            self.stored[path.removeprefix("/storage/")] = request.body
+            digest = path.removeprefix("/storage/")
+            if hashlib.sha256(request.body).hexdigest() != digest:  # of a client that was killed
+                return Answer(400)
+            self.stored[digest] = request.body
             return Answer(200)
         if given not in (None, f"Bearer {TOKEN}", f"Bearer {READ_ONLY}"):
             return Answer(401, headers={"X-Error-Message": "Invalid credentials in Authorization header"})

@@ -173,6 +173,27 @@ def test_a_token_that_will_not_do_is_one_line(
     assert hub.repositories == {}
 
 
+def test_a_refusal_of_the_storage_for_large_files_is_one_line(
+    hub: Hub, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)  # its library has errors of its own
+    hub.server.script(f"{API}/xet-write-token/main", Answer(403))
+    hub.repositories[NAME] = Repository()
+    hub.repositories[NAME].commit({})
+    done = publish(*TO, "--yes")
+    assert done.exit_code == 1
+    assert "HTTP 403: the token may not write there" in done.output.splitlines()[-1]
+    assert hub.files(NAME, "main") == {}
+
+
+def test_a_page_that_is_not_of_a_hub_is_one_line(hub: Hub, publish: Publish) -> None:
+    hub.server.otherwise = lambda request, server: Answer(200, b"<html>log in</html>")
+    done = publish(*TO, "--yes")
+    assert done.exit_code == 1
+    (line,) = done.output.splitlines()
+    assert "is not that of a hub" in line and "check HF_ENDPOINT" in line
+
+
 def test_without_a_token_the_difference_is_shown(
     hub: Hub, publish: Publish, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
