@@ -26,6 +26,7 @@ from hgld.pipeline.release.publishing.plan import (
     Request,
     check_unchanged,
     compare,
+    not_compared,
 )
 
 _TYPE, _BRANCH = "dataset", "main"
@@ -78,24 +79,32 @@ class HuggingFace:
 
     def plan(self, *, must_read: bool) -> Plan:
         """Compare with the branch and the tag; raises HgldError when the tag is there with other content."""
-        notes: tuple[str, ...] = ()
+        notes, steps = [], [f"tag {self._tag} on the commit with these files"]
         try:
             state = self._call(self._state, _RETRIES if must_read else 0)
             if not state.exists:
-                notes = ("there is no such repository, or a private one of others: it will be created, public",)
+                notes.append("no such repository, or a private one that cannot be read")
+                steps.insert(0, f"create the public dataset repository {self._name}, if it does not exist")
         except HgldError as error:
             if must_read:
                 raise
-            notes = (f"with nothing: {error.args[0]}", "every file is shown as if the repository were empty")
+            notes.append(not_compared(error, "the files are shown as if the repository were empty"))
             state = _State(False, "", compare(self._release, {}), None)
         self._planned_head = state.head
         if state.tagged is not None:
             check_unchanged(f"the tag {self._tag} of {self._address}", state.tagged)
-        complete = state.tagged is not None
-        steps = () if complete else (f"tag {self._tag} on the commit with these files",)
-        changes = state.tagged if state.tagged is not None else state.changes
-        version = f"{self._release.version}, tag {self._tag}"
-        return Plan(f"hf:{self._name}", self._address, version, changes, steps, complete, notes)
+            changes, steps = state.tagged, []
+        else:
+            changes = state.changes
+        return Plan(
+            f"hf:{self._name}",
+            self._address,
+            f"{self._release.version}, tag {self._tag}",
+            changes,
+            steps=tuple(steps),
+            complete=state.tagged is not None,
+            notes=tuple(notes),
+        )
 
     def send(self) -> Iterator[str]:
         """Create the repository where it is missing, commit what differs, read it back, and set the tag."""
@@ -144,7 +153,7 @@ class HuggingFace:
             hub.create_commit(
                 self._name,
                 operations,
-                commit_message=f"{self._release.title}",
+                commit_message=self._release.title,
                 repo_type=_TYPE,
                 revision=_BRANCH,
                 parent_commit=state.head or None,

@@ -60,14 +60,16 @@ class Change:
 class Plan:
     """The changes at a destination.
 
-    address: what a person opens; tag: the name of the version there; changes: a row per file; steps: what else is done;
-    complete: the destination has this version already, so nothing is left to do; notes: what could not be compared.
+    address: what a person opens; version: its number there; changes: a row per file; metadata: what is sent beside the
+    files, as (name, value); steps: what is done besides; complete: the destination has this version already, so nothing
+    is left to do; notes: what could not be compared.
     """
 
     target: str
     address: str
-    tag: str
+    version: str
     changes: tuple[Change, ...]
+    metadata: tuple[tuple[str, str], ...] = ()
     steps: tuple[str, ...] = ()
     complete: bool = False
     notes: tuple[str, ...] = ()
@@ -78,19 +80,21 @@ class Plan:
         digits = max((len(f"{change.bytes:,}") for change in self.changes), default=0)
         return [
             f"target    {self.target} ({self.address})",
-            f"version   {self.tag}",
-            *(f"compared  {note}" for note in self.notes),
+            f"version   {self.version}",
+            *(f"note      {note}" for note in self.notes),
             *(
                 f"{change.action:<9} {change.name:<{width}}  {change.bytes:>{digits},} bytes  {change.sha256}".rstrip()
                 for change in self.changes
             ),
+            *(f"metadata  {name}: {value}" for name, value in self.metadata),
             *(f"then      {step}" for step in self.steps),
             f"total     {self._total()}",
         ]
 
     def _total(self) -> str:
         sent = self._of(SEND, REPLACE)
-        parts = [f"{len(sent):,} files to send, {sum(change.bytes for change in sent):,} bytes"]
+        parts = [f"{len(sent):,} {'file' if len(sent) == 1 else 'files'} to send"]
+        parts[0] += f", {sum(change.bytes for change in sent):,} bytes"
         for action, text in ((REPLACE, "of them replace another"), (SAME, "there already"), (DELETE, "to delete")):
             if found := self._of(action):
                 parts.append(f"{len(found):,} {text}")
@@ -134,6 +138,11 @@ def compare(release: Release, there: Mapping[str, tuple[int, bool]]) -> tuple[Ch
         changes.append(Change(action, name, file.bytes, file.sha256))
     changes += [Change(DELETE, name, size) for name, (size, _) in sorted(there.items()) if name not in release.files]
     return tuple(changes)
+
+
+def not_compared(error: HgldError, shown: str) -> str:
+    """The note for a destination that could not be read; shown: what is shown instead of the difference."""
+    return f"not compared: {error.args[0].removesuffix('; try again later')}; {shown}"
 
 
 def check_unchanged(place: str, changes: tuple[Change, ...]) -> None:

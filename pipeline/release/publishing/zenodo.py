@@ -5,6 +5,7 @@ stopped is completed by the next: it finds the draft, and an archive that is the
 """
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from hgld.pipeline.release.publishing.plan import (
     Change,
     Plan,
     Request,
+    not_compared,
 )
 from hgld.pipeline.release.publishing.zenodo_api import SITES, ZenodoApi
 from hgld.pipeline.release.publishing.zenodo_metadata import deposition_metadata
@@ -80,20 +82,25 @@ class Zenodo:
         try:
             state = self._state(api)
             if not api.has_token:
-                notes.append("with what is public: without ZENODO_TOKEN, drafts cannot be seen")
+                notes.append("without ZENODO_TOKEN, drafts cannot be seen")
         except HgldError as error:
             if must_read or isinstance(error, _RequestError):
                 raise
             state = _State()
-            notes += [f"with nothing: {error.args[0]}", "the archive is shown as if nothing were there"]
+            notes.append(not_compared(error, "the archive is shown as if nothing were there"))
         if state.published is not None:
             return self._complete_plan(api, own, state.published, tuple(notes))
         where = f"a new version of {self._concept}" if self._concept else "a new deposition"
         address = _address(state.draft) if state.draft else f"{api.base}, {where}"
-        steps = ("set title, authors, license and description of the draft from CITATION.cff",
-                 "a person checks the draft and presses Publish: a DOI cannot be taken back")  # fmt: skip
-        changes = self._changes(own, state.draft)
-        return Plan(self._target, address, self._release.version, changes, steps, notes=tuple(notes))
+        return Plan(
+            self._target,
+            address,
+            self._release.version,
+            self._changes(own, state.draft),
+            metadata=tuple((name, _text(value)) for name, value in self._metadata.items()),
+            steps=("leave a draft, which a person checks and publishes: a DOI cannot be taken back",),
+            notes=tuple(notes),
+        )
 
     def _complete_plan(self, api: ZenodoApi, own: _Archive, record: dict[str, Any], notes: tuple[str, ...]) -> Plan:
         """The plan for a version that is published. Raises HgldError when it has other content."""
@@ -233,6 +240,11 @@ def _checked(draft: Any, api: ZenodoApi) -> dict[str, Any]:
     if not isinstance(draft, dict) or "id" not in draft or not (draft.get("links") or {}).get("bucket"):
         raise HgldError(f"{api.base}: expected a deposition with a bucket for its files; check the address")
     return draft
+
+
+def _text(value: Any) -> str:
+    """A value of the metadata as it is sent."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _address(draft: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Requests to Zenodo: its REST API as JSON, the token, retries, and one line for each kind of refusal."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
@@ -111,7 +112,7 @@ class ZenodoApi:
                 url = self._checked(urljoin(url, response.headers["Location"]))
             return response
         except (requests.RequestException, OSError) as error:
-            raise TransientError(f"no connection ({self._safe(reason(error))})") from None
+            raise TransientError(f"no connection ({self._safe(_cause(error))})") from None
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """As `auth`, so that no entry of a .netrc takes the place of the token."""
@@ -150,3 +151,13 @@ class ZenodoApi:
     def _safe(self, text: str) -> str:
         """A text without the token, should the server repeat it."""
         return (text.replace(self._token, "(token)") if self._token else text)[:300]
+
+
+def _cause(error: BaseException) -> str:
+    """The message of what requests and urllib3 have wrapped, without the address, which stands before it.
+
+    >>> _cause(requests.Timeout("HTTPSConnection(host='zenodo.org', port=443): Read timed out."))
+    'Read timed out.'
+    """
+    inner = getattr(error.args[0], "reason", None) if error.args else None
+    return re.sub(r"^HTTPS?Connection(Pool)?\([^)]*\):\s*", "", reason(inner or error))

@@ -98,7 +98,7 @@ def test_the_next_version_replaces_and_deletes_files_and_says_so(hub: Hub, publi
     assert re.search(r"^replace +README\.md ", done.output, re.MULTILINE)
     assert re.search(r"^delete +old\.csv +2 bytes$", done.output, re.MULTILINE)
     assert len(re.findall(r"^same ", done.output, re.MULTILINE)) == len(kept)
-    assert "total     1 files to send" in done.output
+    assert "total     1 file to send" in done.output
     assert publish(*TO, "--yes").exit_code == 0
     assert hub.files(NAME, "v0.1") == contents(folder)
     assert repository.at("main")[".gitattributes"] == b"x"
@@ -213,7 +213,7 @@ def test_without_a_network_the_files_are_shown_and_nothing_can_be_sent(
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
     done = publish(*TO)
     assert done.exit_code == 0
-    assert f"compared  with nothing: {address}/datasets/{NAME}: no connection" in done.output
+    assert f"note      not compared: {address}/datasets/{NAME}: no connection" in done.output
     assert re.search(r"^send +README\.md ", done.output, re.MULTILINE)
     done = publish(*TO, "--yes")
     assert done.exit_code == 1

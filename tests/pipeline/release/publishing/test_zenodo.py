@@ -1,6 +1,7 @@
 """zenodo against a Zenodo on this machine: it receives the archive of the release, as a draft, and never more."""
 
 import io
+import json
 import re
 import signal
 import socket
@@ -45,7 +46,7 @@ def test_without_yes_it_shows_the_archive_and_what_is_in_it_and_sends_nothing(
     assert re.search(rf"^send +{ZIP} +{written.path.stat().st_size:,} bytes  {written.sha256}$", done.output, re.M)
     for name, data in contents(folder).items():
         assert re.search(rf"^contains +{re.escape(name)} +{len(data):,} bytes  [0-9a-f]{{64}}$", done.output, re.M)
-    assert f"total     1 files to send, {written.path.stat().st_size:,} bytes" in lines
+    assert f"total     1 file to send, {written.path.stat().st_size:,} bytes" in lines
     assert zenodo.writes == [] and lines[-1] == "nothing was sent; add --yes to send this"
 
 
@@ -68,6 +69,10 @@ def test_the_metadata_are_those_of_the_citation(zenodo: Zenodo, publish: Publish
     sent, cited = _draft(zenodo)["metadata"], read_yaml(folder / "CITATION.cff")
     assert (sent["title"], sent["version"], sent["upload_type"]) == (cited["title"], "0.1", "dataset")
     assert sent["creators"] == [{"name": "The hgld maintainers"}]
+    shown = publish(*TO).output
+    for name, value in sent.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        assert f"\nmetadata  {name}: {text}\n" in shown
     assert (sent["license"], sent["keywords"]) == ("cc-by-4.0", cited["keywords"])
     assert {"identifier": "https://arxiv.org/abs/2110.01445", "relation": "references"} in sent["related_identifiers"]
 
@@ -220,7 +225,7 @@ def test_without_a_network_the_plan_is_shown_and_nothing_can_be_sent(
         monkeypatch.setenv("ZENODO_ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}")
     done = publish(*TO)
     assert done.exit_code == 0
-    assert "compared  with nothing: GET http://127.0.0.1" in done.output and re.search(
+    assert "note      not compared: GET http://127.0.0.1" in done.output and re.search(
         rf"^send +{ZIP} ", done.output, re.M
     )
     done = publish(*TO, "--yes")
