@@ -117,8 +117,7 @@ class Zenodo:
         """Find or create the draft, upload the archive unless it is there, and set the metadata."""
         api = ZenodoApi(self._place, retries=_RETRIES)
         api.check_token()
-        state = self._state(api)
-        draft = state.draft or self._new_draft(api, state.newest)
+        draft = api.retrying(lambda: self._draft(api), f"{api.base}: a new draft")
         yield f"draft     {_address(draft)}"
         own, link = self._own(), f"{_DEPOSITIONS}/{draft['id']}"
         for file in draft.get("files") or ():
@@ -135,14 +134,17 @@ class Zenodo:
             raise HgldError(f"{_address(draft)} has other files than {own.name} of this release; run the command again")
         yield f"the draft is complete; check it and press Publish: {_address(draft)}"
 
-    def _new_draft(self, api: ZenodoApi, newest: str) -> dict[str, Any]:
-        """A deposition with title and version, by which a later run finds it."""
-        if not newest:
-            return _checked(api.post(_DEPOSITIONS, {"metadata": self._metadata}), api)
-        answer = api.post(f"{_DEPOSITIONS}/{newest}/actions/newversion")
-        link = (answer.get("links") or {}).get("latest_draft")
+    def _draft(self, api: ZenodoApi) -> dict[str, Any]:
+        """The draft that is there, or a new one; of which title and version say to a later run that it is ours."""
+        state = self._state(api)
+        if state.draft:
+            return state.draft
+        if not state.newest:
+            return _checked(api.post_once(_DEPOSITIONS, {"metadata": self._metadata}), api)
+        answer = api.post_once(f"{_DEPOSITIONS}/{state.newest}/actions/newversion")
+        link = (answer.get("links") or {}).get("latest_draft") if isinstance(answer, dict) else None
         if not link:
-            raise HgldError(f"{api.base}: no draft of a new version of {newest}; does the token belong to its owner?")
+            raise HgldError(f"{api.base}: no draft of a new version of {state.newest}; is the token that of its owner?")
         return _checked(api.get(link), api)
 
     def _state(self, api: ZenodoApi) -> _State:
@@ -151,7 +153,7 @@ class Zenodo:
         if self._concept:
             newest, published = self._public(api)
             drafts = [found for found in drafts if str(found.get("conceptrecid")) == self._concept]
-            return _State(newest, published, drafts[0] if drafts else None)
+            return _State(newest, published, _whole(api, drafts))
         title, version = self._metadata["title"], self._release.version
         for found in depositions:
             if found.get("submitted") and found.get("title") == title:
@@ -165,7 +167,7 @@ class Zenodo:
             for found in drafts
             if found.get("title") == title and (found.get("metadata") or {}).get("version") == version
         ]
-        return _State(draft=drafts[0] if drafts else None)
+        return _State(draft=_whole(api, drafts))
 
     def _depositions(self, api: ZenodoApi) -> list[dict[str, Any]]:
         """The published depositions and the drafts of the owner of the token, newest first, with their files."""
@@ -194,7 +196,7 @@ class Zenodo:
             records = (answer.get("hits") or {}).get("hits") or []
             for record in records:
                 if (record.get("metadata") or {}).get("version") == self._release.version:
-                    return str(newest["id"]), record
+                    return str(newest["id"]), api.get(f"api/records/{record['id']}")
             if len(records) < _PUBLIC_PAGE:
                 return str(newest["id"]), None
             page += 1
@@ -233,6 +235,11 @@ class Zenodo:
 
 class _RequestError(HgldError):
     """What was asked for contradicts what Zenodo has, so it is refused also where nothing would be sent."""
+
+
+def _whole(api: ZenodoApi, drafts: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The first of the drafts, with its files, which a list of depositions need not have; None without any."""
+    return _checked(api.get(f"{_DEPOSITIONS}/{drafts[0]['id']}"), api) if drafts else None
 
 
 def _checked(draft: Any, api: ZenodoApi) -> dict[str, Any]:

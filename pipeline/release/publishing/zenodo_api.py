@@ -2,8 +2,8 @@
 
 import os
 import re
-from collections.abc import Mapping
-from typing import IO, Any
+from collections.abc import Callable, Mapping
+from typing import IO, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -18,6 +18,9 @@ _LOCAL = {"127.0.0.1", "localhost", "::1"}
 _TIMEOUT_S = (20, 300)
 _MAX_REDIRECTS = 3
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_LARGE, _BUSY = 401, 403, 404, 413, 429
+
+
+Result = TypeVar("Result")
 
 
 class ZenodoApi:
@@ -50,9 +53,13 @@ class ZenodoApi:
         """The JSON at a path below the address, or at a link that the server gave. None where nothing is there."""
         return self._json("GET", path, params=query, missing=True)
 
-    def post(self, path: str, content: Mapping[str, Any] | None = None) -> Any:
-        """The answer to JSON that was posted."""
-        return self._json("POST", path, json=content or {})
+    def post_once(self, path: str, content: Mapping[str, Any] | None = None) -> Any:
+        """The answer to JSON that was posted. Raises TransientError: posted again, it would be done twice."""
+        return self._attempt("POST", self._checked(path), False, {"json": content or {}})
+
+    def retrying(self, action: Callable[[], Result], where: str) -> Result:
+        """What `action` returns; it is called again after a TransientError."""
+        return call_with_retries(action, where, self._limiter, self._retries)
 
     def put(self, path: str, content: Mapping[str, Any]) -> Any:
         """The answer to JSON that was put."""
@@ -68,9 +75,7 @@ class ZenodoApi:
 
     def _json(self, method: str, path: str, *, missing: bool = False, **arguments: Any) -> Any:
         url = self._checked(path)
-        return call_with_retries(
-            lambda: self._attempt(method, url, missing, arguments), f"{method} {url}", self._limiter, self._retries
-        )
+        return self.retrying(lambda: self._attempt(method, url, missing, arguments), f"{method} {url}")
 
     def _checked(self, path: str) -> str:
         """The address of a path or link. Raises HgldError for another server, which must not get the token."""

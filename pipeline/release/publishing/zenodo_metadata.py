@@ -1,6 +1,7 @@
 """What Zenodo shows of a release: the fields of a deposition, out of the release's CITATION.cff."""
 
 import html
+from pathlib import Path
 from typing import Any
 
 from hgld.foundation.errors import HgldError
@@ -32,16 +33,23 @@ def deposition_metadata(release: Release) -> dict[str, Any]:
         "title": str(cited["title"]),
         "upload_type": "dataset",
         "description": f"<p>{html.escape(description, quote=False)}</p>",
-        "creators": [_creator(author, str(path)) for author in cited["authors"]],
+        "creators": [_creator(author, str(path)) for author in _list(cited, "authors", path)],
         "version": release.version,
         "access_right": "open",
         "license": str(cited["license"]).lower(),
-        "keywords": [str(word) for word in cited.get("keywords") or ()],
-        "related_identifiers": _related(cited),
+        "keywords": [str(word) for word in _list(cited, "keywords", path)],
+        "related_identifiers": _related(cited, _list(cited, "references", path)),
     }
     if date := cited.get("date-released"):
         fields["publication_date"] = str(date)
     return fields
+
+
+def _list(cited: dict[str, Any], key: str, path: Path) -> list[Any]:
+    found = cited.get(key) or []
+    if not isinstance(found, list):
+        raise HgldError(f"{path}: expected a list of {key}, found {str(found)[:100]!r}; {_REMEDY}")
+    return found
 
 
 def _creator(author: Any, place: str) -> dict[str, str]:
@@ -57,10 +65,10 @@ def _creator(author: Any, place: str) -> dict[str, str]:
     return creator
 
 
-def _related(cited: dict[str, Any]) -> list[dict[str, str]]:
+def _related(cited: dict[str, Any], works: list[Any]) -> list[dict[str, str]]:
     """The homepage of the release, and the works of its references that have an address."""
     found = [{"identifier": str(cited["url"]), "relation": "isDocumentedBy"}] if cited.get("url") else []
-    for work in cited.get("references") or ():
+    for work in works:
         address = work.get("doi") or work.get("url") if isinstance(work, dict) else None
         if address:
             found.append({"identifier": str(address), "relation": "references"})

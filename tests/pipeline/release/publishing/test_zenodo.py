@@ -186,6 +186,31 @@ def test_what_passes_is_tried_again(zenodo: Zenodo, publish: Publish, folder: Pa
     assert _is_complete(_draft(zenodo), folder)
 
 
+@pytest.mark.parametrize("concept", [False, True])
+def test_an_answer_that_is_lost_after_zenodo_made_the_draft_makes_no_second_one(
+    zenodo: Zenodo, publish: Publish, folder: Path, concept: bool
+) -> None:
+    lost: list[str] = []
+    answer_now = zenodo._answer
+
+    def lose_once(request: Request, server: HostileServer) -> Answer:
+        answer = answer_now(request, server)
+        if request.method == "POST" and not lost:
+            lost.append(request.path)
+            return RESET
+        return answer
+
+    zenodo.server.otherwise = lose_once
+    to = [*TO, "--yes"]
+    if concept:
+        old = zenodo.add({"title": "H-GLDv2-sample", "version": "0.0.9"}, {"old.zip": b"old"})
+        zenodo.publish(old)
+        to += ["--concept", str(old["concept"])]
+    done = publish(*to)
+    assert done.exit_code == 0, done.output
+    assert len(lost) == 1 and _is_complete(_draft(zenodo), folder)
+
+
 def test_the_wait_that_zenodo_asks_for_is_kept(zenodo: Zenodo, publish: Publish) -> None:
     path = f"/api/files/bucket-101/{ZIP}"
     zenodo.server.script(path, Answer(429, headers={"Retry-After": "1"}))

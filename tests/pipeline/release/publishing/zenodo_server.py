@@ -80,7 +80,7 @@ class Zenodo:
             return _json(self._shown(self.add(json.loads(request.body)["metadata"], {})), 201)
         size, page = int(query["size"][0]), int(query["page"][0])
         rows = list(self.depositions.values())[::-1][(page - 1) * size : page * size]
-        return _json([self._shown(row) for row in rows])
+        return _json([{**self._shown(row), "files": []} for row in rows])
 
     def _deposition(self, request: Request, found: dict[str, Any], kind: str | None, name: str | None) -> Answer:
         if kind == "actions":
@@ -125,7 +125,7 @@ class Zenodo:
         size, page = int(query["size"][0]), int(query["page"][0])
         assert size <= 25
         rows = [row for row in public if row["concept"] == found["concept"]][::-1][(page - 1) * size : page * size]
-        return _json({"hits": {"hits": [self._public(row) for row in rows]}})
+        return _json({"hits": {"hits": [{**self._public(row), "files": []} for row in rows]}})
 
     def _public(self, found: dict[str, Any]) -> dict[str, Any]:
         files = [{"key": name, "size": len(data), "checksum": f"md5:{hashlib.md5(data).hexdigest()}"}
