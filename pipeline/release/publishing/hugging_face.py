@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from hgld.foundation.errors import HgldError, lacks_memory, reason
 from hgld.pipeline.acquisition.retry import BusyError, RateLimiter, TransientError, call_with_retries, retry_after
+from hgld.pipeline.release.folder import CHECKSUMS
 from hgld.pipeline.release.publishing.plan import (
     DELETE,
     REPLACE,
@@ -91,6 +92,10 @@ class HuggingFace:
             notes.append(not_compared(error, "the files are shown as if the repository were empty"))
             state = _State(False, "", compare(self._release, {}), None)
         self._planned_head = state.head
+        if foreign := self._foreign(state):
+            if must_read:
+                raise HgldError(f"{self._address} {foreign}")
+            notes.append(f"with --yes this is refused: the repository {foreign}")
         if state.tagged is not None:
             check_unchanged(f"the tag {self._tag} of {self._address}", state.tagged)
             changes, steps = state.tagged, []
@@ -104,6 +109,16 @@ class HuggingFace:
             steps=tuple(steps),
             complete=state.tagged is not None,
             notes=tuple(notes),
+        )
+
+    def _foreign(self, state: _State) -> str:
+        """Why the repository is not that of releases, as after a mistyped name; "" if it may be."""
+        deleted = [change.name for change in state.changes if change.action == DELETE]
+        if not deleted or any(change.name == CHECKSUMS and change.action != SEND for change in state.changes):
+            return ""
+        return (
+            f"has {len(deleted):,} other file(s), such as {deleted[0]}, and no {CHECKSUMS}, so it holds no release; "
+            "check OWNER/NAME, or delete these files on the site"
         )
 
     def send(self) -> Iterator[str]:

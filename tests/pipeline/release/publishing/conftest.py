@@ -19,11 +19,28 @@ from tests.pipeline.release.publishing import zenodo_server
 Publish = Callable[..., Result]
 
 
+TOKENS = (hugging_face.TOKEN, hugging_face.READ_ONLY, zenodo_server.TOKEN)
+
+
 @pytest.fixture
-def publish(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Publish:
-    """Run `hgld publish` in this process on the release; retries do not wait."""
+def publish(monkeypatch: pytest.MonkeyPatch, folder: Path, tmp_path: Path) -> Iterator[Publish]:
+    """Run `hgld publish` in this process on the release; retries do not wait, and no token is printed or stored."""
     monkeypatch.setattr(retry, "full_jitter", lambda failures: 0.0)
-    return lambda *arguments: CliRunner().invoke(main, ["publish", str(folder), *arguments])
+
+    def run(*arguments: str) -> Result:
+        done = CliRunner().invoke(main, ["publish", str(folder), *arguments])
+        assert not [token for token in TOKENS if token in done.output]
+        return done
+
+    yield run
+    check_files(tmp_path)
+
+
+def check_files(folder: Path) -> None:
+    """No file below the folder has a token."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert not [token for token in TOKENS if token.encode() in path.read_bytes()], path
 
 
 @pytest.fixture

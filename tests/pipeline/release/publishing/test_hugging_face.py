@@ -13,7 +13,7 @@ from huggingface_hub import DatasetCard
 
 from tests.hostile_server import Answer, HostileServer, Request
 from tests.pipeline.release.conftest import rewrite
-from tests.pipeline.release.publishing.conftest import Publish, contents, started
+from tests.pipeline.release.publishing.conftest import Publish, check_files, contents, started
 from tests.pipeline.release.publishing.hub import READ_ONLY, TOKEN, Hub, Repository
 
 NAME = "acme/landmarks"
@@ -103,6 +103,21 @@ def test_the_next_version_replaces_and_deletes_files_and_says_so(hub: Hub, publi
     assert hub.files(NAME, "v0.1") == contents(folder)
     assert repository.at("main")[".gitattributes"] == b"x"
     assert hub.cards[-1] == (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_repository_with_something_else_keeps_its_files(hub: Hub, publish: Publish) -> None:
+    files = {"README.md": b"of a model", "model.safetensors": b"weights"}
+    hub.repositories[NAME] = Repository()
+    hub.repositories[NAME].commit(files)
+    done = publish(*TO)
+    assert done.exit_code == 0
+    assert "note      with --yes this is refused: the repository has 1 other file(s)" in done.output
+    assert re.search(r"^delete +model\.safetensors ", done.output, re.MULTILINE)
+    done = publish(*TO, "--yes")
+    assert done.exit_code == 1
+    (line,) = done.output.splitlines()
+    assert "such as model.safetensors, and no SHA256SUMS, so it holds no release; check OWNER/NAME" in line
+    assert hub.files(NAME, "main") == files and hub.repositories[NAME].tags == {}
 
 
 @pytest.mark.parametrize(
@@ -273,8 +288,7 @@ def test_a_killed_run_is_completed_by_the_next(hub: Hub, folder: Path, tmp_path:
     assert hub.files(NAME, "v0.1") == contents(folder)
     assert len({*hub.repositories[NAME].tags.values()}) == 1
     assert TOKEN not in output
-    for path in tmp_path.rglob("*"):
-        assert not path.is_file() or TOKEN.encode() not in path.read_bytes(), path
+    check_files(tmp_path)
 
 
 def test_a_release_with_a_fault_is_not_published(hub: Hub, publish: Publish, folder: Path) -> None:
