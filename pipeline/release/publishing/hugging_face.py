@@ -92,7 +92,7 @@ class HuggingFace:
             notes.append(not_compared(error, "the files are shown as if the repository were empty"))
             state = _State(False, "", compare(self._release, {}), None)
         self._planned_head = state.head
-        if foreign := self._foreign(state):
+        if state.tagged is None and (foreign := self._foreign(state)):
             if must_read:
                 raise HgldError(f"{self._address} {foreign}")
             notes.append(f"with --yes this is refused: the repository {foreign}")
