@@ -18,7 +18,14 @@ from hgld.benchmarks.command_options import (
     with_options,
 )
 from hgld.foundation.display.visible import echo, echo_text, visible
-from hgld.pipeline.command_options import CITE_OPTIONS, EXPORT_OPTIONS, OVERLAP_OPTIONS, REPORT_OPTIONS, VERIFY_OPTIONS
+from hgld.pipeline.command_options import (
+    CITE_OPTIONS,
+    EXPORT_OPTIONS,
+    OVERLAP_OPTIONS,
+    PUBLISH_OPTIONS,
+    REPORT_OPTIONS,
+    VERIFY_OPTIONS,
+)
 
 STAGES = {
     "download": "Download GLDv2's metadata, verify it, and write typed Parquet.",
@@ -38,7 +45,7 @@ _SECTIONS = {
     "For annotators": ["review", "thumbnails", "show", "check"],
     "For users of a release": ["browse", "verify", "export", "overlap", "cite", "report"],
     "For any list of landmarks": ["assign", "classify", "compare", "serve"],
-    "For maintainers": ["card", "archive", "graph", "sample"],
+    "For maintainers": ["card", "archive", "publish", "graph", "sample"],
 }
 
 
@@ -765,6 +772,23 @@ def archive(release: Path | None, out: Path, profile: str | None) -> None:
 
     folder = load_params(profile=profile).data / "release" if release is None else release
     echo(archive.archive(folder, out).text())
+
+
+@main.command()
+@with_options(PUBLISH_OPTIONS)
+@_profile
+def publish(release: Path | None, profile: str | None, **options: Any) -> None:
+    """Show what publishing the release, the folder RELEASE, would send; with --yes, send it.
+
+    Without RELEASE, that of the profile. It is verified first, as by `hgld verify`. A version that is published with
+    other content is never overwritten. The token comes from HF_TOKEN or `hf auth login`, or from ZENODO_TOKEN.
+    """
+    from hgld.foundation.settings import load_params
+    from hgld.pipeline.release.publishing import publish
+
+    folder = load_params(profile=profile).data / "release" if release is None else release
+    for line in publish.publish(folder, **options):
+        echo(line)
 
 
 @main.command()

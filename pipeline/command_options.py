@@ -1,4 +1,4 @@
-"""The options of `hgld verify`, `export`, `cite` and `report` on the command line."""
+"""The options of `hgld verify`, `export`, `cite`, `report` and `publish` on the command line."""
 
 from pathlib import Path
 
@@ -48,4 +48,12 @@ REPORT_OPTIONS = [
     click.argument("what", metavar="WHAT_IS_WRONG"),
     click.option("--evidence", default="", metavar="URL", help="A page that shows it."),
     click.option("--by", default="", metavar="NAME", help="Who says so (default: nobody is named)."),
+]  # fmt: skip
+PUBLISH_OPTIONS = [
+    click.argument("release", required=False, type=_FOLDER),
+    click.option("--to", "target", required=True, metavar="TARGET", help="hf:OWNER/NAME, zenodo, zenodo:sandbox or "
+                 "folder:PATH."),
+    click.option("--yes", is_flag=True, help="Send it; otherwise it is only shown what would be sent."),
+    click.option("--concept", default="", metavar="ID", help="For zenodo: make a new version of the data set with this "
+                 "ID, the number in the DOI of all its versions."),
 ]  # fmt: skip

@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "pipeline/stages": "acquisition dataset embedding evidence sparql wikidata release pipeline/release/texts "
     "hierarchy/taxonomy hierarchy/fusion hierarchy/curation hierarchy/curation/quality",
     "pipeline/release/verification": "dataset hierarchy/taxonomy hierarchy/fusion",
+    "pipeline/release/publishing": "acquisition release pipeline/release/verification",
     "pipeline/release/export": "pipeline/release/verification hierarchy/taxonomy",
     "pipeline/overlap": "",
     "pipeline/review": "stages dataset hierarchy/taxonomy hierarchy/fusion hierarchy/curation "
