@@ -18,7 +18,14 @@ from hgld.benchmarks.command_options import (
     with_options,
 )
 from hgld.foundation.display.visible import echo, echo_text, visible
-from hgld.pipeline.command_options import CITE_OPTIONS, EXPORT_OPTIONS, REPORT_OPTIONS, VERIFY_OPTIONS
+from hgld.pipeline.command_options import (
+    CITE_OPTIONS,
+    EXPORT_OPTIONS,
+    OVERLAP_OPTIONS,
+    PUBLISH_OPTIONS,
+    REPORT_OPTIONS,
+    VERIFY_OPTIONS,
+)
 
 STAGES = {
     "download": "Download GLDv2's metadata, verify it, and write typed Parquet.",
@@ -36,9 +43,9 @@ _SECTIONS = {
     "Stages of the pipeline, in order (dvc repro runs them)": [*STAGES, "benchmark"],
     "For researchers": ["data", "leaderboard", "evaluate"],
     "For annotators": ["review", "thumbnails", "show", "check"],
-    "For users of a release": ["browse", "verify", "export", "cite", "report"],
+    "For users of a release": ["browse", "verify", "export", "overlap", "cite", "report"],
     "For any list of landmarks": ["assign", "classify", "compare", "serve"],
-    "For maintainers": ["card", "archive", "graph", "sample"],
+    "For maintainers": ["card", "archive", "publish", "graph", "sample"],
 }
 
 
@@ -510,6 +517,23 @@ def export(release: Path | None, images: Path | None, profile: str | None, **opt
 
 
 @main.command()
+@with_options(OVERLAP_OPTIONS)
+@_profile
+def overlap(release: Path | None, images: Path | None, out: Path | None, profile: str | None, **options: Any) -> None:
+    """Find images of a release that show the same picture, in two splits or of two landmarks.
+
+    RELEASE is its folder (default: that of the profile). Needs the image tars, and the library imagehash.
+    """
+    from hgld.foundation.settings import load_params
+    from hgld.pipeline.overlap import overlap
+
+    data = load_params(profile=profile).data
+    out = out or data / "overlap" / "pairs.csv"
+    folders = (release or data / "release", images or data / "images", out, data / "cache" / "overlap")
+    echo(*overlap.overlap(*folders, **options))
+
+
+@main.command()
 @with_options(CITE_OPTIONS)
 @_profile
 def cite(images: tuple[str, ...], profile: str | None, **options: Any) -> None:
@@ -748,6 +772,23 @@ def archive(release: Path | None, out: Path, profile: str | None) -> None:
 
     folder = load_params(profile=profile).data / "release" if release is None else release
     echo(archive.archive(folder, out).text())
+
+
+@main.command()
+@with_options(PUBLISH_OPTIONS)
+@_profile
+def publish(release: Path | None, profile: str | None, **options: Any) -> None:
+    """Show what publishing the release, the folder RELEASE, would send; with --yes, send it.
+
+    Without RELEASE, that of the profile. It is verified first, as by `hgld verify`. A version that is published with
+    other content is never overwritten. The token comes from HF_TOKEN or `hf auth login`, or from ZENODO_TOKEN.
+    """
+    from hgld.foundation.settings import load_params
+    from hgld.pipeline.release.publishing import publish
+
+    folder = load_params(profile=profile).data / "release" if release is None else release
+    for line in publish.publish(folder, **options):
+        echo(line)
 
 
 @main.command()

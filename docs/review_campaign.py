@@ -24,7 +24,8 @@ import pandas as pd
 
 from hgld.foundation.settings import Params, load_params
 from hgld.foundation.tables import write_parquet
-from hgld.hierarchy.curation.verdicts import CLASS
+from hgld.hierarchy.curation.verdict import CLASS
+from hgld.hierarchy.curation.verdicts import load_verdicts
 from hgld.hierarchy.fusion.proposals import outcome
 from hgld.hierarchy.taxonomy.commons_category import category_url, normalise
 from hgld.hierarchy.taxonomy.taxonomy import Taxonomy, load_taxonomy
@@ -104,7 +105,8 @@ def make_world(folder: Path) -> World:
     _write_inputs(params.data, tables, names, image_counts(len(names)))
     for stage in (build, embed, refine):
         stage.run(params)
-    landmarks, class_items = queue.read_candidates(params, taxonomy, folder / "review")
+    verdicts = load_verdicts(folder / "review", taxonomy.natures, kind=CLASS)
+    landmarks, class_items = queue.candidate_tables(queue.read_suggestions(params, taxonomy), verdicts)
     labels = build_labels(params)
     open_ones = set(labels.loc[labels["hierarchical_label"] == "", "category"]) & set(truth.index[truth != ""])
     classes = read_landmark_classes(params, taxonomy, labels).of

@@ -1,4 +1,4 @@
-"""The options of `hgld verify`, `export`, `cite` and `report` on the command line."""
+"""The options of `hgld verify`, `export`, `cite`, `report` and `publish` on the command line."""
 
 from pathlib import Path
 
@@ -27,6 +27,15 @@ EXPORT_OPTIONS = [
                  help="For webdataset: at most so many megabytes a shard."),
     click.option("--force", is_flag=True, help="Replace an output that exists."),
 ]  # fmt: skip
+OVERLAP_OPTIONS = [
+    click.argument("release", required=False, type=click.Path(file_okay=False, path_type=Path)),
+    click.option("--images", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+                 help="Folder of the image tars and their index (default: data/PROFILE/images)."),
+    click.option("--distance", type=click.IntRange(0, 3), default=3, show_default=True,
+                 help="In how many of 64 bits the hashes of a pair may differ."),
+    click.option("--out", type=_FILE, metavar="FILE",
+                 help="CSV of the pairs (default: data/PROFILE/overlap/pairs.csv)."),
+]  # fmt: skip
 CITE_OPTIONS = [
     click.argument("images", metavar="IMAGE_ID…", nargs=-1),
     click.option("--format", "form", type=click.Choice(["text", "csv", "html"]), default="text", show_default=True,
@@ -39,4 +48,12 @@ REPORT_OPTIONS = [
     click.argument("what", metavar="WHAT_IS_WRONG"),
     click.option("--evidence", default="", metavar="URL", help="A page that shows it."),
     click.option("--by", default="", metavar="NAME", help="Who says so (default: nobody is named)."),
+]  # fmt: skip
+PUBLISH_OPTIONS = [
+    click.argument("release", required=False, type=_FOLDER),
+    click.option("--to", "target", required=True, metavar="TARGET", help="hf:OWNER/NAME, zenodo, zenodo:sandbox or "
+                 "folder:PATH."),
+    click.option("--yes", is_flag=True, help="Send it; otherwise it is only shown what would be sent."),
+    click.option("--concept", default="", metavar="ID", help="For zenodo: make a new version of the data set with this "
+                 "ID, the number in the DOI of all its versions."),
 ]  # fmt: skip

@@ -6,7 +6,7 @@
         ...
         assert [request.headers.get("Range") for request in server.requests] == [None, None, "bytes=1000-"]
 
-Each GET or POST request consumes one answer of the script of its path; after the last one the file is served without
+Each request but HEAD consumes one answer of the script of its path; after the last one the file is served without
 faults. HEAD is answered correctly unless `heads` is set. `otherwise` answers for paths without a file.
 """
 
@@ -172,7 +172,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self._send_body(answer)
 
-    do_POST = do_HEAD = do_GET  # noqa: N815
+    do_POST = do_HEAD = do_PUT = do_DELETE = do_GET  # noqa: N815
 
     def _send_head(self, answer: Answer) -> None:
         self.send_response(answer.status)

@@ -32,12 +32,15 @@ MAY_IMPORT = {
     "pipeline/wikidata": "sparql hierarchy/taxonomy",
     "pipeline/embedding": "dataset hierarchy/fusion",
     "pipeline/evidence": "dataset embedding hierarchy/taxonomy hierarchy/fusion hierarchy/names",
-    "pipeline/release": "pipeline/release/texts dataset hierarchy/taxonomy hierarchy/curation",
+    "pipeline/release": "pipeline/release/texts dataset hierarchy/taxonomy hierarchy/fusion hierarchy/curation "
+    "hierarchy/curation/quality",
     "pipeline/release/texts": "dataset hierarchy/fusion",
     "pipeline/stages": "acquisition dataset embedding evidence sparql wikidata release pipeline/release/texts "
-    "hierarchy/taxonomy hierarchy/fusion hierarchy/curation",
+    "hierarchy/taxonomy hierarchy/fusion hierarchy/curation hierarchy/curation/quality",
     "pipeline/release/verification": "dataset hierarchy/taxonomy hierarchy/fusion",
+    "pipeline/release/publishing": "acquisition release pipeline/release/verification",
     "pipeline/release/export": "pipeline/release/verification hierarchy/taxonomy",
+    "pipeline/overlap": "",
     "pipeline/review": "stages dataset hierarchy/taxonomy hierarchy/fusion hierarchy/curation "
     "hierarchy/curation/quality",
     "pipeline/review/terminal": "review hierarchy/taxonomy hierarchy/curation",

@@ -21,8 +21,8 @@ import pandas as pd
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.files import write_text
 from hgld.foundation.tables import read_csv_with_lines
+from hgld.hierarchy.curation.verdict import instant, utc_now
 from hgld.hierarchy.curation.verdict_checks import near_categories
-from hgld.hierarchy.curation.verdicts import instant, utc_now
 from hgld.hierarchy.taxonomy.commons_category import normalise
 
 FILE = "errata.csv"

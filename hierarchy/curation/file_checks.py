@@ -9,8 +9,9 @@ from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.sorted_rows import Key, sort_csv
 from hgld.hierarchy.curation import errata, label_definitions
 from hgld.hierarchy.curation.label_definitions import label_definition_problems
+from hgld.hierarchy.curation.verdict import Verdict
 from hgld.hierarchy.curation.verdict_checks import profile_problems, time_problems
-from hgld.hierarchy.curation.verdicts import Verdict, read_verdicts, rewrite_file, rewrite_problems
+from hgld.hierarchy.curation.verdicts import read_verdicts, rewrite_file, rewrite_problems
 from hgld.hierarchy.names import class_names, name_words
 from hgld.hierarchy.names.class_names import class_name_problems
 from hgld.hierarchy.names.name_words import name_word_problems

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from hgld.hierarchy.curation.verdicts import instant
+from hgld.hierarchy.curation.verdict import instant
 
 
 def newest(verdicts: pd.DataFrame) -> pd.DataFrame:

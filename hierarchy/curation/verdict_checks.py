@@ -9,7 +9,8 @@ from pathlib import Path
 
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import shortened, suggest
-from hgld.hierarchy.curation.verdicts import CLASS, LANDMARK, Verdict, VerdictFiles, instant, read_verdicts, utc_now
+from hgld.hierarchy.curation.verdict import CLASS, LANDMARK, Verdict, instant, utc_now
+from hgld.hierarchy.curation.verdicts import VerdictFiles, read_verdicts
 from hgld.hierarchy.fusion.evidence_kinds import proposal_sources
 
 # difflib is slow on 200,000 names: of more than this many, only those with the same first letter are compared; and
@@ -106,15 +107,15 @@ def time_problems(files: VerdictFiles, now: str | None = None) -> Iterator[str]:
 
 def same_time_notes(files: VerdictFiles) -> list[str]:
     """One message (file:line) per newest verdict of an annotator that differs from an earlier row of the same time."""
-    newest: dict[tuple[str, ...], tuple[str, str, str]] = {}
+    newest: dict[tuple[str, ...], tuple[str, str, tuple[str, str]]] = {}
     notes: dict[tuple[str, ...], list[str]] = {}
     for where, verdict in files.rows:
         key = (verdict.annotator, verdict.profile, verdict.kind, verdict.category)
         time = instant(verdict.decided_on)
-        before, first, label = newest.get(key, ("", "", ""))
+        before, first, answer = newest.get(key, ("", "", ("", "")))
         if time > before:
-            newest[key], notes[key] = (time, where, verdict.hierarchical_label), []
-        elif time == before and label != verdict.hierarchical_label:
+            newest[key], notes[key] = (time, where, (verdict.hierarchical_label, verdict.answer)), []
+        elif time == before and answer != (verdict.hierarchical_label, verdict.answer):
             notes[key].append(
                 f"{where}: another verdict on {verdict.category!r} than in {first}, of the same time; the last line "
                 "counts, but a merge may change the order: delete one, or write the times"

@@ -13,68 +13,36 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from hgld.foundation.errors import HgldError, suggest
+from hgld.foundation.errors import HgldError
 from hgld.foundation.files import write_text
 from hgld.foundation.text_input import open_text
-from hgld.hierarchy.curation.verdict_csv import Row, is_plain, read_rows
+from hgld.hierarchy.curation.verdict import (
+    COLUMNS,
+    KINDS,
+    LANDMARK,
+    OLDER,
+    UNSURE,
+    Verdict,
+    VerdictError,
+    instant,
+    is_time,
+    values_of,
+    verdict_of,
+    verdict_problem,
+)
+from hgld.hierarchy.curation.verdict_csv import is_plain, read_rows
 from hgld.hierarchy.taxonomy.commons_category import normalise
-from hgld.hierarchy.taxonomy.qid import QID
-
-# What a verdict is about: the landmarks of a category, or all landmarks of a class that have no label of their own.
-LANDMARK, CLASS = KINDS = ("landmark", "class")
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The decision of one annotator about one category or class, and the suggestion that was displayed.
-
-    category: the Commons category, or, for the kind CLASS, the QID of the class. hierarchical_label: empty means that
-    the category gets no label, or that the class says nothing about one; suggested_label and suggested_by: as they were
-    then, whatever the taxonomy says today; suggested_score: a number in [0, 1] as text, or empty; decided_on: UTC,
-    YYYY-MM-DDTHH:MM:SSZ, or YYYY-MM-DD, which is the start of that day; profile: that of the session, empty where it
-    is not known (rows of older versions), which counts for every profile; kind: one of KINDS.
-
-    Of a LANDMARK only, QIDs or empty: supercategory, the class that the annotator gives it; rejected_item, an item
-    that the category was matched to and that is another place. version: of the tool that wrote the row.
-    """
-
-    category: str
-    hierarchical_label: str
-    suggested_label: str
-    suggested_by: str
-    suggested_score: str
-    annotator: str
-    decided_on: str
-    comment: str = ""
-    profile: str = ""
-    kind: str = LANDMARK
-    supercategory: str = ""
-    rejected_item: str = ""
-    version: str = ""
-
-
-class VerdictError(HgldError):
-    """A verdict that is refused for what it says; nothing was written."""
-
-
-COLUMNS = [field.name for field in fields(Verdict)]
-# Older versions had no columns after the comment, then none after the profile.
-OLDER = (COLUMNS.index("comment") + 1, COLUMNS.index("profile") + 1)
 
 # The folder of the verdicts of all profiles, in the root of the repository.
 REVIEW_FOLDER = Path("review")
 
 _HEADER = ",".join(COLUMNS) + "\n"
 _NAME = re.compile(r"(?!.{61})[a-z0-9]+(-[a-z0-9]+)*")
-# of this century: a mistyped year would outdo, or be outdone by, every other verdict
-_TIME = re.compile(r"(20\d\d-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?Z?)?")
-_SCORE = re.compile(r"[01](\.\d+)?|\d(\.\d+)?[eE]-\d+")
 # far more than a file of verdicts has
 _MAX_BYTES = 1 << 28
 # What else is in the folder: the description, the reports of wrong labels (errata.py), and what a killed writer left,
@@ -123,7 +91,7 @@ def remove_verdict(folder: Path, verdict: Verdict) -> bool:
     path = verdict_file(folder, verdict.annotator)
     with _locked(folder):
         text = _read_text(path) if path.is_file() else ""
-        matches = [row.line for row in read_rows(text, COLUMNS, OLDER) if row.values and _verdict(row) == verdict]
+        matches = [row.line for row in read_rows(text, COLUMNS, OLDER) if row.values and verdict_of(row) == verdict]
         if matches:
             lines = text.split("\n")
             del lines[matches[-1] - 1]
@@ -167,8 +135,8 @@ def _canonical_text(path: Path, text: str, change: Callable[[Verdict], Verdict] 
         return _HEADER
     verdicts, problems = [], []
     for row in read_rows(text, COLUMNS, OLDER):
-        verdict = None if row.problem else _in_normal_form(change(_verdict(row)))
-        if verdict and _is_time(verdict.decided_on):
+        verdict = None if row.problem else _in_normal_form(change(verdict_of(row)))
+        if verdict and is_time(verdict.decided_on):
             verdicts.append(verdict)
         else:
             problems.append(f"{path}:{row.line}: {row.problem or 'decided_on is not a time'}")
@@ -187,13 +155,13 @@ def _in_normal_form(verdict: Verdict) -> Verdict:
 
 def _csv_line(verdict: Verdict) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(astuple(verdict))
+    csv.writer(text, lineterminator="\n").writerow(values_of(verdict))
     return text.getvalue()
 
 
 def _check(verdict: Verdict, line: str, labels: Collection[str] | None) -> None:
     """Raise VerdictError unless `line` is read as `verdict` by the code that reads the files."""
-    for name, value in zip(COLUMNS[1:], astuple(verdict)[1:], strict=True):
+    for name, value in zip(COLUMNS[1:], values_of(verdict)[1:], strict=True):
         if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value):
             raise VerdictError(
                 f"verdict on {verdict.category!r}: {name} has a line break or another control character: {value!r}; "
@@ -204,7 +172,8 @@ def _check(verdict: Verdict, line: str, labels: Collection[str] | None) -> None:
     if row is None or row.problem:
         problem = row.problem if row else "empty"
     else:
-        problem = _problem(_verdict(row), verdict.annotator, known) or ("" if _verdict(row) == verdict else "altered")
+        problem = verdict_problem(verdict_of(row), verdict.annotator, known)
+        problem = problem or ("" if verdict_of(row) == verdict else "altered")
     if problem:
         raise VerdictError(f"the verdict on {verdict.category!r} could not be read back: {problem}")
 
@@ -215,7 +184,7 @@ def _check_newest(path: Path, text: str, verdict: Verdict) -> None:
     header, *lines = text.split("\n")
     numbers = [number for number, line in enumerate(lines, start=2) if name in line]
     for row in read_rows("\n".join([header, *(lines[number - 2] for number in numbers)]), COLUMNS, OLDER):
-        other = _verdict(row) if row.values else None
+        other = verdict_of(row) if row.values else None
         if (
             other
             and (other.kind, other.category) == (verdict.kind, verdict.category)
@@ -245,10 +214,29 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+@dataclass(frozen=True)
+class KindVerdicts:
+    """The verdicts of one kind (columns COLUMNS), in the order of files and lines.
+
+    given: those that give a label or none; unsure: the newest of an annotator on a category or class, where that says
+    that the annotator cannot tell. What an annotator said before that is in neither.
+    """
+
+    given: pd.DataFrame
+    unsure: pd.DataFrame
+
+
 def load_verdicts(
     folder: Path, labels: Collection[str], profiles: Collection[str] | None = None, kind: str = LANDMARK
 ) -> pd.DataFrame:
-    """The verdicts of one kind below `folder` (columns COLUMNS), in the order of files and lines.
+    """The verdicts of one kind below `folder` that give a label or none: `given` of load_all_verdicts."""
+    return load_all_verdicts(folder, labels, profiles)[kind].given
+
+
+def load_all_verdicts(
+    folder: Path, labels: Collection[str], profiles: Collection[str] | None = None
+) -> dict[str, KindVerdicts]:
+    """Kind → its verdicts below `folder`.
 
     labels: the known hierarchical labels; profiles: those whose verdicts count (all by default). A verdict of an
     unknown profile counts always.
@@ -260,8 +248,29 @@ def load_verdicts(
         head = f"{len(files.problems)} problem(s) in the verdicts; correct the file(s):"
         raise HgldError(head, *files.problems, *rename_hint(files.problems))
     known = None if profiles is None else {"", *profiles}
-    counted = [row for _, row in files.rows if row.kind == kind and (known is None or row.profile in known)]
-    return pd.DataFrame([astuple(verdict) for verdict in counted], columns=COLUMNS, dtype="str")
+    counted = [verdict for _, verdict in files.rows if known is None or verdict.profile in known]
+    return {kind: _of_kind([verdict for verdict in counted if verdict.kind == kind]) for kind in KINDS}
+
+
+def _of_kind(verdicts: list[Verdict]) -> KindVerdicts:
+    """Verdicts of one kind, without those that the annotator took back with the answer UNSURE."""
+    last: dict[tuple[str, str], tuple[str, int]] = {}
+    for place, verdict in enumerate(verdicts):
+        if verdict.answer == UNSURE:
+            key = (verdict.annotator, verdict.category)
+            last[key] = max(last.get(key, ("", -1)), (instant(verdict.decided_on), place))
+    given, later = [], set()
+    for place, verdict in enumerate(verdicts):
+        key = (verdict.annotator, verdict.category)
+        if verdict.answer != UNSURE and (key not in last or (instant(verdict.decided_on), place) > last[key]):
+            given.append(verdict)
+            later.add(key)
+    unsure = [verdicts[place] for key, (_, place) in last.items() if key not in later]
+    return KindVerdicts(_table(given), _table(unsure))
+
+
+def _table(verdicts: list[Verdict]) -> pd.DataFrame:
+    return pd.DataFrame(list(map(values_of, verdicts)), columns=COLUMNS, dtype="str")
 
 
 def rename_hint(problems: Collection[str]) -> list[str]:
@@ -299,10 +308,18 @@ def read_verdicts(folder: Path, labels: Collection[str]) -> VerdictFiles:
     return files
 
 
+def read_verdict_file(path: Path, labels: Collection[str]) -> VerdictFiles:
+    """The verdicts of one annotator; none where the file is missing."""
+    files = VerdictFiles([], [], [])
+    if path.exists():
+        _read_file(path, labels, files)
+    return files
+
+
 def _name_problem(path: Path) -> str:
     """That the file is not read, with the name that it should have: that of the annotator of its rows."""
     try:
-        owners = {_verdict(row).annotator for row in read_rows(_read_text(path), COLUMNS, OLDER) if row.values}
+        owners = {verdict_of(row).annotator for row in read_rows(_read_text(path), COLUMNS, OLDER) if row.values}
     except HgldError:
         owners = set()
     names = [name for name in owners if _NAME.fullmatch(name)] if len(owners) == 1 else []
@@ -323,90 +340,14 @@ def _read_file(path: Path, labels: Collection[str], files: VerdictFiles) -> None
         return
     for row in read_rows(text, COLUMNS, OLDER):
         where = f"{path}:{row.line}"
-        problem = row.problem or _problem(_verdict(row), path.stem, labels)
+        problem = row.problem or verdict_problem(verdict_of(row), path.stem, labels)
         if problem:
             files.problems.append(f"{where}: {problem}")
         else:
-            files.rows.append((where, _verdict(row)))
+            files.rows.append((where, verdict_of(row)))
 
 
 def _read_text(path: Path) -> str:
     """The contents of a verdict file with "\\n" line ends, without a byte order mark."""
     with open_text(path, newline=None, expected="a CSV file of verdicts", largest=_MAX_BYTES) as handle:
         return handle.read()
-
-
-def _verdict(row: Row) -> Verdict:
-    """The verdict of a row, with its time, and a decimal comma, as `hgld review` writes them."""
-    verdict = Verdict(*row.values)
-    verdict = replace(verdict, kind=verdict.kind or LANDMARK)
-    if row.delimiter != ",":
-        verdict = replace(verdict, suggested_score=verdict.suggested_score.replace(",", "."))
-    match = _TIME.fullmatch(verdict.decided_on)
-    if match and match[2]:
-        verdict = replace(verdict, decided_on=f"{match[1]}T{match[2]}{match[3] or ':00'}Z")
-    return verdict
-
-
-def _problem(verdict: Verdict, owner: str, labels: Collection[str]) -> str:
-    """Why a verdict is invalid; empty for a valid one."""
-    try:
-        name = normalise(verdict.category, stored=True)
-    except HgldError as error:
-        return str(error)
-    if name != verdict.category:
-        return f"category {verdict.category!r} is not in its normal form, {name!r}; to correct it: hgld check --fix"
-    label = verdict.hierarchical_label
-    if label and label not in labels:
-        return f"unknown label {label!r}{suggest(label, labels)}"
-    if verdict.annotator != owner:
-        return f"annotator {verdict.annotator!r} in the file of {owner!r}; each file has the verdicts of one annotator"
-    if not _is_time(verdict.decided_on):
-        expected = "a date YYYY-MM-DD or a UTC time YYYY-MM-DDTHH:MM:SSZ, in 2000 to 2099"
-        return f"decided_on {verdict.decided_on!r} is not {expected}"
-    if verdict.suggested_score and not _is_score(verdict.suggested_score):
-        return f"suggested_score {verdict.suggested_score!r} is not a number between 0 and 1"
-    return _kind_problem(verdict)
-
-
-def _kind_problem(verdict: Verdict) -> str:
-    """Why a verdict does not fit its kind; empty for one that does."""
-    if verdict.kind not in KINDS:
-        return f"kind {verdict.kind!r} is not {' or '.join(KINDS)}"
-    if verdict.kind == CLASS:
-        if not re.fullmatch(QID, verdict.category):
-            return f"category {verdict.category!r} of a verdict on a class is not its QID, such as Q22715"
-        if verdict.supercategory or verdict.rejected_item:
-            return "supercategory and rejected_item are for verdicts on landmarks, and this one is on a class"
-    for name in ("supercategory", "rejected_item"):
-        if (value := getattr(verdict, name)) and not re.fullmatch(QID, value):
-            return f"{name} {value!r} is not a QID, such as Q22715"
-    if verdict.supercategory and not verdict.hierarchical_label:
-        return f"supercategory {verdict.supercategory} without a label"
-    return ""
-
-
-def _is_time(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return bool(_TIME.fullmatch(text))
-
-
-def _is_score(text: str) -> bool:
-    return bool(_SCORE.fullmatch(text)) and 0 <= float(text) <= 1
-
-
-def instant(decided_on: str) -> str:
-    """The time of a verdict as a text that sorts by time: a date alone is the start of that day.
-
-    >>> instant("2026-01-03")
-    '2026-01-03T00:00:00Z'
-    """
-    return decided_on if "T" in decided_on else f"{decided_on}T00:00:00Z"
-
-
-def utc_now() -> str:
-    """The time as verdicts have it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

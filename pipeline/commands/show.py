@@ -11,7 +11,8 @@ from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params
 from hgld.hierarchy.curation.settled_verdicts import is_stale, settled
-from hgld.hierarchy.curation.verdicts import CLASS, REVIEW_FOLDER, load_verdicts
+from hgld.hierarchy.curation.verdict import CLASS, LANDMARK, UNSURE
+from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, load_all_verdicts, load_verdicts
 from hgld.hierarchy.fusion.evidence_kinds import titles
 from hgld.hierarchy.taxonomy.commons_category import category_url
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
@@ -40,14 +41,25 @@ def show(key: str, params: Params) -> str:
         raise HgldError(f"{key!r} is not UTF-8 text; give a landmark id, or a category's name or URL")
     tables = {split: landmark_table(params, split) for split in SPLITS}
     categories = categories_by_id(key.strip(), tables) or {"": category_by_name(key, tables)}
-    verdicts = load_verdicts(REVIEW_FOLDER, load_taxonomy(Path(params.build.taxonomy)).natures)
-    verdicts["counts"] = verdicts["profile"].isin({"", *params.verdict_profiles})
+    verdicts = _all_verdicts(params)
     sections = []
     for split, category in categories.items():
         heading = visible(f"{split} landmark {key.strip()}" if split else category)
         lines = _evidence_lines(category, params, tables, verdicts)
         sections.append("\n".join([heading, *_align(lines)]))
     return "\n\n".join(sections)
+
+
+def _all_verdicts(params: Params) -> pd.DataFrame:
+    """Those on landmarks, also unsure ones, and those of other profiles, which do not count (column counts)."""
+    profiles = {"", *params.verdict_profiles}
+    labels = load_taxonomy(Path(params.build.taxonomy)).natures
+    tables = []
+    for counts, chosen in ((True, profiles), (False, None)):
+        verdicts = load_all_verdicts(REVIEW_FOLDER, labels, chosen)[LANDMARK]
+        table = pd.concat([verdicts.given, verdicts.unsure], ignore_index=True)
+        tables.append(table[table["profile"].isin(profiles) == counts].assign(counts=counts))
+    return pd.concat(tables, ignore_index=True)
 
 
 def _align(lines: list[_Line]) -> list[str]:
@@ -74,7 +86,7 @@ def _evidence_lines(
     lines += _proposal_lines(proposal, params)
     lines += _class_verdict_lines(category, params)
     lines += _verdict_lines(own_verdicts, _suggested_label(label, proposal), params.release.adjudicators)
-    counted = own_verdicts[own_verdicts["counts"]]
+    counted = own_verdicts[own_verdicts["counts"] & (own_verdicts["answer"] != UNSURE)]
     return [*lines, _released_line(category, params, counted)]
 
 
@@ -179,11 +191,11 @@ def _verdict_lines(verdicts: pd.DataFrame, suggested: str, adjudicators: Collect
     for row in verdicts.to_dict("records"):
         parts = [row["comment"], f"not item {row['rejected_item']}" if row["rejected_item"] else ""]
         comment = "".join(f": {part}" for part in parts if part)
-        label = row["hierarchical_label"].strip() or "leave empty"
+        label = "cannot tell" if row["answer"] == UNSURE else row["hierarchical_label"].strip() or "leave empty"
         label += f" (class {row['supercategory']})" if row["supercategory"] else ""
         other = "" if row["counts"] else f" (given on profile {row['profile']}: does not count here)"
         lines.append(_Line("verdict", f"{label}  by {row['annotator']} on {row['decided_on']}{other}{comment}"))
-    agreed, _ = settled(verdicts[verdicts["counts"]], adjudicators)
+    agreed, _ = settled(verdicts[verdicts["counts"] & (verdicts["answer"] != UNSURE)], adjudicators)
     for row in agreed.to_dict("records"):
         if is_stale(row, suggested):
             old = f"{row['suggested_label'].strip() or 'nothing'} (by {row['suggested_by']})"

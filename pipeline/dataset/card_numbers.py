@@ -122,6 +122,24 @@ def _countries(card: Numbers, _: Path) -> str:
     return f"{table}\n{shown} of {len(places)} countries and territories; card.json has all.\n"
 
 
+def _missing(card: Numbers, _: Path) -> str:
+    rows: list[list[object]] = [[reason, *counts.values()] for reason, counts in card["missing"].items()]
+    return _table(["no label because", "categories", "train images", "index images", "test images"], rows)
+
+
+def _quality(card: Numbers, _: Path) -> str:
+    """The labels with judged controls, and all labels."""
+    rows = [
+        [label, counts["categories"], counts["controls"], *map(_percent, list(counts.values())[2:])]
+        for label, counts in card["quality"].items()
+    ]
+    return _table(["label", "categories", "controls judged", "precision", "95 % from", "to"], rows)
+
+
+def _percent(fraction: float | None) -> str | None:
+    return None if fraction is None else f"{100 * fraction:.1f} %"
+
+
 def _rules(card: Numbers, _: Path) -> str:
     rows: list[list[object]] = [[name.replace("_", " "), count] for name, count in card["settled_by_rule"].items()]
     return _table(["settled by rule", "cases"], rows)
@@ -178,6 +196,8 @@ BLOCKS: dict[str, Callable[[Numbers, Path], str]] = {
     "labels": _of_card(_labels),
     "continents": _of_card(_continents),
     "countries": _of_card(_countries),
+    "missing": _of_card(_missing),
+    "quality": _of_card(_quality),
     "rules": _of_card(_rules),
     "wikidata": _wikidata,
     "clip": _clip,
@@ -190,6 +210,8 @@ MADE_FROM = {
     "sources": "refine/proposals.parquet",
     "labels": "refine/proposals.parquet",
     "continents": "refine/proposals.parquet",
+    "missing": "refine/proposals.parquet",
+    "quality": "refine/proposals.parquet",
     "clip": "refine/proposals.parquet",
     "benchmark": "train/model.pt",
 }

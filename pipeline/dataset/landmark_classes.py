@@ -9,7 +9,8 @@ import pandas as pd
 
 from hgld.foundation.settings import Params
 from hgld.hierarchy.curation.settled_verdicts import settled
-from hgld.hierarchy.curation.verdicts import CLASS, load_verdicts
+from hgld.hierarchy.curation.verdict import CLASS
+from hgld.hierarchy.curation.verdicts import load_verdicts
 from hgld.hierarchy.fusion.class_verdicts import ClassVerdicts, spread
 from hgld.hierarchy.taxonomy.qid import qid_number
 from hgld.hierarchy.taxonomy.taxonomy import Taxonomy
@@ -56,5 +57,12 @@ def read_class_verdicts(params: Params, taxonomy: Taxonomy, classes: LandmarkCla
     Raises HgldError when a verdict file is malformed.
     """
     verdicts = load_verdicts(folder, taxonomy.natures, params.verdict_profiles, CLASS)
+    return class_verdicts(params, taxonomy, classes, verdicts)
+
+
+def class_verdicts(
+    params: Params, taxonomy: Taxonomy, classes: LandmarkClasses, verdicts: pd.DataFrame
+) -> ClassVerdicts:
+    """What `verdicts`, all of them on classes, say about the landmarks; none where annotators disagree."""
     agreed, _ = settled(verdicts, params.release.adjudicators)
     return spread(agreed, classes.of, taxonomy.precedences, classes.names)

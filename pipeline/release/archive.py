@@ -8,6 +8,8 @@ import re
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -43,8 +45,8 @@ def archive(release: Path, out: Path) -> Archive:
     Raises HgldError when a file of the release is not what its SHA256SUMS states, and when `out` has this version with
     other content: it names the first file that differs.
     """
-    files = _verified_files(release)
-    name = _title(release)
+    files = verified_files(release)
+    name = title(release)
     path = out / f"{name}.zip"
     check_output(path, *files)
     if path.exists():
@@ -55,7 +57,17 @@ def archive(release: Path, out: Path) -> Archive:
     return Archive(path, sha256(path), existed=False)
 
 
-def _title(release: Path) -> str:
+@contextmanager
+def packed(release: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """The name and the bytes of the same archive in a temporary file without a name: a killed process leaves none."""
+    files, name = verified_files(release), title(release)
+    with tempfile.TemporaryFile() as handle:
+        _write(handle, files, name)
+        handle.seek(0)
+        yield f"{name}.zip", handle
+
+
+def title(release: Path) -> str:
     """NAME-VERSION of metadata.json. Raises HgldError when it is no file name."""
     metadata = read_json(release / "metadata.json")
     title = f"{metadata.get('name')}-{metadata.get('version')}"
@@ -64,7 +76,7 @@ def _title(release: Path) -> str:
     return title
 
 
-def _verified_files(release: Path) -> list[Path]:
+def verified_files(release: Path) -> list[Path]:
     """The files of the release, sorted by name; SHA256SUMS is one of them.
 
     Raises HgldError that lists the files which are missing, differ, or are not in SHA256SUMS.

@@ -8,7 +8,7 @@ from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params
 from hgld.hierarchy.curation.errata import Report, append_report, load_reports
-from hgld.hierarchy.curation.verdicts import instant, utc_now
+from hgld.hierarchy.curation.verdict import instant, utc_now
 from hgld.hierarchy.taxonomy.commons_category import category_url
 from hgld.pipeline.dataset.landmark_search import categories_of
 

@@ -10,17 +10,8 @@ from pathlib import Path
 from threading import RLock
 
 from hgld.foundation.errors import HgldError, suggest
-from hgld.hierarchy.curation.verdicts import (
-    LANDMARK,
-    Verdict,
-    VerdictError,
-    append_verdict,
-    instant,
-    read_verdicts,
-    remove_verdict,
-    utc_now,
-    verdict_file,
-)
+from hgld.hierarchy.curation.verdict import LANDMARK, Verdict, VerdictError, instant, utc_now
+from hgld.hierarchy.curation.verdicts import append_verdict, read_verdict_file, remove_verdict, verdict_file
 from hgld.pipeline.review.queue_items import Item
 
 OPEN, JUDGED, SKIPPED = "open", "judged", "skipped"
@@ -76,13 +67,13 @@ class Desk:
         self._status: dict[int, str] = {}
 
     def _earlier(self) -> list[Verdict]:
-        rows = [verdict for _, verdict in read_verdicts(self.folder, self.labels).rows]
-        own = [row for row in rows if row.annotator == self.annotator and row.profile == self.profile]
+        rows = read_verdict_file(self.file, self.labels).rows
+        own = [row for _, row in rows if row.annotator == self.annotator and row.profile == self.profile]
         return sorted(own, key=lambda verdict: instant(verdict.decided_on))
 
-    def find(self, category: str) -> int | None:
-        """The position of a landmark, None if it is not in the list."""
-        return self._positions.get((LANDMARK, category))
+    def find(self, category: str, kind: str = LANDMARK) -> int | None:
+        """The position of a landmark or a class, None if it is not in the list."""
+        return self._positions.get((kind, category))
 
     def add(self, item: Item) -> int:
         """The position of an item, which is put at the end unless it is in the list."""
@@ -97,7 +88,13 @@ class Desk:
         return self._status.get(position, OPEN)
 
     def judge(
-        self, position: int, label: str, comment: str = "", supercategory: str = "", rejected_item: str = ""
+        self,
+        position: int,
+        label: str,
+        comment: str = "",
+        supercategory: str = "",
+        rejected_item: str = "",
+        answer: str = "",
     ) -> Verdict:
         """Save a verdict; label: one of the taxonomy, or "" for none of them; the others as in Verdict.
 
@@ -121,6 +118,7 @@ class Desk:
             supercategory=supercategory,
             rejected_item=rejected_item,
             version=version("hgld"),
+            answer=answer,
         )
         with self._lock:
             verdict = replace(verdict, decided_on=self._now())

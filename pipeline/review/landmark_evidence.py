@@ -13,7 +13,8 @@ from anyascii import anyascii
 from hgld.foundation.display.world_outline import map_point
 from hgld.foundation.settings import Params
 from hgld.hierarchy.curation.errata import REPORTED
-from hgld.hierarchy.curation.verdicts import CLASS, LANDMARK
+from hgld.hierarchy.curation.rejected_items import read_rejected, without_rejected
+from hgld.hierarchy.curation.verdict import CLASS, LANDMARK
 from hgld.hierarchy.fusion.evidence_kinds import titles
 from hgld.hierarchy.taxonomy.commons_category import category_url
 from hgld.hierarchy.taxonomy.qid import item_url
@@ -136,7 +137,8 @@ class LandmarkEvidence:
             elif label and why:
                 known = found[label]
                 also = f"{why} {score}".strip()
-                found[label] = Candidate(label, known.score, "; ".join(filter(None, [known.why, also])))
+                said = known.why.split("; ")  # several items may have the same class
+                found[label] = Candidate(label, known.score, "; ".join(filter(None, dict.fromkeys([*said, also]))))
 
         title = titles().get(item.suggested_by, item.suggested_by) if item.suggested_by else ""
         add(item.suggested_label, item.score, title)
@@ -160,6 +162,7 @@ class LandmarkEvidence:
     def _load(self) -> "dict[str, _ByKey]":
         data = self._params.data
         items = read_stage_table(data / "wikidata" / "items.parquet", ["category", "qid", "method", "confidence"])
+        items = without_rejected(items, read_rejected(data / "check" / "rejected_items.csv"))
         return {
             "items": _ByKey(items, "category"),
             "facts": _ByKey(_table(data / "wikidata" / "item_facts.parquet"), "qid"),

@@ -1,14 +1,14 @@
 """How good the verdicts of a profile are, collected from the files: `hgld review --report`, and the page /quality."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from math import nan
 from pathlib import Path
 
 import pandas as pd
 
-from hgld.foundation.settings import Params
+from hgld.foundation.settings import Params, Queue
 from hgld.hierarchy.curation.quality.agreement import (
     coincidences,
     confusions,
@@ -21,15 +21,16 @@ from hgld.hierarchy.curation.quality.agreement import (
 from hgld.hierarchy.curation.quality.annotator_work import AnnotatorWork, annotator_work
 from hgld.hierarchy.curation.quality.precision import (
     Precision,
-    confirmations,
     corrected_precision,
     precision_by_source,
     total_precision,
 )
 from hgld.hierarchy.curation.settled_verdicts import is_stale, newest, settled
-from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, load_verdicts
-from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
-from hgld.pipeline.stages.queue import controls, read_candidates
+from hgld.hierarchy.curation.verdict import CLASS, LANDMARK
+from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, load_all_verdicts
+from hgld.pipeline.review.candidate_tables import CandidateTables
+from hgld.pipeline.review.queue_items import class_names
+from hgld.pipeline.stages.queue import judged_controls
 
 
 @dataclass(frozen=True)
@@ -53,23 +54,32 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Conflict:
-    """A category on which annotators disagree: (annotator, label) of each."""
+    """A category, or the QID of a class, on which annotators disagree: (annotator, label) of each.
+
+    name: of the class; empty for a landmark.
+    """
 
     category: str
     opinions: tuple[tuple[str, str], ...]
+    kind: str = LANDMARK
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class Quality:
     """Everything that the report says. A number that is not known is NaN.
 
-    verdicts: those that count, one per annotator and category; alpha, alpha_weighted: Krippendorff's, nominal and by
-    the distance in the hierarchy, from `judged_twice` categories; precision: per source, then the total, then the total
-    corrected for errors of annotators; stale, stale_categories: settled ones whose suggestion has changed since.
+    verdicts: those on landmarks that count, one per annotator and category; class_verdicts: those on classes; unsure:
+    answers that say nothing about the label; alpha, alpha_weighted: Krippendorff's, nominal and by the distance in the
+    hierarchy, from `judged_twice` categories; precision: per source, then the total, then the total corrected for
+    errors of annotators; stale: how many settled ones have another suggestion now; stale_categories: those on
+    landmarks; stale_classes: QID and name.
     """
 
     profile: str
     verdicts: int = 0
+    class_verdicts: int = 0
+    unsure: int = 0
     annotators: Sequence[AnnotatorWork] = ()
     judged_twice: int = 0
     alpha: float = nan
@@ -80,52 +90,65 @@ class Quality:
     conflicts: Sequence[Conflict] = ()
     stale: int = 0
     stale_categories: Sequence[str] = ()
+    stale_classes: Sequence[tuple[str, str]] = ()
 
 
-def quality(params: Params, folder: Path = REVIEW_FOLDER) -> Quality:
+def quality(params: Params, folder: Path = REVIEW_FOLDER, tables: CandidateTables | None = None) -> Quality:
     """The quality of the verdicts of a profile, as they are on disk now.
+
+    tables: where they have been read before.
 
     Raises HgldError for a malformed verdict file, and, where there are verdicts, for missing outputs of the stages.
     """
-    taxonomy = load_taxonomy(Path(params.build.taxonomy))
-    natures = taxonomy.natures
-    verdicts = load_verdicts(folder, natures, params.verdict_profiles)
-    if verdicts.empty:
+    tables = tables or CandidateTables(params, folder)
+    natures = tables.taxonomy.natures
+    by_kind = load_all_verdicts(folder, natures, params.verdict_profiles)
+    verdicts, on_classes = by_kind[LANDMARK].given, by_kind[CLASS].given
+    unsure = sum(len(of_kind.unsure) for of_kind in by_kind.values())
+    if verdicts.empty and on_classes.empty and not unsure:
         return Quality(params.profile)
-    table, _ = read_candidates(params, taxonomy, folder)
+    table, classes = tables.of_now(on_classes)
     counted = newest(verdicts)
     labels, coincidence = coincidences(counted)
     agreed, disputed = settled(verdicts, params.release.adjudicators)
-    stale = _stale(agreed, table)
+    agreed_classes, disputed_classes = settled(on_classes, params.release.adjudicators)
+    stale, stale_classes = _stale(agreed, table), _stale(agreed_classes, classes)
+    names = class_names(params) if len(disputed_classes) or stale_classes else {}
     return Quality(
         profile=params.profile,
         verdicts=len(counted),
+        class_verdicts=len(newest(on_classes)),
+        unsure=unsure,
         annotators=annotator_work(verdicts),
         judged_twice=judged_twice(counted),
         alpha=krippendorff_alpha(coincidence, nominal_distance(labels)),
         alpha_weighted=krippendorff_alpha(coincidence, hierarchy_distance(labels, natures)),
         pairs=[Pair(*row) for row in pairwise_agreement(counted).itertuples(index=False, name=None)],
         confusions=[Confusion(*row) for row in confusions(counted).itertuples(index=False, name=None)],
-        precision=_precision(verdicts, table, params.queue.control, params.queue.seed),
-        conflicts=_conflicts(disputed),
-        stale=len(stale),
+        precision=_precision(verdicts, table, params.queue),
+        conflicts=[*_conflicts(disputed_classes, names), *_conflicts(disputed)],
+        stale=len(stale) + len(stale_classes),
         stale_categories=stale,
+        stale_classes=[(qid, names.get(qid, "")) for qid in stale_classes],
     )
 
 
-def _precision(verdicts: pd.DataFrame, table: pd.DataFrame, control: int, seed: int) -> list[Precision]:
-    """Per source, in total, and corrected; an accepted proposal without a label is not a label."""
-    accepted = table[(table["reason"] == "") & (table["suggested_label"] != "") & (table["suggested_by"] != "")]
-    judged = confirmations(verdicts, accepted, controls(table, control, seed))
+def _precision(verdicts: pd.DataFrame, table: pd.DataFrame, settings: Queue) -> list[Precision]:
+    """Per source, in total, and corrected."""
+    accepted, judged = judged_controls(table, verdicts, settings)
     counts = accepted["suggested_by"].value_counts()
     total = total_precision(judged, counts)
     return [*precision_by_source(judged, counts), total, corrected_precision(judged, counts)]
 
 
-def _conflicts(disputed: pd.DataFrame) -> list[Conflict]:
+def _conflicts(disputed: pd.DataFrame, names: Mapping[str, str] | None = None) -> list[Conflict]:
+    """names: of the classes, where the conflicts are about these."""
     rows = disputed[["category", "annotator", "hierarchical_label"]].itertuples(index=False, name=None)
     grouped = groupby(rows, key=lambda row: str(row[0]))
-    return [Conflict(name, tuple((str(who), str(label)) for _, who, label in group)) for name, group in grouped]
+    conflicts = [Conflict(key, tuple((str(who), str(label)) for _, who, label in group)) for key, group in grouped]
+    if names is None:
+        return conflicts
+    return [replace(one, kind=CLASS, name=names.get(one.category, "")) for one in conflicts]
 
 
 def _stale(agreed: pd.DataFrame, table: pd.DataFrame) -> list[str]:

@@ -11,7 +11,8 @@ from hgld.foundation.display.html_page import render_page
 from hgld.foundation.display.text_table import TextTable
 from hgld.foundation.display.visible import visible
 from hgld.foundation.files import without_nan
-from hgld.pipeline.review.quality import Quality
+from hgld.hierarchy.curation.verdict import LANDMARK
+from hgld.pipeline.review.quality import Conflict, Quality
 
 _PACKAGE = "hgld.pipeline.review"
 STYLE = "quality.css"
@@ -57,6 +58,15 @@ def label_name(label: str) -> str:
     return label.strip() or "no label"
 
 
+def title(conflict: Conflict) -> str:
+    """The category, or the name of the class.
+
+    >>> title(Conflict("Q40080", (), "class", "beach"))
+    'class beach (Q40080)'
+    """
+    return conflict.category if conflict.kind == LANDMARK else f"class {conflict.name} ({conflict.category})"
+
+
 def opinions(pairs: tuple[tuple[str, str], ...]) -> str:
     """Who gave which label to a category.
 
@@ -68,10 +78,11 @@ def opinions(pairs: tuple[tuple[str, str], ...]) -> str:
 
 def as_table(quality: Quality) -> str:
     """Text for the terminal."""
-    if not quality.verdicts:
+    if not (quality.verdicts or quality.class_verdicts or quality.unsure):
         return nothing(quality) + "\n"
     parts = [
-        f"{quality.verdicts} verdicts, profile {quality.profile}; stale: {quality.stale}",
+        f"{quality.verdicts} verdicts on landmarks and {quality.class_verdicts} on classes, profile {quality.profile}; "
+        f"stale: {quality.stale}; unsure: {quality.unsure}",
         _annotators(quality),
         f"Krippendorff's alpha: {number(quality.alpha)}; weighted by the hierarchy: {number(quality.alpha_weighted)} "
         f"({quality.judged_twice} categories judged twice)",
@@ -124,7 +135,7 @@ def _precision(quality: Quality) -> str:
 
 
 def _conflicts(quality: Quality) -> str:
-    lines = [visible(f"  {row.category}: {opinions(row.opinions)}") for row in quality.conflicts]
+    lines = [visible(f"  {title(row)}: {opinions(row.opinions)}") for row in quality.conflicts]
     return "\n".join([f"Open conflicts: {len(lines)}", *lines])
 
 
@@ -146,6 +157,7 @@ def as_served_html(quality: Quality) -> str:
 def _page(quality: Quality, css: Markup | None) -> str:
     functions = {"number": number, "percent": percent, "interval": interval, "label_name": label_name}
     values = {"css": css, "nothing": nothing(quality), "opinions": opinions, "most_stale": _MOST_STALE, **functions}
+    values |= {"title": title}
     return render_page(_PACKAGE, "quality.html", quality=quality, **values)
 
 

@@ -14,17 +14,19 @@ from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError, suggest
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import read_csv
-from hgld.hierarchy.curation.errata import load_reports, open_reports
+from hgld.hierarchy.curation.errata import Report, load_reports, open_reports
 from hgld.hierarchy.curation.settled_verdicts import is_stale, settled
-from hgld.hierarchy.curation.verdicts import CLASS, KINDS, LANDMARK, load_verdicts
+from hgld.hierarchy.curation.verdict import CLASS, KINDS, LANDMARK, instant
+from hgld.hierarchy.curation.verdicts import load_all_verdicts
 from hgld.hierarchy.taxonomy.commons_category import category_url
 from hgld.hierarchy.taxonomy.qid import item_url
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
-from hgld.pipeline.dataset.landmark_classes import read_class_verdicts, read_landmark_classes
+from hgld.pipeline.dataset.landmark_classes import class_verdicts, read_landmark_classes
 from hgld.pipeline.dataset.landmark_search import categories_of
 from hgld.pipeline.dataset.landmarks import SPLITS, build_labels, landmark_table
 from hgld.pipeline.dataset.schemas import read_stage_table
-from hgld.pipeline.stages.queue import COLUMNS, read_candidates
+from hgld.pipeline.review.candidate_tables import CandidateTables
+from hgld.pipeline.stages.queue import COLUMNS
 
 WIDTH = 100
 
@@ -106,7 +108,7 @@ def chosen_items(
 ) -> list[Item]:
     """The items of a selection, in order. Raises HgldError for unknown landmarks, an unknown label, and no queue."""
     if selection.keys:
-        items = items_of(params, categories_of(selection.keys, params), folder)
+        items = items_of(CandidateTables(params, folder), categories_of(selection.keys, params))
     else:
         items = open_items(params, folder, labels, annotator)
     if focus := selection.focus.strip().casefold():
@@ -129,31 +131,38 @@ def open_items(params: Params, folder: Path, labels: Sequence[str], annotator: s
 
     Left out is what has a settled verdict that is not stale, and that is newer than every report. Of a fraction of the
     queue (`queue.overlap`), drawn by hash, only the annotator's own verdict counts: everybody judges it, so that their
-    agreement can be measured. The same holds for every class, as an error there moves many labels.
+    agreement can be measured. The same holds for every class, as an error there moves many labels. What this annotator
+    could not tell is left to the others, unless it was reported since, or another label is suggested now.
     """
     queue = _read_queue(params.data / "queue" / "queue.csv")
     done = pd.Series(data=False, index=queue.index)
+    verdicts = load_all_verdicts(folder, labels, params.verdict_profiles)
     for kind in KINDS:
-        verdicts = load_verdicts(folder, labels, params.verdict_profiles, kind)
-        done |= (queue["kind"] == kind) & queue["category"].isin(_done(queue, kind, verdicts, params, annotator))
+        done |= (queue["kind"] == kind) & queue["category"].isin(
+            _done(queue, kind, verdicts[kind].given, params, annotator)
+        )
     landmarks = queue["kind"] == LANDMARK
-    done |= landmarks & queue["category"].isin(_settled_by_class(params, folder))
-    done &= ~(landmarks & queue["category"].isin(list(_reported(params, folder, labels))))
+    if not verdicts[CLASS].given.empty:
+        done |= landmarks & queue["category"].isin(_settled_by_class(params, verdicts[CLASS].given))
+    reported = _reported(params, folder, verdicts[LANDMARK].given)
+    done &= ~(landmarks & queue["category"].isin(list(reported)))
+    for kind in KINDS:
+        unsure = _unsure(queue, kind, verdicts[kind].unsure, annotator, reported)
+        done |= (queue["kind"] == kind) & queue["category"].isin(unsure)
     return _items(queue[~done])
 
 
-def _reported(params: Params, folder: Path, labels: Sequence[str]) -> Collection[str]:
-    """The categories with a report that no settled verdict has answered."""
-    verdicts = load_verdicts(folder, labels, params.verdict_profiles)
-    return open_reports(load_reports(folder), settled(verdicts, params.release.adjudicators)[0]).keys()
+def _reported(params: Params, folder: Path, verdicts: pd.DataFrame) -> Mapping[str, Sequence[Report]]:
+    """The categories with reports that no settled verdict has answered. verdicts: those on landmarks."""
+    reports = load_reports(folder)
+    return open_reports(reports, settled(verdicts, params.release.adjudicators)[0]) if reports else {}
 
 
 def _done(queue: pd.DataFrame, kind: str, verdicts: pd.DataFrame, params: Params, annotator: str) -> set[str]:
     """The rows of one kind that this annotator need not judge. verdicts: all rows on this kind."""
     if verdicts.empty:
         return set()
-    rows = queue[queue["kind"] == kind]
-    suggested = dict(zip(rows["category"].tolist(), rows["suggested_label"].tolist(), strict=True))
+    suggested = _suggested(queue, kind)
     own = _judged(verdicts[verdicts["annotator"] == annotator], suggested)
     settled_by_all = _judged(verdicts, suggested, params.release.adjudicators)
     judged = own | settled_by_all if annotator else set[str]()
@@ -162,31 +171,51 @@ def _done(queue: pd.DataFrame, kind: str, verdicts: pd.DataFrame, params: Params
     return (settled_by_all - shared) | (own & shared)
 
 
-def _settled_by_class(params: Params, folder: Path) -> set[str]:
+def _unsure(
+    queue: pd.DataFrame, kind: str, unsure: pd.DataFrame, annotator: str, reported: Mapping[str, Sequence[Report]]
+) -> set[str]:
+    """The rows of one kind that this annotator could not tell. reported: the open reports of each category."""
+    rows = unsure[unsure["annotator"] == annotator].to_dict("records")
+    if not rows:
+        return set()
+    suggested = _suggested(queue, kind)
+    return {
+        row["category"]
+        for row in rows
+        if not is_stale(row, suggested.get(row["category"], ""))
+        and all(instant(one.reported_on) <= instant(row["decided_on"]) for one in reported.get(row["category"], ()))
+    }
+
+
+def _suggested(queue: pd.DataFrame, kind: str) -> dict[str, str]:
+    rows = queue[queue["kind"] == kind]
+    return dict(zip(rows["category"].tolist(), rows["suggested_label"].tolist(), strict=True))
+
+
+def _settled_by_class(params: Params, verdicts: pd.DataFrame) -> set[str]:
     """The categories that verdicts on classes label, also those that were given after the queue was made."""
     taxonomy = load_taxonomy(Path(params.build.taxonomy))
-    if load_verdicts(folder, taxonomy.natures, params.verdict_profiles, CLASS).empty:
-        return set()
     classes = read_landmark_classes(params, taxonomy, build_labels(params))
-    return set(read_class_verdicts(params, taxonomy, classes, folder).claims["category"])
+    return set(class_verdicts(params, taxonomy, classes, verdicts).claims["category"])
 
 
-def items_of(params: Params, categories: Sequence[str], folder: Path) -> list[Item]:
-    """Items for any categories, with the suggestion and the evidence that the queue would show, in order."""
-    table, _ = read_candidates(params, load_taxonomy(Path(params.build.taxonomy)), folder)
-    table["reason"] = table["reason"].replace("", "asked for")
-    table = table.set_index("category", drop=False).loc[list(categories)]
-    return _items(table)
+def items_of(tables: CandidateTables, categories: Sequence[str], kind: str = LANDMARK) -> list[Item]:
+    """Items for any categories or classes, with the suggestion and the evidence that the queue would show, in order.
 
-
-def item_of(params: Params, category: str, folder: Path) -> Item:
-    """The item for a category of the metadata: its row of the queue, if it has one, since the others take longer.
-
-    folder: of the verdicts.
+    Raises KeyError for one that is not among the candidates.
     """
-    queue = _read_queue(params.data / "queue" / "queue.csv")
-    own = queue[(queue["kind"] == LANDMARK) & (queue["category"] == category)]
-    items = _items(own) or items_of(params, [category], folder)
+    table = tables.of_now()[KINDS.index(kind)].set_index("category", drop=False).loc[list(categories)]
+    return _items(table.assign(reason=table["reason"].replace("", "asked for")))
+
+
+def item_of(tables: CandidateTables, category: str, kind: str = LANDMARK) -> Item:
+    """The item for a category or a class: its row of the queue, if it has one, since the others may take longer.
+
+    Raises KeyError for one that is not among the candidates.
+    """
+    queue = _read_queue(tables.params.data / "queue" / "queue.csv")
+    own = queue[(queue["kind"] == kind) & (queue["category"] == category)]
+    items = _items(own) or items_of(tables, [category], kind)
     return items[0]
 
 

@@ -6,7 +6,7 @@ The rules are in hgld.hierarchy.taxonomy; this module turns tables into their in
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +15,7 @@ from hgld.foundation.display.visible import echo
 from hgld.foundation.files import write_text
 from hgld.foundation.settings import Params
 from hgld.foundation.tables import write_parquet
+from hgld.hierarchy.curation.rejected_items import read_rejected, without_rejected
 from hgld.hierarchy.taxonomy.class_graph import class_graph, edge_order, transitive_reduction
 from hgld.hierarchy.taxonomy.class_labels import (
     AnchorPath,
@@ -70,6 +71,8 @@ def run(params: Params) -> None:
         class_edges=read_stage_table(folder / "class_edges.parquet"),
         class_labels=read_stage_table(folder / "class_labels.parquet"),
     )
+    rejected = read_rejected(params.data / "check" / "rejected_items.csv")
+    wikidata = replace(wikidata, items=without_rejected(wikidata.items, rejected))
     result = label_categories(wikidata, load_taxonomy(Path(params.build.taxonomy)))
     folder = params.data / "build"
     for name in TABLES:

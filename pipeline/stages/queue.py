@@ -8,6 +8,7 @@ after its verdict, or if the verdict is stale: the suggestion differs from the o
 
 import hashlib
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,19 @@ import pandas as pd
 
 from hgld.foundation.display.visible import echo
 from hgld.foundation.files import replacing
-from hgld.foundation.settings import Params, profiles
+from hgld.foundation.settings import Params, Queue, profiles
 from hgld.foundation.tables import write_csv
 from hgld.hierarchy.curation.errata import Report, load_reports, open_reports
+from hgld.hierarchy.curation.quality.precision import confirmations
 from hgld.hierarchy.curation.settled_verdicts import is_stale, settled
+from hgld.hierarchy.curation.verdict import CLASS, LANDMARK
 from hgld.hierarchy.curation.verdict_checks import without_effect
-from hgld.hierarchy.curation.verdicts import CLASS, LANDMARK, REVIEW_FOLDER, load_verdicts
+from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, load_all_verdicts
 from hgld.hierarchy.fusion.class_candidates import class_candidates
 from hgld.hierarchy.fusion.class_verdicts import ClassVerdicts
 from hgld.hierarchy.fusion.evidence_kinds import BY_CLASS, proposal_sources
 from hgld.hierarchy.taxonomy.taxonomy import Taxonomy, load_taxonomy
-from hgld.pipeline.dataset.landmark_classes import read_class_verdicts, read_landmark_classes
+from hgld.pipeline.dataset.landmark_classes import LandmarkClasses, class_verdicts, read_landmark_classes
 from hgld.pipeline.dataset.landmarks import image_counts, labels_and_proposals
 from hgld.pipeline.dataset.schemas import read_stage_table
 
@@ -48,11 +51,11 @@ def run(params: Params) -> None:
     """
     taxonomy = load_taxonomy(Path(params.build.taxonomy))
     natures = taxonomy.natures
-    landmarks, classes = read_candidates(params, taxonomy, REVIEW_FOLDER)
+    verdicts = load_all_verdicts(REVIEW_FOLDER, natures, params.verdict_profiles)
+    landmarks, classes = candidate_tables(read_suggestions(params, taxonomy), verdicts[CLASS].given)
     pending = []
     for kind, table, reports in ((LANDMARK, landmarks, load_reports(REVIEW_FOLDER)), (CLASS, classes, [])):
-        verdicts = load_verdicts(REVIEW_FOLDER, natures, params.verdict_profiles, kind)
-        pending.append(pending_rows(table, verdicts, params.release.adjudicators, reports))
+        pending.append(pending_rows(table, verdicts[kind].given, params.release.adjudicators, reports))
     drawn = controls(landmarks, params.queue.control, params.queue.seed)
     queue = order(pd.concat(pending, ignore_index=True), drawn, params.queue.seed)
     with replacing(params.data / "queue", directory=True) as folder:
@@ -64,20 +67,40 @@ def run(params: Params) -> None:
     echo(f"{len(queue)} to review: " + ", ".join(f"{count} {name}" for name, count in reasons.items()))
 
 
-def read_candidates(params: Params, taxonomy: Taxonomy, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What may be reviewed (columns COLUMNS): every category, and the classes that several of them have.
+@dataclass(frozen=True)
+class Suggestions:
+    """What the stages suggest for the categories, which verdicts on classes may change.
 
-    folder: of the verdicts.
-
-    Raises HgldError for a damaged table of a stage, and when a verdict file is malformed.
+    labels, proposals, by_name: of the stages build and refine, by_name for the names of classes; images: of each
+    category.
     """
+
+    params: Params
+    taxonomy: Taxonomy
+    labels: pd.DataFrame
+    proposals: pd.DataFrame
+    by_name: pd.DataFrame
+    classes: LandmarkClasses
+    images: "pd.Series[int]"
+
+
+def read_suggestions(params: Params, taxonomy: Taxonomy) -> Suggestions:
+    """Read the tables of the stages. Raises HgldError for a damaged one."""
     labels, proposals = labels_and_proposals(params, taxonomy.natures, proposal_sources())
-    classes = read_landmark_classes(params, taxonomy, labels)
-    verdicts = read_class_verdicts(params, taxonomy, classes, folder)
-    landmarks = candidates(labels, proposals, verdicts, image_counts(params))
     path = params.data / "refine" / "classes.parquet"
     by_name = read_stage_table(path) if path.is_file() else pd.DataFrame(columns=["class"])
-    return landmarks, class_candidates(landmarks, classes.of, by_name)
+    classes = read_landmark_classes(params, taxonomy, labels)
+    return Suggestions(params, taxonomy, labels, proposals, by_name, classes, image_counts(params))
+
+
+def candidate_tables(suggestions: Suggestions, verdicts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What may be reviewed (columns COLUMNS): every category, and the classes that several of them have.
+
+    verdicts: those on classes.
+    """
+    by_class = class_verdicts(suggestions.params, suggestions.taxonomy, suggestions.classes, verdicts)
+    landmarks = candidates(suggestions.labels, suggestions.proposals, by_class, suggestions.images)
+    return landmarks, class_candidates(landmarks, suggestions.classes.of, suggestions.by_name)
 
 
 def candidates(
@@ -253,6 +276,17 @@ def controls(table: pd.DataFrame, control: int, seed: int) -> set[str]:
     for _, names in table[table["reason"] == ""].groupby("suggested_by", sort=True)["category"]:
         drawn |= set(sorted(names, key=lambda name: _hash(seed, name))[:control])
     return drawn
+
+
+def judged_controls(table: pd.DataFrame, verdicts: pd.DataFrame, settings: Queue) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The labels accepted without a verdict, and the verdicts on the controls among them (see confirmations).
+
+    An accepted proposal without a label is not a label.
+
+    table: from `candidates`; verdicts: all rows on landmarks.
+    """
+    accepted = table[(table["reason"] == "") & (table["suggested_label"] != "") & (table["suggested_by"] != "")]
+    return accepted, confirmations(verdicts, accepted, controls(table, settings.control, settings.seed))
 
 
 def _hash(seed: int, category: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from importlib.metadata import version
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +14,9 @@ from hgld.foundation.display.world_outline import world_path
 from hgld.foundation.files import read_json, replacing
 from hgld.foundation.settings import Params, profiles
 from hgld.hierarchy.curation.settled_verdicts import settled
+from hgld.hierarchy.curation.verdict import CLASS, LANDMARK
 from hgld.hierarchy.curation.verdict_checks import without_effect
-from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, load_verdicts
+from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, load_all_verdicts, load_verdicts
 from hgld.hierarchy.fusion.evidence_kinds import proposal_sources
 from hgld.hierarchy.fusion.release_decision import Thresholds, claims, decide
 from hgld.hierarchy.taxonomy.taxonomy import Taxonomy, load_taxonomy
@@ -27,8 +29,10 @@ from hgld.pipeline.dataset.splits import image_labels, landmark_labels, query_la
 from hgld.pipeline.release.errata import errata_page
 from hgld.pipeline.release.folder import Content, write_folder
 from hgld.pipeline.release.guarantees import check_guarantees
+from hgld.pipeline.release.label_quality import label_quality, missing_labels, quality_numbers
 from hgld.pipeline.release.taxonomy_tables import class_graph_table, taxonomy_table
 from hgld.pipeline.release.texts.about import About
+from hgld.pipeline.stages.queue import COLUMNS, candidate_tables, judged_controls, read_suggestions
 
 Tables = dict[str, pd.DataFrame]
 
@@ -49,20 +53,27 @@ def run(params: Params) -> None:
     decisions, notes = with_places(params, decided)
     labels = decisions.assign(snapshot=str(snapshot.get("date", "")))
     tables, counts = _tables(params, decisions)
+    images = {split: tables[f"{split}.parquet"] for split in (*SPLITS, "test")}
+    quality = label_quality(labels, *_controls(params, taxonomy))
     check_guarantees(params.data / "metadata", labels, tables, natures)
     counts["conflicting_verdicts"] = claimed.conflicts
     anchors = taxonomy_table(Path(params.build.taxonomy), natures)
     content = Content(
-        About(params.release, card_numbers(params, labels, tables, counts)),
+        About(
+            params.release,
+            card_numbers(params, labels, tables, counts)
+            | {"missing": missing_labels(labels, images), "quality": quality_numbers(quality)},
+        ),
         {
             **tables,
             "labels.parquet": labels,
             "evidence.parquet": evidence,
             "taxonomy.parquet": anchors,
             "taxonomy.csv": anchors,
+            "quality.parquet": quality,
             "class_graph.parquet": class_graph_table(params),
         },
-        _metadata(params, tables, counts, snapshot),
+        _metadata(params, tables, counts, snapshot) | {"overlap": _overlap(images)},
         world_map(zip(labels["latitude"], labels["longitude"], strict=True), map_title(labels), world_path()),
         errata_page(REVIEW_FOLDER),
     )
@@ -126,6 +137,21 @@ def _tables(params: Params, decisions: pd.DataFrame) -> tuple[Tables, dict[str, 
         tables[f"{split}.parquet"] = image_labels(params, split, decisions)
     test, counts = query_labels(params, tables["index.parquet"], tables["train.parquet"], decisions)
     return tables | {"test.parquet": test}, counts
+
+
+def _controls(params: Params, taxonomy: Taxonomy) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The labels that are accepted without a verdict, and their judged controls; both empty without verdicts."""
+    verdicts = load_all_verdicts(REVIEW_FOLDER, taxonomy.natures, params.verdict_profiles)
+    table = pd.DataFrame(columns=COLUMNS, dtype="str")
+    if not verdicts[LANDMARK].given.empty:  # the table of all candidates takes seconds
+        table, _ = candidate_tables(read_suggestions(params, taxonomy), verdicts[CLASS].given)
+    return judged_controls(table, verdicts[LANDMARK].given, params.queue)
+
+
+def _overlap(images: Mapping[str, pd.DataFrame]) -> dict[str, int]:
+    """How many categories two splits share, as `hgld verify` counts them."""
+    names = {split: set(table["category"]) - {""} for split, table in images.items()}
+    return {f"{one}_{other}": len(names[one] & names[other]) for one, other in combinations(names, 2)}
 
 
 def _metadata(params: Params, tables: Tables, counts: dict[str, int], snapshot: dict[str, object]) -> dict[str, object]:

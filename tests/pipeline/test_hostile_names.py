@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from hgld.cli import main
 from hgld.foundation.files import md5
 from hgld.foundation.tables import write_parquet
-from hgld.hierarchy.curation.verdicts import COLUMNS
+from hgld.hierarchy.curation.verdict import COLUMNS
 from hgld.pipeline.review.desk import Desk
 from hgld.pipeline.review.queue_items import Item
 from hgld.pipeline.review.terminal.session import ReviewSession

@@ -13,7 +13,8 @@ import pandas as pd
 
 from hgld.foundation.settings import Params, load_params
 from hgld.foundation.tables import write_csv, write_parquet
-from hgld.hierarchy.curation.verdicts import COLUMNS, Verdict, verdict_file
+from hgld.hierarchy.curation.verdict import CLASS, COLUMNS, Verdict
+from hgld.hierarchy.curation.verdicts import load_verdicts, verdict_file
 from hgld.hierarchy.taxonomy.taxonomy import Anchor, load_taxonomy
 from hgld.pipeline.stages import queue
 from tests.paths import ROOT
@@ -124,7 +125,8 @@ def _write(columns: dict[str, object], path: Path) -> None:
 
 def write_queue(params: Params, length: int) -> pd.DataFrame:
     """The queue, as its stage orders it, at most so long; returns all candidates."""
-    table, classes = queue.read_candidates(params, load_taxonomy(CURATED), Path("review"))
+    verdicts = load_verdicts(Path("review"), load_taxonomy(CURATED).natures, kind=CLASS)
+    table, classes = queue.candidate_tables(queue.read_suggestions(params, load_taxonomy(CURATED)), verdicts)
     none = pd.DataFrame(columns=COLUMNS, dtype="str")
     pending = pd.concat([queue.pending_rows(rows, none) for rows in (table, classes)], ignore_index=True)
     ordered = queue.order(pending, queue.controls(table, 1000, 0), 0)

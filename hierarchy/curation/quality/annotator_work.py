@@ -6,7 +6,7 @@ from math import nan
 import pandas as pd
 
 from hgld.hierarchy.curation.settled_verdicts import newest
-from hgld.hierarchy.curation.verdicts import instant
+from hgld.hierarchy.curation.verdict import instant
 
 # A longer gap between two verdicts starts a new session.
 SESSION_GAP_S = 600

@@ -21,6 +21,7 @@ _KEYS = {
     "index": ("image_id",),
     "test": ("image_id",),
     "taxonomy": ("anchor_qid",),
+    "quality": ("hierarchical_label",),
     "class_graph": ("class", "parent"),
 }
 # table → column → the table whose key it is

@@ -176,6 +176,28 @@ TABLES = (
         "evidence",
     ),
     Table(
+        "quality.parquet",
+        "One row per label, and one of all of them: where it comes from, and how precise it is",
+        ("hierarchical_label",),
+        {
+            "hierarchical_label": _text("The label; (all) for all of them"),
+            "natural_or_human_made": _text("natural or human-made; empty for all"),
+            "categories": Column(WHOLE, "Categories with the label"),
+            **{
+                "from_" + kind.source.replace("-", "_"): Column(WHOLE, f"Of these, from {kind.title}") for kind in KINDS
+            },
+            "controls": Column(WHOLE, "Categories that were drawn at random and judged by annotators"),
+            "precision": Column(
+                FRACTION,
+                "The fraction of the controls whose label was confirmed, each source weighted by its labels; of the "
+                "labels before verdicts; missing where a source of the label has no judged control",
+            ),
+            "precision_low": Column(FRACTION, "Lower end of its 95 % interval"),
+            "precision_high": Column(FRACTION, "Upper end of its 95 % interval"),
+        },
+        "quality",
+    ),
+    Table(
         "class_graph.parquet",
         "One row per subclass statement that was used, and one with an empty parent per class at the top",
         ("class", "parent"),

@@ -19,7 +19,7 @@ OPEN = re.compile(r"<!-- numbers\b")
 CLOSE = "<!-- /numbers -->"
 _MARK = re.compile(r"<!-- (/?)release -->\n?")
 # The blocks made of card.json alone; others need the metrics of a stage, even of one that comes after the release.
-_OWN = ("splits", "sources", "labels", "rules", "continents", "countries")
+_OWN = ("splits", "sources", "labels", "missing", "quality", "rules", "continents", "countries")
 
 
 def read_card(path: Path) -> str:

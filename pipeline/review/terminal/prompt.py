@@ -18,8 +18,8 @@ from hgld.pipeline.review.queue_items import ItemTexts, Selection, chosen_items
 from hgld.pipeline.review.terminal.session import QUIT, UNDO, ReviewSession, split_answer
 
 KEYS = (
-    "Enter or y: accept · r: runner-up · a label or its first letters · e: leave empty · s: skip · u: undo · "
-    "?: list the labels · q: quit"
+    "Enter or y: accept · r: runner-up · a label or its first letters · e: leave empty · n: not sure · s: skip · "
+    "u: undo · ?: list the labels · q: quit"
 )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import suggest
-from hgld.hierarchy.curation.verdicts import VerdictError
+from hgld.hierarchy.curation.verdict import UNSURE, VerdictError
 from hgld.pipeline.review.desk import Desk, UndoError
 from hgld.pipeline.review.queue_items import WIDTH, Item
 
@@ -19,6 +19,7 @@ ACCEPT = {"", "y", "yes"}
 RUNNER_UP = {"r"}
 EMPTY = {"e"}
 SKIP = {"s", "skip"}
+UNSURE_WORDS = {"n", "unsure"}
 UNDO = {"u", "undo"}
 HELP = {"?", "help"}
 QUIT = {"q", "quit", "exit"}
@@ -59,6 +60,8 @@ class ReviewSession:
             return f"Skipped {visible(item.title)}."
         if word in EMPTY:
             return self._judge(item, "", comment)
+        if word in UNSURE_WORDS:
+            return self._judge(item, "", comment, UNSURE)
         if word in ACCEPT:
             return self._accept(item, item.suggested_label, comment) if item.suggested_label else _NO_SUGGESTION
         if word in RUNNER_UP:
@@ -73,10 +76,10 @@ class ReviewSession:
             )
         return self._judge(item, label, comment)
 
-    def _judge(self, item: Item, label: str, comment: str) -> str:
-        self.desk.judge(self.position, label, comment)
+    def _judge(self, item: Item, label: str, comment: str, answer: str = "") -> str:
+        self.desk.judge(self.position, label, comment, answer=answer)
         self.position += 1
-        return visible(f"{item.title}: {label.strip() or 'left empty'}.")
+        return visible(f"{item.title}: {answer or label.strip() or 'left empty'}.")
 
     def _undo(self) -> str:
         try:

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse
 from hgld.foundation.display.visible import visible
 from hgld.foundation.display.world_outline import VIEW_BOX, world_path
 from hgld.foundation.errors import HgldError
-from hgld.hierarchy.curation.verdicts import CLASS, Verdict, VerdictError
+from hgld.hierarchy.curation.verdict import CLASS, UNSURE, Verdict, VerdictError
 from hgld.pipeline.review.class_evidence import SHOWN_LANDMARKS, ClassEvidence
 from hgld.pipeline.review.desk import Desk
 from hgld.pipeline.review.label_help import LabelHelp
@@ -35,7 +35,8 @@ Position = Annotated[int, PathValue(ge=0, le=100_000_000)]
 class Answer(BaseModel):
     """A verdict as the page sends it.
 
-    category: of the item that was shown; label: "" for none of the labels; supercategory, rejected_item: as in Verdict.
+    category: of the item that was shown; label: "" for none of the labels; supercategory, rejected_item: as in Verdict;
+    unsure: the annotator cannot tell, so there is no label.
     """
 
     category: str = Field(max_length=2_000)
@@ -43,6 +44,7 @@ class Answer(BaseModel):
     comment: str = Field("", max_length=2_000)
     supercategory: str = Field("", max_length=30)
     rejected_item: str = Field("", max_length=30)
+    unsure: bool = False
 
 
 class Shown(BaseModel):
@@ -69,6 +71,7 @@ class Sources:
             self.labels.all()
             self.evidence.items("")
             self.pictures.credits([])
+            self.adjudication.tables.of_now()
             if any(item.kind == CLASS for item in self.desk.items):
                 self.classes.members("")
 
@@ -165,8 +168,8 @@ def _add_answers(app: FastAPI, sources: Sources) -> None:
         _item_at(desk, position, answer.category)
         if answer.supercategory and not sources.classes.is_known(answer.supercategory):
             raise VerdictError(f"there is no class {answer.supercategory!r} in the snapshot of Wikidata")
-        what = answer.label.strip() or "no label"
-        more = (answer.comment, answer.supercategory, answer.rejected_item)
+        what = "unsure" if answer.unsure else answer.label.strip() or "no label"
+        more = (answer.comment, answer.supercategory, answer.rejected_item, UNSURE if answer.unsure else "")
         return answered(f"{what}: saved", position, lambda: desk.judge(position, answer.label, *more))
 
     @app.post("/api/items/{position}/skip")
@@ -216,5 +219,6 @@ def _said(verdict: Verdict) -> dict[str, str]:
         "comment": verdict.comment,
         "supercategory": verdict.supercategory,
         "rejected_item": verdict.rejected_item,
+        "answer": verdict.answer,
         "decided_on": verdict.decided_on,
     }

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tar_images import UnreadableImageError
-from hgld.hierarchy.curation.verdicts import VerdictError
+from hgld.hierarchy.curation.verdict import VerdictError
 from hgld.pipeline.review.catalogue import UnknownLandmarkError
 from hgld.pipeline.review.desk import UndoError
 from hgld.pipeline.review.landmark_pictures import SIZES, LandmarkPictures

@@ -6,7 +6,7 @@ const OPEN_MS = 250; // an item counts as seen after this: a key that was meant 
 const FOUND = 8;
 const KEYS = [
   ["Enter", "accept the suggestion"], ["1 – 9", "choose a candidate"], ["/", "search another label"],
-  ["E", "none of the labels"], ["S", "skip, or unsure: nothing is saved"], ["C", "comment"], ["Z", "undo, also after a restart"],
+  ["E", "none of the labels"], ["U", "unsure: left to other annotators"], ["S", "skip: nothing is saved"], ["C", "comment"], ["Z", "undo, also after a restart"],
   ["← →", "previous, next item"], ["N", "next open item"], ["P", "next picture"],
   ["F", "name a finer class"], ["X", "the item on Wikidata is another place"], ["H", "show what a label means"], ["?", "these keys"],
 ];
@@ -112,9 +112,9 @@ function draw() {
   at("reason").textContent = item.why + (item.suggestion ? "" : " There is no suggestion.");
   at("earlier").hidden = !item.verdict || item.opinions.length > 0;
   if (item.verdict) {
-    const { label, comment, supercategory, rejected_item: other } = item.verdict;
+    const { comment, supercategory, rejected_item: other } = item.verdict;
     const more = [supercategory && `class ${supercategory}`, other && `not ${other}`, comment].filter(Boolean).join("; ");
-    at("earlier").textContent = `You said: ${label.trim() || "no label"}${more ? ` (${more})` : ""}, ${item.verdict.decided_on}`;
+    at("earlier").textContent = `You said: ${said(item.verdict.label, item.verdict.answer)}${more ? ` (${more})` : ""}, ${item.verdict.decided_on}`;
   }
   drawOpinions();
   drawCandidates();
@@ -132,8 +132,10 @@ function draw() {
   at("name").focus({ preventScroll: true });
 }
 
+function said(label, answer) { return answer || label.trim() || "no label"; }
+
 function drawOpinions() {
-  const rows = item.opinions.map(one => make("li", `${one.annotator}: ${one.hierarchical_label.trim() || "no label"}` +
+  const rows = item.opinions.map(one => make("li", `${one.annotator}: ${said(one.hierarchical_label, one.answer)}` +
     `${one.comment ? ` (${one.comment})` : ""}, ${one.decided_on}`));
   at("opinions").querySelector("ul").replaceChildren(...rows);
   at("opinions").hidden = !rows.length;
@@ -357,6 +359,12 @@ function judge(label) {
   act(`/api/items/${item.position}/verdict`, body, answer => show(answer.next));
 }
 
+function unsure() {
+  if (!seen()) return;
+  const body = { category: item.category, label: "", comment: at("comment").value, unsure: true };
+  act(`/api/items/${item.position}/verdict`, body, answer => show(answer.next));
+}
+
 function accept() {
   if (!seen()) return;
   if (item.suggestion) judge(item.suggestion); else toast("There is no suggestion to accept.");
@@ -402,7 +410,7 @@ document.addEventListener("keydown", event => {
   const onButton = event.target instanceof HTMLButtonElement || event.target instanceof HTMLAnchorElement || event.target.tagName === "SUMMARY";
   if (onButton && (event.key === "Enter" || event.key === " ")) return; // the button itself
   const actions = {
-    Enter: accept, "/": () => at("search").focus(), e: () => judge(""), s: skip, u: skip, z: undo, c: () => at("comment").focus(),
+    Enter: accept, "/": () => at("search").focus(), e: () => judge(""), s: skip, u: unsure, z: undo, c: () => at("comment").focus(),
     f: () => item && !item.class && at("supercategory").focus(), x: () => item && item.items.length && reject(item.items[0].qid),
     ArrowLeft: () => move(-1), ArrowRight: () => move(1), n: () => item && show(item.next), p: () => enlarge(picture + 1),
     h: () => at("definition").scrollIntoView({ block: "center" }), "?": () => at("help").showModal(),
@@ -416,6 +424,7 @@ document.addEventListener("keydown", event => {
 at("search").addEventListener("input", event => find(event.target.value));
 at("supercategory").addEventListener("input", event => findClasses(event.target.value));
 at("none").addEventListener("click", () => judge(""));
+at("unsure").addEventListener("click", unsure);
 at("skip").addEventListener("click", skip);
 at("undo").addEventListener("click", undo);
 at("back").addEventListener("click", () => move(-1));
@@ -423,9 +432,9 @@ at("forward").addEventListener("click", () => move(1));
 at("keys").addEventListener("click", () => at("help").showModal());
 at("close").addEventListener("click", () => at("help").close());
 
-async function open(landmark) {
+async function open(kind, category) {
   try {
-    const { position } = await request("/api/items", { category: landmark });
+    const { position } = await request("/api/items", { category, kind });
     session = await request("/api/session");
     showProgress(session.progress, session.can_undo);
     await show(position);
@@ -448,8 +457,9 @@ async function start() {
   } catch (error) { at("loading").hidden = true; banner(error.message); return; }
   at("who").textContent = `${session.annotator} · ${session.profile}`;
   showProgress(session.progress, session.can_undo);
-  const linked = new URLSearchParams(location.search).get("landmark");
-  await (linked === null ? show(session.first) : open(linked));
+  const asked = new URLSearchParams(location.search);
+  const kind = ["landmark", "class"].find(name => asked.has(name));
+  await (kind ? open(kind, asked.get(kind)) : show(session.first));
 }
 
 start();

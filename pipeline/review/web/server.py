@@ -18,6 +18,7 @@ from hgld.foundation.display.visible import echo
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params
 from hgld.hierarchy.curation.verdicts import REVIEW_FOLDER, verdict_file
+from hgld.pipeline.review.candidate_tables import CandidateTables
 from hgld.pipeline.review.class_evidence import ClassEvidence
 from hgld.pipeline.review.desk import Desk
 from hgld.pipeline.review.label_help import LabelHelp
@@ -63,9 +64,9 @@ def review(
     listener = listen(port)
     token = secrets.token_urlsafe(24)
     guard = Guard(listener.getsockname()[1], token)
-    evidence, classes = LandmarkEvidence(params, names), ClassEvidence(params)
-    adjudication = Adjudication(params, folder, desk, evidence)
-    sources = Sources(desk, evidence, classes, pictures, labels, lambda: quality(params, folder), adjudication)
+    evidence, classes, tables = LandmarkEvidence(params, names), ClassEvidence(params), CandidateTables(params, folder)
+    adjudication = Adjudication(tables, desk)
+    sources = Sources(desk, evidence, classes, pictures, labels, lambda: quality(params, folder, tables), adjudication)
     app = make_app(sources, guard)
     Thread(target=sources.read, daemon=True).start()
     try:
@@ -113,6 +114,8 @@ def listen(port: int | None) -> socket.socket:
     """A listening socket on the loopback address."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # asyncio sets this on sockets of its own only; without it, each answer waits 40 ms for an acknowledgement
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         listener.bind((HOST, port or 0))
         listener.listen(64)

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from hgld.hierarchy.curation.file_checks import file_problems, fix_files
-from hgld.hierarchy.curation.verdicts import COLUMNS
+from hgld.hierarchy.curation.verdict import COLUMNS
 from tests.paths import ROOT
 
 

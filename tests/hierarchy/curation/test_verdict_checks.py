@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from hgld.hierarchy.curation.verdict import COLUMNS, Verdict
 from hgld.hierarchy.curation.verdict_checks import (
     category_problems,
     class_problems,
@@ -13,7 +14,7 @@ from hgld.hierarchy.curation.verdict_checks import (
     verdict_notes,
     without_effect,
 )
-from hgld.hierarchy.curation.verdicts import COLUMNS, Verdict, append_verdict, read_verdicts
+from hgld.hierarchy.curation.verdicts import append_verdict, read_verdicts
 
 LABELS = ["church", "lake"]
 KNOWN = {"sample": ["Red Chapel", "Rad Chapel", "Blue Lake"], "gldv2": ["Mount Rainier"]}

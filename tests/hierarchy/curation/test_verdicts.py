@@ -18,12 +18,10 @@ from hypothesis import strategies as st
 
 from hgld.foundation.errors import HgldError
 from hgld.hierarchy.curation.settled_verdicts import settled
+from hgld.hierarchy.curation.verdict import CLASS, COLUMNS, LANDMARK, UNSURE, Verdict, VerdictError
 from hgld.hierarchy.curation.verdicts import (
-    CLASS,
-    COLUMNS,
-    Verdict,
-    VerdictError,
     append_verdict,
+    load_all_verdicts,
     load_verdicts,
     read_verdicts,
     remove_verdict,
@@ -36,7 +34,7 @@ LABELS = ["church", "lake", "ocean area ", "castle / fort"]
 HEADER = ",".join(COLUMNS)
 OLD_HEADER = ",".join(COLUMNS[:8])
 # What follows the profile of a verdict on a landmark.
-REST = ["landmark", "", "", ""]
+REST = ["landmark", "", "", "", ""]
 
 
 def _verdict(category: str = "Abbey", label: str = "church", annotator: str = "ana", **more: str) -> Verdict:
@@ -57,8 +55,8 @@ def test_new_file_has_a_header_and_one_line_per_verdict(tmp_path: Path) -> None:
     append_verdict(tmp_path / "review", _verdict())
     append_verdict(tmp_path / "review", _verdict("Lake, the", "lake"))
     assert (tmp_path / "review" / "ana.csv").read_text() == (
-        f"{HEADER}\nAbbey,church,lake,clip,0.5000,ana,2026-01-03,,sample,landmark,,,\n"
-        '"Lake, the",lake,lake,clip,0.5000,ana,2026-01-03,,sample,landmark,,,\n'
+        f"{HEADER}\nAbbey,church,lake,clip,0.5000,ana,2026-01-03,,sample,landmark,,,,\n"
+        '"Lake, the",lake,lake,clip,0.5000,ana,2026-01-03,,sample,landmark,,,,\n'
     )
     assert [path.name for path in (tmp_path / "review").iterdir()] == ["ana.csv"]
 
@@ -130,8 +128,8 @@ def test_annotator_names_are_restricted(tmp_path: Path, name: str) -> None:
     ("Abbey,church,,,,ana,03/01/2026,", "decided_on '03/01/2026' is not a date"),
     ("Abbey,church,,,1.5,ana,2026-01-03,", "suggested_score '1.5' is not a number between 0 and 1"),
     ("Abbey,church,,,\"0,5\",ana,2026-01-03,", "suggested_score '0,5' is not a number between 0 and 1"),
-    ("Abbey,church", "2 values for 13 columns: Abbey,church"),
-    ("Abbey,church,,,,ana,2026-01-03,,sample,x", "10 values for 13 columns"),
+    ("Abbey,church", "2 values for 14 columns: Abbey,church"),
+    ("Abbey,church,,,,ana,2026-01-03,,sample,x", "10 values for 14 columns"),
     ('"Abbey,church,,,,ana,2026-01-03,', "not a CSV row"),
     ("<<<<<<< HEAD", "an unresolved git merge conflict"),
     ("=======,,,,,,,,", "an unresolved git merge conflict"),
@@ -196,7 +194,8 @@ def test_removing_a_verdict_removes_only_its_last_row(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
+from hgld.hierarchy.curation.verdict import Verdict
+from hgld.hierarchy.curation.verdicts import append_verdict
 folder, name, count, comment = sys.argv[1:]
 for n in range(int(count)):
     append_verdict(Path(folder), Verdict(f"{name} {n}", "church", "", "", "", "ana", "2026-01-03", comment))
@@ -312,7 +311,7 @@ def test_file_without_the_column_profile_is_read_and_appended_to(tmp_path: Path)
     path = tmp_path / "ana.csv"
     path.write_text(f"{OLD_HEADER}\nAbbey,church,,,,ana,2026-01-03,\n")
     append_verdict(tmp_path, _verdict("Lake", "lake"))
-    assert path.read_text().splitlines()[:2] == [HEADER, "Abbey,church,,,,ana,2026-01-03,,,landmark,,,"]
+    assert path.read_text().splitlines()[:2] == [HEADER, "Abbey,church,,,,ana,2026-01-03,,,landmark,,,,"]
     assert load_verdicts(tmp_path, LABELS)["profile"].tolist() == ["", "sample"]
 
 
@@ -347,7 +346,7 @@ def _saved(delimiter: str = ",", quoting: int = csv.QUOTE_MINIMAL, order: list[i
 
 @pytest.mark.parametrize("content", [
     _saved(quoting=csv.QUOTE_ALL), _saved(end="\r\n"), _saved(bom=True), _saved(";"), _saved("\t"), _saved(end="\r"),
-    _saved(order=[8, 1, 2, 3, 4, 12, 5, 6, 7, 9, 10, 11, 0]), _saved(surplus=2),
+    _saved(order=[8, 1, 2, 3, 4, 12, 5, 6, 7, 9, 10, 11, 13, 0]), _saved(surplus=2),
     _saved(";", csv.QUOTE_ALL, end="\r\n", bom=True),
     b"sep=;\r\n" + _saved(";", end="\r\n"), _saved(";").replace(b"0.5", b"0,5"), _saved() + b",,,,,,,,\n\n",
     _saved(";").replace(b"T10:11:12Z", b" 10:11:12"),
@@ -518,3 +517,42 @@ def test_an_adjudicator_decides_where_others_disagree(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert conflicts.empty
     assert set(settled(verdicts, ["ana", "zoe"])[1]["annotator"]) == {"ana", "zoe"}
+
+
+def test_unsure_takes_back_what_the_annotator_said_before_and_nothing_later(tmp_path: Path) -> None:
+    unsure = _verdict(label="", on="2026-01-04")
+    append_verdict(tmp_path, _verdict())
+    append_verdict(tmp_path, _verdict(annotator="bob"))
+    append_verdict(tmp_path, replace(unsure, answer=UNSURE))
+    verdicts = load_all_verdicts(tmp_path, LABELS)[LANDMARK]
+    assert verdicts.given["annotator"].tolist() == ["bob"]
+    assert verdicts.unsure[["annotator", "category"]].to_numpy().tolist() == [["ana", "Abbey"]]
+    append_verdict(tmp_path, _verdict(label="lake", on="2026-01-05"))
+    verdicts = load_all_verdicts(tmp_path, LABELS)[LANDMARK]
+    assert verdicts.given[["annotator", "hierarchical_label"]].to_numpy().tolist() == [
+        ["ana", "lake"],
+        ["bob", "church"],
+    ]
+    assert verdicts.unsure.empty
+
+
+def test_the_newest_answer_counts_whatever_the_order_of_lines(tmp_path: Path) -> None:
+    rows = [_verdict(label="lake", on="2026-01-05"), replace(_verdict(label="", on="2026-01-04"), answer=UNSURE)]
+    for order in (rows, rows[::-1]):
+        lines = [HEADER, *(",".join(vars(row).values()) for row in order), ""]
+        (tmp_path / "ana.csv").write_text("\n".join(lines))
+        assert load_verdicts(tmp_path, LABELS)["hierarchical_label"].tolist() == ["lake"]
+
+
+def test_unsure_is_never_no_label(tmp_path: Path) -> None:
+    append_verdict(tmp_path, replace(_verdict(label=""), answer=UNSURE))
+    assert load_verdicts(tmp_path, LABELS).empty
+    assert settled(load_verdicts(tmp_path, LABELS))[0].empty
+    for changes, message in (
+        ({"hierarchical_label": "lake"}, "answer unsure with a label"),
+        ({"rejected_item": "Q7"}, "answer unsure with a label or a rejected item"),
+        ({"answer": "maybe"}, "answer 'maybe' is neither empty nor unsure"),
+    ):
+        verdict = replace(_verdict("Mill", ""), **{"answer": UNSURE, **changes})
+        with pytest.raises(VerdictError, match=message):
+            append_verdict(tmp_path, verdict)

@@ -12,7 +12,8 @@ from hgld.cli import main
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params, load_params
 from hgld.foundation.tables import write_parquet
-from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, load_verdicts
+from hgld.hierarchy.curation.verdict import Verdict
+from hgld.hierarchy.curation.verdicts import append_verdict, load_verdicts
 from hgld.pipeline.commands.check import CheckResult, check, class_snapshot
 from hgld.pipeline.stages import check as check_stage
 from tests.paths import ROOT

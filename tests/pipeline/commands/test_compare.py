@@ -14,7 +14,8 @@ from PIL import Image
 from hgld.cli import main
 from hgld.hierarchy.comparison.agreement import compare_labels, read_pair
 from hgld.hierarchy.comparison.confusion import confusion_matrix
-from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
+from hgld.hierarchy.curation.verdict import Verdict
+from hgld.hierarchy.curation.verdicts import append_verdict
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.commands import heatmap
 from hgld.pipeline.stages import release

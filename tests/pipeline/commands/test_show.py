@@ -7,7 +7,8 @@ import pytest
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tables import read_parquet, write_parquet
-from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, remove_verdict
+from hgld.hierarchy.curation.verdict import Verdict
+from hgld.hierarchy.curation.verdicts import append_verdict, remove_verdict
 from hgld.pipeline.commands.show import show
 from hgld.pipeline.stages import release
 

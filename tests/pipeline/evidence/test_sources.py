@@ -10,7 +10,8 @@ import pytest
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tables import read_parquet
-from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
+from hgld.hierarchy.curation.verdict import Verdict
+from hgld.hierarchy.curation.verdicts import append_verdict
 from hgld.hierarchy.fusion import evidence_kinds
 from hgld.hierarchy.fusion.evidence_kinds import EvidenceKind
 from hgld.pipeline.commands.show import show

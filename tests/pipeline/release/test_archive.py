@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from hgld.cli import main
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import sha256
-from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
+from hgld.hierarchy.curation.verdict import Verdict
+from hgld.hierarchy.curation.verdicts import append_verdict
 from hgld.pipeline.release.archive import archive
 from tests.pipeline.release.conftest import rewrite
 

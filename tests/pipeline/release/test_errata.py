@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 from hgld.cli import main
 from hgld.hierarchy.curation.errata import Report, append_report, load_reports
-from hgld.hierarchy.curation.verdicts import utc_now
+from hgld.hierarchy.curation.verdict import utc_now
 from hgld.pipeline.release.errata import errata_page
 from tests.paths import ROOT
 

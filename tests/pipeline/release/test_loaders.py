@@ -13,14 +13,15 @@ import pandas as pd
 import pytest
 
 from hgld.foundation.tables import read_parquet
-from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
+from hgld.hierarchy.curation.verdict import Verdict
+from hgld.hierarchy.curation.verdicts import append_verdict
 from hgld.pipeline.release.texts.columns import CONFIGS, TABLES
 from tests.paths import ROOT
 from tests.pipeline.release.conftest import rewrite
 
 # Of libraries that are not ours, and of what they use.
 pytestmark = pytest.mark.filterwarnings("ignore")
-NAMES = ["labels", "train", "index", "test", "taxonomy", "evidence", "class_graph"]
+NAMES = ["labels", "train", "index", "test", "taxonomy", "evidence", "quality", "class_graph"]
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -10,7 +10,8 @@ from hgld.cli import main
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tables import read_csv
 from hgld.hierarchy.curation.errata import FILE
-from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, load_verdicts, read_verdicts, utc_now
+from hgld.hierarchy.curation.verdict import Verdict, utc_now
+from hgld.hierarchy.curation.verdicts import append_verdict, load_verdicts, read_verdicts
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.review.queue_items import open_items
 from hgld.pipeline.stages import queue, release

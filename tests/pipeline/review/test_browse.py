@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
+from hgld.hierarchy.curation.verdict import Verdict
+from hgld.hierarchy.curation.verdicts import append_verdict
 from hgld.pipeline.review.catalogue import PAGE, Catalogue
 from hgld.pipeline.stages import release
 from tests.browser import BROWSER, browser, inaccessible

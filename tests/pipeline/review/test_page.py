@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from hgld.foundation.tables import write_parquet
-from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, load_verdicts, utc_now
+from hgld.hierarchy.curation.verdict import Verdict, utc_now
+from hgld.hierarchy.curation.verdicts import append_verdict, load_verdicts
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.stages.queue import COLUMNS
 from tests.browser import BROWSER, browser, inaccessible
@@ -138,14 +139,25 @@ def test_a_session_by_keyboard_alone(open_tab, serve: Serve) -> None:
     assert tab.hosts == {served.root.removeprefix("http://")}
 
 
+# Enter, and one that is held down, in the moment in which an item is shown.
+AT_ONCE = """
+window.pressed = false;
+new MutationObserver(() => {
+  const main = document.getElementById("main");
+  if (window.pressed || !main || main.hidden) return;
+  window.pressed = true;
+  for (const repeat of [false, true])
+    document.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", repeat, bubbles: true }));
+}).observe(document, { attributes: true, childList: true, subtree: true });
+"""
+
+
 def test_keys_that_come_too_soon_or_repeat_do_nothing(open_tab) -> None:
     tab = open_tab()
+    tab.page.add_init_script(AT_ONCE)
     tab.page.reload()
     tab.page.wait_for_selector("#main:not([hidden])")
-    tab.page.evaluate(
-        """() => { for (const repeat of [false, true])
-        document.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", repeat, bubbles: true })); }"""
-    )
+    assert tab.page.evaluate("window.pressed")
     tab.page.wait_for_timeout(READY)
     tab.page.evaluate(
         'document.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", repeat: true, bubbles: true }))'
@@ -356,6 +368,37 @@ def test_a_conflict_is_opened_from_the_quality_page_and_settled(open_tab, serve:
     assert tab.console == []
     tab.page.goto(f"{served.root}/?landmark=Atlantis%3Cb%3E")
     playwright.expect(tab.page.locator("#banner")).to_have_text("there is no landmark Atlantis<b>")
+
+
+def test_unsure_by_keyboard(open_tab, serve: Serve) -> None:
+    tab = open_tab(serve("Red Chapel", "Blue Lake"))
+    tab.press("c")
+    tab.type("fog")
+    tab.press("Enter")
+    tab.press("u")
+    tab.shows("Blue Lake")
+    tab.counts("1 of 2 judged")
+    tab.press("ArrowLeft")
+    tab.shows("Red Chapel")
+    assert tab.page.inner_text("#earlier").startswith("You said: unsure (fog), ")
+    tab.press("z")
+    tab.counts("0 of 2 judged")
+    assert tab.console == []
+
+
+def test_a_conflict_about_a_class_is_opened_from_the_quality_page(classed, open_tab, serve: Serve) -> None:
+    for annotator, label in (("ana", "lake"), ("bob", "")):
+        verdict = Verdict("Q900", label, "", "", "", annotator, utc_now(), "", "sample", kind="class")
+        append_verdict(Path("review"), verdict)
+    tab = open_tab(serve("Red Chapel"))
+    tab.page.click("text=quality")
+    tab.page.click("a:text-is('class tarn (Q900)')")
+    tab.shows("tarn (Q900)")
+    assert [text.rpartition(",")[0] for text in tab.page.locator("#opinions li").all_inner_texts()] == [
+        "ana: lake",
+        "bob: no label",
+    ]
+    assert tab.console == []
 
 
 def test_a_stale_verdict_is_opened_from_the_quality_page(open_tab, serve: Serve, checkout: Path) -> None:

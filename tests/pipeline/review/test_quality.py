@@ -11,7 +11,9 @@ from click.testing import CliRunner
 
 from hgld.cli import main
 from hgld.foundation.settings import load_params
-from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
+from hgld.hierarchy.curation.verdict import Verdict
+from hgld.hierarchy.curation.verdicts import append_verdict
+from hgld.pipeline.review.candidate_tables import CandidateTables
 from hgld.pipeline.review.quality import quality
 from hgld.pipeline.review.quality_formats import FORMATS, as_served_html
 from hgld.pipeline.review.queue_items import items_of, open_items
@@ -80,7 +82,9 @@ def test_json_has_every_number(campaign: Path) -> None:
     assert [row["source"] for row in content["precision"]] == ["clip", "wikidata", "total", "corrected"]
     assert [row["controls"] for row in content["precision"]] == [1, 1, 2, 2]
     assert 0 < content["alpha"] < 1
-    assert content["conflicts"] == [{"category": "Torn Place", "opinions": [["ana", "lake"], ["ben", "church"]]}]
+    assert content["conflicts"] == [
+        {"category": "Torn Place", "opinions": [["ana", "lake"], ["ben", "church"]], "kind": "landmark", "name": ""}
+    ]
     assert content["confusions"] == [{"first": "church", "second": "lake", "count": 1}]
 
 
@@ -108,7 +112,7 @@ def test_a_control_stays_one_after_it_was_judged(checkout: Path) -> None:
     params = load_params()
     category, suggested = _controls(params)[0]
     _judge(category, "", "ana", suggested=suggested)
-    item = items_of(params, [category], Path("review"))[0]
+    item = items_of(CandidateTables(params, Path("review")), [category])[0]
     row = next(row for row in quality(params).precision if row.source == item.suggested_by)
     assert (row.controls, row.estimate) == (1, 0.0)
 

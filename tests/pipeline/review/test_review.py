@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from hgld.foundation.errors import HgldError
 from hgld.hierarchy.curation.settled_verdicts import settled
-from hgld.hierarchy.curation.verdicts import Verdict, append_verdict, load_verdicts
+from hgld.hierarchy.curation.verdict import LANDMARK, Verdict
+from hgld.hierarchy.curation.verdicts import append_verdict, load_all_verdicts, load_verdicts
 from hgld.pipeline.review.desk import Desk
 from hgld.pipeline.review.queue_items import Item, ItemTexts, Selection, chosen_items, open_items, with_class_names
 from hgld.pipeline.review.terminal.prompt import default_annotator, review
@@ -60,8 +61,17 @@ def test_a_verdict_records_the_suggestion_annotator_and_date(session: ReviewSess
     row = load_verdicts(session.desk.folder, LABELS).iloc[0]
     assert row.to_list() == [
         "One", "", "church", "clip", "0.5000", "ana", NOW, "not a place", "sample",
-        "landmark", "", "", version("hgld"),
+        "landmark", "", "", version("hgld"), "",
     ]  # fmt: skip
+
+
+def test_not_sure_is_written_as_such(session: ReviewSession) -> None:
+    assert session.answer("n # too dark") == "One: unsure."
+    assert _verdicts(session) == []
+    (row,) = load_all_verdicts(session.desk.folder, LABELS)[LANDMARK].unsure.to_dict("records")
+    assert (row["category"], row["answer"], row["comment"]) == ("One", "unsure", "too dark")
+    assert session.answer("u") == "Removed the verdict on One."
+    assert load_all_verdicts(session.desk.folder, LABELS)[LANDMARK].unsure.empty
 
 
 def test_skipping_writes_nothing(session: ReviewSession) -> None:

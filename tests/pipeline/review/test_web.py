@@ -17,9 +17,11 @@ import requests
 from PIL import Image
 
 from hgld.foundation.tables import write_csv, write_parquet
-from hgld.hierarchy.curation.verdicts import load_verdicts
+from hgld.hierarchy.curation.verdict import Verdict, utc_now
+from hgld.hierarchy.curation.verdicts import append_verdict, load_verdicts
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.dataset.thumbnail_folder import Thumbnail
+from hgld.pipeline.review.web.server import listen
 from hgld.pipeline.stages.queue import COLUMNS
 from tests.paths import ROOT
 from tests.pipeline.conftest import BASIN, TARN
@@ -360,3 +362,72 @@ def test_a_verdict_may_name_a_finer_class_and_reject_the_item(serve: Serve) -> N
     (row,) = load_verdicts(Path("review"), LABELS).to_dict("records")
     assert (row["supercategory"], row["rejected_item"]) == ("Q16970", "Q101")
     assert served.get("/api/items/0").json()["verdict"]["rejected_item"] == "Q101"
+
+
+def test_unsure_is_left_to_others_and_is_no_label(serve: Serve) -> None:
+    served = serve()
+    total = served.get("/api/session").json()["progress"]["items"]
+    first = served.get("/api/items/0").json()["category"]
+    body = {"category": first, "label": "lake", "comment": "fog", "unsure": True}
+    assert served.post("/api/items/0/verdict", body).status_code == 409
+    answer = served.post("/api/items/0/verdict", {**body, "label": ""})
+    assert (answer.status_code, answer.json()["message"]) == (200, "unsure: saved")
+    assert served.get("/api/items/0").json()["verdict"]["answer"] == "unsure"
+    assert saved() == []
+    served.stop()
+    served = serve()
+    session = served.get("/api/session").json()
+    assert session["progress"]["items"] == total - 1
+    assert served.get("/api/items/0").json()["category"] != first
+    assert serve(annotator="bob").get("/api/session").json()["progress"]["items"] == total
+    shown = served.get("/quality").text
+    assert "<dt>unsure</dt><dd>1</dd>" in shown and "<dd>0</dd>" in shown
+    assert served.post("/api/undo", {}).json()["message"] == f"taken back: the verdict on {first}"
+    served.stop()
+    assert serve().get("/api/session").json()["progress"]["items"] == total
+
+
+def test_unsure_comes_again_when_another_label_is_suggested(serve: Serve) -> None:
+    served = serve()
+    total = served.get("/api/session").json()["progress"]["items"]
+    item = served.get("/api/items/0").json()
+    assert (item["suggestion"], item["category"]) == ("church", 'Nowhere, "Purple"')
+    served.post("/api/items/0/verdict", {"category": item["category"], "label": "", "unsure": True})
+    served.stop()
+    table = pd.read_csv(QUEUE, dtype="str", keep_default_na=False)
+    table.loc[table["category"] == item["category"], "suggested_label"] = "lake"
+    table.to_csv(QUEUE, index=False)
+    assert serve().get("/api/session").json()["progress"]["items"] == total
+
+
+def test_annotators_who_disagree_about_a_class_are_on_the_quality_page(classed, serve: Serve) -> None:
+    served = serve("--kind", "class")
+    assert served.judge(0, "lake").status_code == 200
+    disagrees = Verdict(TARN, "", "lake", "name", "", "bob", utc_now(), "a bird", "sample", kind="class")
+    append_verdict(Path("review"), disagrees)
+    served.stop()
+    served = serve("Red Chapel")  # the class is not among these items
+    shown = served.get("/quality").text
+    assert f'<a href="/?class={TARN}">class tarn ({TARN})</a>' in shown
+    assert "ana: lake, bob: no label" in shown and "<dt>verdicts on classes</dt><dd>2</dd>" in shown
+    opened = served.post("/api/items", {"category": TARN, "kind": "class"})
+    assert opened.json() == {"position": 1}
+    item = served.get("/api/items/1").json()
+    assert (item["kind"], item["class"]["count"]) == ("class", 2)
+    assert [(one["annotator"], one["hierarchical_label"], one["comment"]) for one in item["opinions"]] == [
+        ("ana", "lake", ""), ("bob", "", "a bird"),
+    ]  # fmt: skip
+    assert served.judge(1, "").status_code == 200
+    assert "class tarn" not in served.get("/quality").text
+    unknown = served.post("/api/items", {"category": "Q1", "kind": "class"})
+    assert (unknown.status_code, unknown.json()["error"]) == (404, "there is no class of landmarks without a label Q1")
+    assert served.post("/api/items", {"category": "Q1", "kind": "region"}).status_code == 422
+
+
+def test_an_answer_does_not_wait_for_an_acknowledgement(serve: Serve) -> None:
+    """Nagle's algorithm holds the body back until the client has acknowledged the headers."""
+    listener = listen(None)
+    try:
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    finally:
+        listener.close()

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,8 +16,11 @@ from hypothesis import strategies as st
 from hgld.foundation.files import sha256
 from hgld.foundation.settings import load_params
 from hgld.foundation.tables import read_parquet, write_parquet
+from hgld.hierarchy.curation.verdict import Verdict, utc_now
+from hgld.hierarchy.curation.verdicts import append_verdict
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.stages import build as stage
+from hgld.pipeline.stages import check
 from hgld.pipeline.stages.build import LabelledCategories, label_categories
 from hgld.pipeline.wikidata.tables import WikidataTables
 from tests.paths import ROOT
@@ -53,6 +58,11 @@ FACTS = WikidataTables(
     ),
     class_labels=frame("qid label", ("Q1244922", "embankment dam"), ("Q23397", "lake"), ("Q1785071", "fort")),
 )  # fmt: skip
+
+
+def _write_facts(folder: Path) -> None:
+    for name in ("items", "item_classes", "class_edges", "class_labels"):
+        write_parquet(getattr(FACTS, name), folder / f"{name}.parquet")
 
 
 def row(result: LabelledCategories, category: str) -> dict[str, object]:
@@ -159,8 +169,7 @@ def test_the_stage_writes_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyP
         update={"build": params.build.model_copy(update={"taxonomy": str(ROOT / "hierarchy/curated")})}
     )
     monkeypatch.chdir(tmp_path)
-    for name in ("items", "item_classes", "class_edges", "class_labels"):
-        write_parquet(getattr(FACTS, name), params.data / "wikidata" / f"{name}.parquet")
+    _write_facts(params.data / "wikidata")
     stage.run(params)
     folder = params.data / "build"
     before = {path.name: sha256(path) for path in folder.iterdir()}
@@ -178,8 +187,43 @@ def test_the_stage_writes_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert read_parquet(folder / "labels.parquet")["candidates"].dtype == "int64"
 
 
+def test_an_item_that_a_verdict_rejects_gives_way_to_the_next_candidate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the verdict file over the stage `check` to the labels; the table that `build` reads has nothing else."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", ".")
+    shutil.copytree(ROOT / "hierarchy/curated", "hierarchy/curated")
+    params = load_params()
+    _write_facts(params.data / "wikidata")
+
+    def labels() -> pd.DataFrame:
+        check.run(params, [])
+        stage.run(params)
+        return read_parquet(params.data / "build" / "labels.parquet").set_index("category")
+
+    def judge(category: str, label: str, rejected_item: str) -> None:
+        verdict = Verdict(category, label, "", "", "", "ana", utc_now(), profile=params.profile)
+        append_verdict(Path("review"), replace(verdict, rejected_item=rejected_item))
+
+    assert labels().loc["Two", "note"] == "ambiguous: Q22 castle / fort, Q23 church"
+    rejected = params.data / "check" / "rejected_items.csv"
+    before = rejected.read_bytes()
+    judge("Hoover Dam", "dam", "")
+    assert labels().loc["Hoover Dam", "qid"] == "Q172822"
+    assert rejected.read_bytes() == before
+    judge("Two", "castle / fort", "Q23")
+    judge("Hoover Dam", "dam", "Q172822")
+    after = labels()
+    assert tuple(after.loc["Two", ["qid", "hierarchical_label", "candidates"]]) == ("Q22", "castle / fort", 1)
+    assert tuple(after.loc["Hoover Dam", ["qid", "hierarchical_label", "method"]]) == ("", "", "none")
+    assert after.loc["Old Fort", "qid"] == "Q20"
+
+
 SCRIPT = """
 import pandas as pd
+from hgld.hierarchy.curation.verdict import Verdict, utc_now
+from hgld.hierarchy.curation.verdicts import append_verdict
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.stages.build import TABLES, label_categories
 from hgld.pipeline.wikidata.tables import WikidataTables

@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from hgld.foundation.tables import read_csv, read_parquet, write_parquet
-from hgld.hierarchy.curation.verdicts import CLASS, Verdict, append_verdict
+from hgld.hierarchy.curation.verdict import CLASS, Verdict
+from hgld.hierarchy.curation.verdicts import append_verdict
 from hgld.pipeline.commands.show import show
 from hgld.pipeline.review.queue_items import open_items
 from hgld.pipeline.stages import queue, release

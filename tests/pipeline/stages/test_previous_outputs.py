@@ -15,7 +15,7 @@ import pytest
 from dvc.config import Config
 from ruamel.yaml import YAML
 
-from hgld.hierarchy.curation.verdicts import COLUMNS
+from hgld.hierarchy.curation.verdict import COLUMNS
 from hgld.pipeline.stages import check, queue, release
 from hgld.pipeline.stages.previous_outputs import put_back
 from tests.paths import ROOT

@@ -6,8 +6,9 @@ import pandas as pd
 
 from hgld.foundation.tables import read_csv, read_parquet, write_parquet
 from hgld.hierarchy.curation.errata import Report
-from hgld.hierarchy.curation.verdicts import COLUMNS as VERDICT
-from hgld.hierarchy.curation.verdicts import Verdict, append_verdict
+from hgld.hierarchy.curation.verdict import COLUMNS as VERDICT
+from hgld.hierarchy.curation.verdict import Verdict
+from hgld.hierarchy.curation.verdicts import append_verdict
 from hgld.pipeline.stages.queue import COLUMNS, controls, order, pending_rows, run
 
 
