@@ -155,7 +155,7 @@ def _check_pages(folder: Path, copy: Path) -> None:
     shutil.copytree(folder, copy, symlinks=True)
     for name, text in sample_files().items():
         (copy / name).write_text(text, encoding="utf-8")
-    for name in ("old_release", "new_release", "OLD_RELEASE", "NEW_RELEASE"):
+    for name in ("old_release", "new_release", "OLD_RELEASE", "NEW_RELEASE", "OLD", "NEW"):
         shutil.copytree(copy / "data/sample/release", copy / name)
     started, commands = time.monotonic(), {command: page for page, command in reversed(sample_commands())}
     for command, page in reversed(commands.items()):

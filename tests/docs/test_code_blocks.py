@@ -73,6 +73,8 @@ ELSEWHERE = {
     "hgld assign *": ("tests/pipeline/commands/test_assign.py", "assign"),
     "hgld compare crosswalk.csv *": ("tests/test_crosswalk.py", "compare"),
     "hgld evaluate *": ("tests/benchmarks/protocols/test_evaluate_files.py", "evaluate"),
+    "hgld publish *": ("tests/pipeline/release/publishing/test_publish_page.py", "README"),
+    "hgld overlap*": ("tests/pipeline/overlap/test_overlap.py", '"overlap"'),
     "hgld report *": ("tests/pipeline/release/test_release_tools_page.py", "README"),
     "hgld benchmark model.pt": ("tests/benchmarks/evaluation/test_evaluate_page.py", "hgld benchmark model.pt"),
     "torchrun * hgld train": ("tests/docs/test_code_blocks.py", '"docs/how_to/scale_out.md"'),
