@@ -26,6 +26,7 @@ from hgld.pipeline.dataset.schemas import read_stage_table
 from hgld.pipeline.dataset.splits import image_labels, landmark_labels, query_labels
 from hgld.pipeline.release.errata import errata_page
 from hgld.pipeline.release.folder import Content, write_folder
+from hgld.pipeline.release.ground_tables import ground_tables
 from hgld.pipeline.release.guarantees import check_guarantees
 from hgld.pipeline.release.taxonomy_tables import class_graph_table, taxonomy_table
 from hgld.pipeline.release.texts.about import About
@@ -61,6 +62,7 @@ def run(params: Params) -> None:
             "taxonomy.parquet": anchors,
             "taxonomy.csv": anchors,
             "class_graph.parquet": class_graph_table(params),
+            **ground_tables(params, REVIEW_FOLDER, natures, labels["category"]),
         },
         _metadata(params, tables, counts, snapshot),
         world_map(zip(labels["latitude"], labels["longitude"], strict=True), map_title(labels), world_path()),
@@ -134,6 +136,11 @@ def _metadata(params: Params, tables: Tables, counts: dict[str, int], snapshot: 
         "name": params.release.name,
         "version": params.release.version,
         "made_with": f"hgld {version('hgld')}",
+        "decision": {
+            "method": params.refine.method,
+            "accept_score": params.refine.accept_score,
+            "accept_margin": params.refine.accept_margin,
+        },
         "wikidata": {key: snapshot[key] for key in ("date", "endpoint", "sha256") if key in snapshot},
         "rows": {name: len(table) for name, table in sorted(tables.items())},
         "settled_by_rule": counts,

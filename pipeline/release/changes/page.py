@@ -1,0 +1,138 @@
+"""changes.html: what changed, by cause, and which edit moved which landmarks; one file that loads nothing."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hgld.foundation.display.html_page import render_page
+from hgld.foundation.display.text_table import TextTable
+from hgld.hierarchy.comparison.drift.causes import CAUSES, Explanation
+from hgld.hierarchy.comparison.drift.report import Drift, category_name
+from hgld.hierarchy.comparison.release_diff import Change
+
+# Limits of the page; changes.csv is complete.
+MOST_EDITS, MOST_LANDMARKS = 60, 40
+
+
+@dataclass(frozen=True)
+class Part:
+    """A further part of the page: a chart (SVG that escapes every name), a table, or both."""
+
+    title: str
+    note: str = ""
+    svg: str = ""
+    table: TextTable | None = None
+
+
+@dataclass(frozen=True)
+class _Landmark:
+    """A landmark, or several of one category, with the old and the new path; `ids` such as "train 10, index 7"."""
+
+    name: str
+    ids: str
+    old: Sequence[str]
+    new: Sequence[str]
+
+
+@dataclass
+class _Edit:
+    """The landmarks that the same edits moved."""
+
+    text: str
+    by: str
+    count: int = 0
+    landmarks: list[_Landmark] = field(default_factory=list)
+
+    @property
+    def more(self) -> int:
+        return self.count - sum(landmark.ids.count(",") + 1 for landmark in self.landmarks)
+
+
+@dataclass
+class _Cause:
+    """A cause with its edits, those of the most landmarks first; more: the landmarks of edits that are not shown."""
+
+    key: str
+    title: str
+    count: int
+    share: float
+    edits: list[_Edit]
+    more: int = 0
+
+
+def changes_page(drift: Drift, title: str, parts: Sequence[Part] = ()) -> str:
+    """The page: self-contained, and the same for equal releases."""
+    diff = drift.diff
+    kinds = [(kind, count) for kind, count in diff.kinds.items() if count]
+    return render_page(
+        "hgld.pipeline.release.changes",
+        "changes.html",
+        title=title,
+        note=drift.note,
+        old=f"{diff.old_labelled:,} of {diff.old_landmarks:,} landmarks labelled",
+        new=f"{diff.new_labelled:,} of {diff.new_landmarks:,}",
+        changed=len(diff.changes),
+        unchanged=diff.unchanged,
+        kinds=kinds,
+        causes=_causes(drift),
+        parts=[part for part in parts if part.svg or (part.table and part.table.rows)],
+    )
+
+
+def _causes(drift: Drift) -> list[_Cause]:
+    pairs: dict[str, list[tuple[Change, Explanation]]] = defaultdict(list)
+    for change, why in zip(drift.diff.changes, drift.explanations, strict=True):
+        pairs[why.cause].append((change, why))
+    total = len(drift.diff.changes)
+    causes = []
+    for key, title in CAUSES.items():
+        if own := pairs[key]:
+            edits = _edits(own)
+            causes.append(
+                _Cause(key, title, len(own), len(own) / total, edits[:MOST_EDITS],
+                       sum(edit.count for edit in edits[MOST_EDITS:]))
+            )  # fmt: skip
+    return causes
+
+
+def _edits(pairs: Sequence[tuple[Change, Explanation]]) -> list[_Edit]:
+    """The edits with their landmarks; what concerns one landmark alone stands once per landmark."""
+    grouped: dict[tuple[str, str], list[Change]] = defaultdict(list)
+    for change, why in pairs:
+        grouped[why.text, why.by].append(change)
+    edits = []
+    for (text, by), changes in grouped.items():
+        landmarks = _landmarks(changes)
+        edits.append(_Edit(text, by, len(changes), landmarks[:MOST_LANDMARKS]))
+    return sorted(edits, key=lambda edit: (-edit.count, edit.text))
+
+
+def _landmarks(changes: Sequence[Change]) -> list[_Landmark]:
+    """One per category and pair of paths, by name."""
+    merged: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[str]] = defaultdict(list)
+    for change in changes:
+        old, new = _paths(change)
+        merged[category_name(change.category), old, new].append(f"{change.split} {change.landmark_id}")
+    return [_Landmark(name, ", ".join(ids), old, new) for (name, old, new), ids in sorted(merged.items())]
+
+
+def _paths(change: Change) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The old and the new path, from fine to coarse; what is the same in both only where it says what is meant."""
+    if change.kind in ("place", "category", "source"):
+        old, new = change.sides()
+        return (old,), (new if change.kind != "category" else category_name(new),)
+    old_path = _path(change.old_supercategory, change.old_label, change.old_nature, change.old_source)
+    new_path = _path(change.new_supercategory, change.new_label, change.new_nature, change.new_source)
+    return () if change.kind == "added" else old_path, () if change.kind == "removed" else new_path
+
+
+def _path(supercategory: str, label: str, nature: str, source: str) -> tuple[str, ...]:
+    if not label:
+        return ("no label",)
+    own = supercategory if supercategory.casefold() != label.casefold() else ""
+    return tuple(filter(None, (own, label, nature)))
+
+
+def table_rows(table: TextTable) -> Sequence[Mapping[str, object]]:
+    """The rows of a table by column, for a template."""
+    return [dict(zip(table.header, row, strict=True)) for row in table.rows]
