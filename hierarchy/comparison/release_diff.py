@@ -194,10 +194,11 @@ class ReleaseDiff:
         return TextTable(("from", "to", "landmarks"), rows, ["from", "to"])
 
 
-def read_release_labels(folder: Path) -> ReleaseLabels:
+def read_release_labels(folder: Path, name: str = "") -> ReleaseLabels:
     """Read a release folder: `train_label_to_hierarchical.csv`, `index_label_to_hierarchical.csv`, or both.
 
-    The sources come from its `labels.parquet`, its title from `metadata.json`; both files are optional.
+    The sources come from its `labels.parquet`, its title (unless `name` is given) from `metadata.json`; both files are
+    optional.
 
     Raises HgldError for a folder without any of the CSV files, a malformed one, and a duplicate landmark in one.
     """
@@ -223,7 +224,7 @@ def read_release_labels(folder: Path) -> ReleaseLabels:
                     nature.strip(),
                     places.get(name, ()),
                 )
-    return ReleaseLabels(_title(folder), labels)
+    return ReleaseLabels(name or title(folder, folder), labels)
 
 
 def diff_releases(old: ReleaseLabels, new: ReleaseLabels) -> ReleaseDiff:
@@ -318,15 +319,15 @@ def _decided(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
     return sources, dict(zip(table["category"], zip(*columns, strict=True), strict=True))
 
 
-def _title(folder: Path) -> str:
-    """Name and version of the release with its folder; only the folder when it has no valid metadata.json."""
+def title(folder: Path, shown: Path) -> str:
+    """Name and version of the release with its place, `shown`; only the place when it has no valid metadata.json."""
     try:
         content = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return str(folder)
+        return str(shown)
     if not isinstance(content, dict) or "name" not in content:
-        return str(folder)
-    return f"{content['name']} {content.get('version', '')}".strip() + f" ({folder})"
+        return str(shown)
+    return f"{content['name']} {content.get('version', '')}".strip() + f" ({shown})"
 
 
 def _summary(diff: ReleaseDiff) -> str:
@@ -336,6 +337,6 @@ def _summary(diff: ReleaseDiff) -> str:
             f"old                   {old}: {diff.old_labelled} of {diff.old_landmarks} landmarks labelled",
             f"new                   {new}: {diff.new_labelled} of {diff.new_landmarks} landmarks labelled",
             f"unchanged             {diff.unchanged} landmarks",
-            *(f"{kind:<22}{diff.kinds[kind]} {text}" for kind, text in KINDS.items()),
+            *(f"{kind:<22}{diff.kinds[kind]} {text}" for kind, text in KINDS.items() if diff.kinds[kind]),
         ]
     )

@@ -13,6 +13,7 @@ from hgld.hierarchy.comparison.agreement import Agreement, compare_labels, read_
 from hgld.hierarchy.comparison.confusion import ConfusionMatrix, confusion_matrix
 from hgld.hierarchy.comparison.drift.report import Drift, explain_releases
 from hgld.hierarchy.comparison.proportions import Proportion, decimal
+from hgld.hierarchy.comparison.release_diff import title
 from hgld.hierarchy.comparison.reliability import CoveragePoint, Reliability
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.commands import heatmap
@@ -93,18 +94,18 @@ def compare_paths(
 
 def _compare_releases(old: Path, new: Path, out: Path | None) -> Drift:
     with opened(old) as before, opened(new) as after:
-        result = explain_releases(before, after)
+        result = explain_releases(before, after, (title(before, old), title(after, new)))
     if out:
         labels = [
             {"/".join(key): label.hierarchical_label for key, label in release.labels.items()}
             for release in result.labels
         ]
         matrix = confusion_matrix(labels[1], labels[0], _natures())
-        title = f"{result.diff.old} → {result.diff.new}"
+        heading = f"{result.diff.old} → {result.diff.new}"
         write_json(result.to_dict(), out / CHANGES_JSON)
         write_changes_csv(result, out / CHANGES)
-        heatmap.write_png(matrix, out / "confusion.png", title, "old", "new")
-        write_text(changes_page(result, title, release_parts(result, matrix)), out / HTML)
+        heatmap.write_png(matrix, out / "confusion.png", heading, "old", "new")
+        write_text(changes_page(result, heading, release_parts(result, matrix)), out / HTML)
     return result
 
 

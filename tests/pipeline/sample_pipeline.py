@@ -13,8 +13,8 @@ from tests.paths import ROOT
 FACTS, CURATED = Path("facts"), Path("curated")
 
 
-def checkout(folder: Path) -> Params:
-    """The settings, and the inputs of the stages in `folder`, the working directory: edit them, then `run`."""
+def checkout(folder: Path) -> None:
+    """Write the inputs of the stages into `folder`, the working directory: edit them, then `run`."""
     for name in ("DATA_CARD.md", "CITATION.cff"):
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "hierarchy/curated", CURATED, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
@@ -24,6 +24,10 @@ def checkout(folder: Path) -> Params:
         path = Path("source/metadata") / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_csv(table, path)
+
+
+def settings() -> Params:
+    """The settings of such a checkout."""
     params = load_params(ROOT / "params.yaml", "sample")
     sections = {
         "download": params.download.model_copy(update={"source": "source", "require_md5": False}),

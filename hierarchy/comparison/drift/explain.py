@@ -108,7 +108,8 @@ def _narrowed(edits: Sequence[Edit], gives: Callable[[Sequence[Edit]], bool]) ->
     if enough:
         alone = [edit for cause in enough for edit in fewest(by_cause[cause], gives)]
         return Explanation(SEVERAL, tuple(alone), either=True)
-    needed = fewest(edits, gives)
+    order = list(CAUSES)
+    needed = sorted(fewest(edits, gives), key=lambda edit: (order.index(edit.cause), edit))
     return Explanation(SEVERAL, tuple(needed))
 
 

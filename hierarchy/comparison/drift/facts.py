@@ -102,9 +102,9 @@ class LabelFacts:
 
 
 def missing_facts(folder: Path) -> str:
-    """Why the causes of a change cannot be found in a release; empty where they can.
+    """What a release of an older version lacks, so that causes cannot be found; empty where nothing is lacking.
 
-    Releases of older versions lack tables. Raises HgldError for a damaged table.
+    Raises HgldError for a damaged table.
     """
     lacking = [name for name in _TABLES if not (folder / name).is_file()]
     for name, columns in _TABLES.items():
@@ -113,7 +113,7 @@ def missing_facts(folder: Path) -> str:
             lacking += [f"column {column} of {name}" for column in columns if column not in known]
     if not lacking and "decision" not in _metadata(folder):
         lacking.append("decision in metadata.json")
-    return f"{folder} lacks {', '.join(lacking)}: an older version of hgld wrote it" if lacking else ""
+    return ", ".join(lacking)
 
 
 def read_facts(folder: Path) -> LabelFacts:

@@ -86,7 +86,8 @@ class Drift:
             changes.append(f"... and {more} more; --out FOLDER lists all")
         causes = self.cause_table()
         tables = [*([causes] if causes.rows else []), *self.diff.tables(limit)]
-        parts = [self.diff.summary(), visible(self.note), *map(str, tables), "\n".join(changes)]
+        note = f"causes could not be found: {self.note}" if self.note else ""
+        parts = [self.diff.summary(), visible(note), *map(str, tables), "\n".join(changes)]
         return "\n\n".join(part for part in parts if part)
 
     def to_dict(self) -> dict[str, object]:
@@ -100,17 +101,19 @@ class Drift:
         return {**content, "causes": self.by_cause, "note": self.note}
 
 
-def explain_releases(old: Path, new: Path) -> Drift:
-    """The changes from one release folder to another with their causes.
+def explain_releases(old: Path, new: Path, names: tuple[str, str] = ("", "")) -> Drift:
+    """The changes from one release folder to another with their causes; names: what they are called.
 
     Where one of them was written by an older version, without the tables that causes are found in, all changes but
     those of GLDv2 are not explained, and the note says why.
 
     Raises HgldError for folders that are no releases, or damaged, or have no landmark in common.
     """
-    labels = read_release_labels(old), read_release_labels(new)
+    labels = read_release_labels(old, names[0]), read_release_labels(new, names[1])
     diff = diff_releases(*labels)
-    note = missing_facts(old) or missing_facts(new)
+    lacking = next((pair for own, folder in zip(labels, (old, new), strict=True)
+                    if (pair := (own.name, missing_facts(folder)))[1]), None)  # fmt: skip
+    note = f"{lacking[0]} lacks {lacking[1]}: an older version of hgld wrote it" if lacking else ""
     changes = [_normalised(change) for change in diff.changes]
     if note:
         explanations = [from_gldv2(change) or Explanation(UNEXPLAINED, note=note) for change in changes]

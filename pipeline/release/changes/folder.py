@@ -28,9 +28,9 @@ class Changes:
 
     def text(self) -> str:
         """How many landmarks changed for which causes, on one line."""
-        counts = [f"{count} {CAUSES[cause]}" for cause, count in self.drift.by_cause.items() if count]
+        counts = [f"{CAUSES[cause]} {count:,}" for cause, count in self.drift.by_cause.items() if count]
         why = f": {', '.join(counts)}" if counts else ""
-        return f"since {self.after}, {len(self.drift.diff.changes)} landmark(s) changed{why}"
+        return f"since {self.after}, {len(self.drift.diff.changes):,} landmark(s) changed{why}"
 
 
 def write_changes(old: Path, release: Path, target: Path) -> Changes:
@@ -42,7 +42,7 @@ def write_changes(old: Path, release: Path, target: Path) -> Changes:
     (_, before), (name, version) = identity(old), identity(release)
     if before == version and parsed(before) == parsed(version) and old.resolve() == release.resolve():
         raise HgldError(f"{old} is the release itself; --previous takes the version before it")
-    drift = explain_releases(old, release)
+    drift = explain_releases(old, release, (f"{name} {before}", f"{name} {version}"))
     step = required_step(old, release, len(drift.diff.changes))
     check_step(old, release, step)
     gone = deprecations.deprecations(drift, old, release, version)

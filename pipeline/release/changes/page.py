@@ -1,8 +1,8 @@
 """changes.html: what changed, by cause, and which edit moved which landmarks; one file that loads nothing."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from hgld.foundation.display.html_page import render_page
 from hgld.foundation.display.text_table import TextTable
@@ -11,7 +11,7 @@ from hgld.hierarchy.comparison.drift.report import Drift, category_name
 from hgld.hierarchy.comparison.release_diff import Change
 
 # Limits of the page; changes.csv is complete.
-MOST_EDITS, MOST_LANDMARKS = 60, 40
+MOST_EDITS, MOST_LANDMARKS, MOST_SINGLE = 50, 40, 100
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,16 @@ class Part:
 
 @dataclass(frozen=True)
 class _Landmark:
-    """A landmark, or several of one category, with the old and the new path; `ids` such as "train 10, index 7"."""
+    """A landmark, or several of one category, with the old and the new path; `ids` such as "train 10, index 7".
+
+    why: the edits, where they stand beside the landmark.
+    """
 
     name: str
     ids: str
     old: Sequence[str]
     new: Sequence[str]
+    why: str = ""
 
 
 @dataclass
@@ -45,19 +49,24 @@ class _Edit:
 
     @property
     def more(self) -> int:
-        return self.count - sum(landmark.ids.count(",") + 1 for landmark in self.landmarks)
+        """The landmarks that are not shown."""
+        return self.count - sum(map(_count, self.landmarks))
 
 
 @dataclass
 class _Cause:
-    """A cause with its edits, those of the most landmarks first; more: the landmarks of edits that are not shown."""
+    """A cause with the edits that changed several categories, those of the most landmarks first; others one by one.
+
+    more: the landmarks that are not shown.
+    """
 
     key: str
     title: str
     count: int
     share: float
     edits: list[_Edit]
-    more: int = 0
+    single: list[_Landmark]
+    more: int
 
 
 def changes_page(drift: Drift, title: str, parts: Sequence[Part] = ()) -> str:
@@ -87,24 +96,31 @@ def _causes(drift: Drift) -> list[_Cause]:
     causes = []
     for key, title in CAUSES.items():
         if own := pairs[key]:
-            edits = _edits(own)
-            causes.append(
-                _Cause(key, title, len(own), len(own) / total, edits[:MOST_EDITS],
-                       sum(edit.count for edit in edits[MOST_EDITS:]))
-            )  # fmt: skip
+            edits, single = _edits(own)
+            shown = [*edits[:MOST_EDITS]], single[:MOST_SINGLE]
+            more = sum(edit.count for edit in edits[MOST_EDITS:]) + sum(map(_count, single[MOST_SINGLE:]))
+            causes.append(_Cause(key, title, len(own), len(own) / total, *shown, more))
     return causes
 
 
-def _edits(pairs: Sequence[tuple[Change, Explanation]]) -> list[_Edit]:
-    """The edits with their landmarks; what concerns one landmark alone stands once per landmark."""
+def _count(landmark: _Landmark) -> int:
+    return landmark.ids.count(",") + 1
+
+
+def _edits(pairs: Sequence[tuple[Change, Explanation]]) -> tuple[list[_Edit], list[_Landmark]]:
+    """The edits of several categories with their landmarks; and those landmarks that have an edit of their own."""
     grouped: dict[tuple[str, str], list[Change]] = defaultdict(list)
     for change, why in pairs:
         grouped[why.text, why.by].append(change)
-    edits = []
+    edits, single = list[_Edit](), list[_Landmark]()
     for (text, by), changes in grouped.items():
         landmarks = _landmarks(changes)
-        edits.append(_Edit(text, by, len(changes), landmarks[:MOST_LANDMARKS]))
-    return sorted(edits, key=lambda edit: (-edit.count, edit.text))
+        if len(landmarks) == 1:
+            single.append(replace(landmarks[0], why=f"{text} · {by}" if by else text))
+        else:
+            edits.append(_Edit(text, by, len(changes), landmarks[:MOST_LANDMARKS]))
+    edits.sort(key=lambda edit: (-edit.count, edit.text))
+    return edits, sorted(single, key=lambda landmark: (landmark.name, landmark.ids))
 
 
 def _landmarks(changes: Sequence[Change]) -> list[_Landmark]:
@@ -131,8 +147,3 @@ def _path(supercategory: str, label: str, nature: str, source: str) -> tuple[str
         return ("no label",)
     own = supercategory if supercategory.casefold() != label.casefold() else ""
     return tuple(filter(None, (own, label, nature)))
-
-
-def table_rows(table: TextTable) -> Sequence[Mapping[str, object]]:
-    """The rows of a table by column, for a template."""
-    return [dict(zip(table.header, row, strict=True)) for row in table.rows]
