@@ -38,7 +38,8 @@ MAY_IMPORT = {
     "pipeline/release/texts": "dataset hierarchy/fusion",
     "pipeline/stages": "acquisition dataset embedding evidence sparql wikidata release pipeline/release/texts "
     "hierarchy/taxonomy hierarchy/fusion hierarchy/curation",
-    "pipeline/release/verification": "dataset hierarchy/taxonomy hierarchy/fusion",
+    "pipeline/release/verification": "dataset pipeline/release/changes hierarchy/taxonomy hierarchy/fusion "
+    "hierarchy/comparison hierarchy/comparison/drift",
     "pipeline/release/export": "pipeline/release/verification hierarchy/taxonomy",
     "pipeline/review": "stages dataset hierarchy/taxonomy hierarchy/fusion hierarchy/curation "
     "hierarchy/curation/quality",

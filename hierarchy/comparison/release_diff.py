@@ -8,13 +8,14 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from hgld.foundation.display.text_table import TextTable
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError
-from hgld.foundation.tables import check_unique, parquet_columns, read_csv_with_lines, read_parquet
+from hgld.foundation.tables import check_unique, parquet_columns, read_csv_with_lines, read_parquet, text_rows
 from hgld.hierarchy.comparison.confusion import EMPTY
 from hgld.hierarchy.taxonomy.commons_category import normalise
 
@@ -213,18 +214,26 @@ def read_release_labels(folder: Path, name: str = "") -> ReleaseLabels:
         if path.is_file():
             table, lines = read_csv_with_lines(path, _COLUMNS, extra=True)
             check_unique(path, "landmark_id", table["landmark_id"], lines)
-            for row in table[_COLUMNS].itertuples(index=False, name=None):
-                landmark, category, supercategory, label, nature = map(str, row)
-                name = normalise(category) if sources else ""
+            for landmark, category, supercategory, label, nature in text_rows(table, *_COLUMNS):
+                known = category_name(category) if sources else ""
                 labels[LandmarkKey(split, landmark)] = LandmarkLabel(
                     category,
                     supercategory.strip(),
                     label.strip(),
-                    sources.get(name, ""),
+                    sources.get(known, ""),
                     nature.strip(),
-                    places.get(name, ()),
+                    places.get(known, ()),
                 )
     return ReleaseLabels(name or title(folder, folder), labels)
+
+
+@cache
+def category_name(text: str) -> str:
+    """The name of a category that a release gives as a URL; the text itself where it is no category."""
+    try:
+        return normalise(text)
+    except HgldError:
+        return text
 
 
 def diff_releases(old: ReleaseLabels, new: ReleaseLabels) -> ReleaseDiff:
@@ -312,11 +321,14 @@ def _decided(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
         return {}, {}
     place = [name for name in PLACE if name in parquet_columns(path)]
     table = read_parquet(path, ["category", "source", *place])
-    sources = dict(zip(table["category"], table["source"], strict=True))
+    categories, sources = zip(*text_rows(table, "category", "source"), strict=True) if len(table) else ((), ())
+    known = dict(zip(categories, sources, strict=True))
     if len(place) < len(PLACE):
-        return sources, {}
-    columns = (table[name].map(lambda value: "" if value != value else str(value)) for name in PLACE)
-    return sources, dict(zip(table["category"], zip(*columns, strict=True), strict=True))
+        return known, {}
+    numbers = ([f"{value:g}" if value == value else "" for value in table[name].tolist()] for name in PLACE[2:])
+    texts = text_rows(table, *PLACE[:2])
+    places = ((*pair, *point) for pair, point in zip(texts, zip(*numbers, strict=True), strict=True))
+    return known, dict(zip(categories, places, strict=True))
 
 
 def title(folder: Path, shown: Path) -> str:

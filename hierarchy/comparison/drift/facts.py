@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from hgld.foundation.errors import HgldError
-from hgld.foundation.tables import parquet_columns, read_parquet
+from hgld.foundation.tables import parquet_columns, read_parquet, text_rows
 from hgld.hierarchy.fusion.evidence_kinds import proposal_sources
 from hgld.hierarchy.fusion.release_decision import Thresholds
 from hgld.hierarchy.taxonomy.commons_category import CONFIDENCES
@@ -33,6 +33,10 @@ _TABLES = {
     "verdicts.parquet": ["kind", "category", "hierarchical_label", "suggested_label", "supercategory", "rejected_item",
                          "annotator", "decided_on", "counts"],
 }  # fmt: skip
+
+
+# The columns of class_graph.parquet with classes and their names.
+_NAMES = (("parent", "parent_label"), ("class", "class_label"))
 
 
 class Match(NamedTuple):
@@ -136,8 +140,7 @@ def read_facts(folder: Path) -> LabelFacts:
     _check(folder / "candidates.parquet", found, "|".join(CONFIDENCES), "a confidence")
     metadata = _metadata(folder)
     graph = table["class_graph.parquet"]
-    names = dict(zip(graph["parent"], graph["parent_label"], strict=True))
-    names |= dict(zip(graph["class"], graph["class_label"], strict=True))
+    names = {name[0]: name[1] for pair in _NAMES for name in text_rows(graph, *pair)}
     matches, classes = _candidates(table["candidates.parquet"])
     verdicts, class_verdicts, disagreements = _verdicts(table["verdicts.parquet"])
     return LabelFacts(
@@ -190,15 +193,9 @@ def _check(path: Path, values: "pd.Series[str]", pattern: str, expected: str) ->
         )
 
 
-def _texts(table: pd.DataFrame, *columns: str) -> Iterator[tuple[str, ...]]:
-    """The rows of some text columns."""
-    for row in table[list(columns)].itertuples(index=False, name=None):
-        yield tuple(map(str, row))
-
-
 def _taxonomy(table: Mapping[str, pd.DataFrame]) -> Taxonomy:
     anchors, ignored, cuts = (table[f"{name}.parquet"] for name in ("taxonomy", "ignored_classes", "cut_edges"))
-    rows = _texts(anchors, "anchor_qid", "anchor_label", "hierarchical_label", "natural_or_human_made")
+    rows = text_rows(anchors, "anchor_qid", "anchor_label", "hierarchical_label", "natural_or_human_made")
     precedences = anchors["precedence"].tolist()
     return Taxonomy(
         {
@@ -207,11 +204,11 @@ def _taxonomy(table: Mapping[str, pd.DataFrame]) -> Taxonomy:
         },
         {
             qid: IgnoredClass(qid, name, reach, reason, author == "published")
-            for qid, name, reach, reason, author in _texts(ignored, "qid", "label", "reach", "reason", "decided_by")
+            for qid, name, reach, reason, author in text_rows(ignored, "qid", "label", "reach", "reason", "decided_by")
         },
         {
             (child, parent): CutEdge(child, parent, reason)
-            for child, parent, reason in _texts(cuts, "child", "parent", "reason")
+            for child, parent, reason in text_rows(cuts, "child", "parent", "reason")
         },
     )
 
@@ -221,14 +218,14 @@ def _authors(table: Mapping[str, pd.DataFrame]) -> dict[tuple[str, ...], str]:
     return {
         tuple(key): author
         for name, columns in keys.items()
-        for author, *key in _texts(table[f"{name}.parquet"], "decided_by", *columns)
+        for author, *key in text_rows(table[f"{name}.parquet"], "decided_by", *columns)
     }
 
 
 def _parents(graph: pd.DataFrame, removed: pd.DataFrame) -> dict[str, frozenset[str]]:
     parents: dict[str, set[str]] = defaultdict(set)
     for edges in (graph, removed):
-        for qid, parent in zip(edges["class"], edges["parent"], strict=True):
+        for qid, parent in text_rows(edges, "class", "parent"):
             parents[qid] |= {parent} - {""}
     return {qid: frozenset(own) for qid, own in parents.items()}
 
@@ -236,12 +233,12 @@ def _parents(graph: pd.DataFrame, removed: pd.DataFrame) -> dict[str, frozenset[
 def _candidates(table: pd.DataFrame) -> tuple[dict[str, tuple[Match, ...]], dict[str, frozenset[str]]]:
     matches: dict[str, dict[Match, None]] = defaultdict(dict)
     classes: dict[str, set[str]] = defaultdict(set)
-    for category, qid, method, confidence, own in _texts(table, *table.columns):
+    for category, qid, method, confidence, own in text_rows(table, *table.columns):
         matches[category][Match(qid, method, confidence)] = None
-        classes[qid] |= {own} - {""}
+        classes[qid].add(own)
     return (
         {category: tuple(sorted(found)) for category, found in matches.items()},
-        {item: frozenset(own) for item, own in classes.items()},
+        {item: frozenset(own - {""}) for item, own in classes.items()},
     )
 
 
@@ -250,7 +247,7 @@ def _verdicts(table: pd.DataFrame) -> tuple[dict[str, Claim], dict[str, Claim], 
     claims: dict[str, dict[str, Claim]] = {"landmark": {}, "class": {}}
     others: dict[str, list[str]] = defaultdict(list)
     table = table.sort_values("decided_on", kind="stable")
-    rows = _texts(table, "kind", "category", "hierarchical_label", "supercategory", "rejected_item", "annotator",
+    rows = text_rows(table, "kind", "category", "hierarchical_label", "supercategory", "rejected_item", "annotator",
                   "decided_on", "suggested_label")  # fmt: skip
     for (kind, name, label, above, rejected, who, when, suggested), counts in zip(rows, table["counts"], strict=True):
         own = claims.get(kind, {})
@@ -269,7 +266,7 @@ def _verdicts(table: pd.DataFrame) -> tuple[dict[str, Claim], dict[str, Claim], 
 
 def _proposals(evidence: pd.DataFrame) -> dict[str, Proposal]:
     rows = evidence[evidence["source"].isin(proposal_sources())]
-    texts = _texts(rows, "category", "hierarchical_label", "source")
+    texts = text_rows(rows, "category", "hierarchical_label", "source")
     numbers = zip(rows["score"].tolist(), rows["margin"].tolist(), strict=True)
     return {
         category: Proposal(label, source, float(score), float(margin))
@@ -278,7 +275,7 @@ def _proposals(evidence: pd.DataFrame) -> dict[str, Proposal]:
 
 
 def _places(labels: pd.DataFrame) -> dict[str, Place]:
-    texts = _texts(labels, "category", "qid", "country", "continent")
+    texts = text_rows(labels, "category", "qid", "country", "continent")
     numbers = zip(labels["latitude"].tolist(), labels["longitude"].tolist(), strict=True)
     return {
         category: Place(qid, country, continent, _number(latitude), _number(longitude))

@@ -1,14 +1,11 @@
 """What changed between two releases, and why: each change with its cause, and the numbers by cause."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 from hgld.foundation.display.text_table import TextTable
 from hgld.foundation.display.visible import visible
-from hgld.foundation.errors import HgldError
 from hgld.hierarchy.comparison.drift.causes import CAUSES, UNEXPLAINED, Explanation
 from hgld.hierarchy.comparison.drift.explain import Explainer, from_gldv2
 from hgld.hierarchy.comparison.drift.facts import missing_facts, read_facts
@@ -18,10 +15,10 @@ from hgld.hierarchy.comparison.release_diff import (
     Change,
     ReleaseDiff,
     ReleaseLabels,
+    category_name,
     diff_releases,
     read_release_labels,
 )
-from hgld.hierarchy.taxonomy.commons_category import normalise
 
 # The columns of changes.csv, and what they say.
 CHANGE_COLUMNS = {
@@ -124,17 +121,3 @@ def explain_releases(old: Path, new: Path, names: tuple[str, str] = ("", "")) ->
 
 def _normalised(change: Change) -> Change:
     return replace(change, category=category_name(change.category), old_category=category_name(change.old_category))
-
-
-@cache
-def category_name(text: str) -> str:
-    """The name of a category that a release gives as a URL; the text itself where it is no category."""
-    try:
-        return normalise(text)
-    except HgldError:
-        return text
-
-
-def label_counts(labels: ReleaseLabels) -> Mapping[str, int]:
-    """Label → how many landmarks have it; without those that have none."""
-    return Counter(own.hierarchical_label for own in labels.labels.values() if own.hierarchical_label)

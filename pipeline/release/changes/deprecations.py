@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hgld.foundation.tables import read_csv
-from hgld.hierarchy.comparison.drift.report import Drift, category_name
-from hgld.hierarchy.comparison.release_diff import ReleaseLabels
+from hgld.hierarchy.comparison.drift.report import Drift
+from hgld.hierarchy.comparison.release_diff import ReleaseLabels, category_name
 
 FILE = "deprecated.csv"
 COLUMNS = {

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from hgld.foundation.display.html_page import render_page
 from hgld.foundation.display.text_table import TextTable
 from hgld.hierarchy.comparison.drift.causes import CAUSES, Explanation
-from hgld.hierarchy.comparison.drift.report import Drift, category_name
-from hgld.hierarchy.comparison.release_diff import Change
+from hgld.hierarchy.comparison.drift.report import Drift
+from hgld.hierarchy.comparison.release_diff import Change, category_name
 
 # Limits of the page; changes.csv is complete.
 MOST_EDITS, MOST_LANDMARKS, MOST_SINGLE = 50, 40, 100

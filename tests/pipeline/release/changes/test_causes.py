@@ -9,9 +9,9 @@ import pytest
 from hgld.foundation.tables import read_parquet
 from hgld.hierarchy.comparison.drift.explain import Explainer
 from hgld.hierarchy.comparison.drift.facts import read_facts
-from hgld.hierarchy.comparison.drift.report import Drift, category_name
+from hgld.hierarchy.comparison.drift.report import Drift
 from hgld.hierarchy.comparison.drift.worlds import Outcome, Worlds
-from hgld.hierarchy.comparison.release_diff import Change
+from hgld.hierarchy.comparison.release_diff import Change, category_name
 from tests.pipeline.release.changes.conftest import Checkout, causes
 
 PARK = 'of the United States"@en ;\n    wdt:P279 wd:{}'
