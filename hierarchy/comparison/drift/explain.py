@@ -125,12 +125,13 @@ def fewest(edits: Sequence[Edit], gives: Callable[[Sequence[Edit]], bool]) -> li
     """
     kept, size = list(edits), len(edits)
     while size:
-        start = 0
+        start, before = 0, len(kept)
         while start < len(kept):
             rest = [*kept[:start], *kept[start + size :]]
             if rest and gives(rest):
                 kept = rest
             else:
                 start += size
-        size //= 2
+        if size > 1 or len(kept) == before:  # without a later edit, an earlier one may not be needed any more
+            size //= 2
     return kept

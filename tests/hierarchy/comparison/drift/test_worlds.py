@@ -5,7 +5,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hgld.hierarchy.comparison.drift.explain import Explainer
+from hgld.hierarchy.comparison.drift.causes import Edit
+from hgld.hierarchy.comparison.drift.explain import Explainer, fewest
 from hgld.hierarchy.comparison.drift.facts import Claim, LabelFacts, Match, Proposal
 from hgld.hierarchy.comparison.drift.worlds import Outcome, Worlds
 from hgld.hierarchy.comparison.release_diff import Change
@@ -105,6 +106,13 @@ def test_all_edits_together_give_the_newer_release(old: LabelFacts, new: LabelFa
     before, after = released(old), released(new)
     edits = worlds.edits(CATEGORY, (before.label, after.label))
     assert worlds.outcome(CATEGORY, frozenset(edits)) == after
+
+
+def test_an_edit_that_a_later_one_made_needless_is_left_out() -> None:
+    """Without a, b and c are not enough, but once c is left out, b is."""
+    a, b, c = (Edit("taxonomy", (name,)) for name in "abc")
+    enough = [{a, b, c}, {a, b}, {b}]
+    assert fewest([a, b, c], lambda some: set(some) in enough) == [b]
 
 
 @settings(max_examples=100, deadline=None)
