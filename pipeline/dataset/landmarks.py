@@ -1,11 +1,11 @@
 """Landmarks, categories and images of train and index: two id spaces that only the Commons category links."""
 
+import hashlib
 from collections.abc import Collection
 
 import pandas as pd
 
 from hgld.foundation.settings import Params
-from hgld.hierarchy.fusion.calibration import hash_sample
 from hgld.hierarchy.taxonomy.commons_category import normalise
 from hgld.pipeline.dataset.schemas import check_known, read_stage_table
 
@@ -98,7 +98,8 @@ def labels_and_proposals(
 def evidence_categories(labels: pd.DataFrame, calibration: int = CALIBRATION) -> set[str]:
     """The categories to collect evidence for: the unlabelled ones, and up to `calibration` labelled ones.
 
-    The sample is drawn by hash, so it hardly changes when categories are added or removed.
+    The sample is drawn by hash, so it needs no seed and hardly changes when categories are added or removed.
     """
     unlabelled = labels["hierarchical_label"] == ""
-    return {*labels.loc[unlabelled, "category"], *hash_sample(labels.loc[~unlabelled, "category"], calibration)}
+    known = sorted(labels.loc[~unlabelled, "category"], key=lambda name: hashlib.sha256(name.encode()).digest())
+    return {*labels.loc[unlabelled, "category"], *known[:calibration]}

@@ -10,7 +10,7 @@ from hgld.pipeline.evidence.sources import Context, Evidence
 def collect(context: Context) -> Evidence:
     """Trained on the categories that Wikidata labels; those in `context.categories` are predicted out of fold.
 
-    They are a sample by hash, as are those that the classifier holds out where there are many: a larger one.
+    They are the first by hash (`evidence_categories`), and so among those that the classifier holds out of many.
     """
     model, held_out = cross_fit_classifier(list(context.known.index), context.known.tolist(), context.lexicon)
     labelled = set(context.known.index)
