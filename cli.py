@@ -712,7 +712,8 @@ def classify(texts: Path, column: str, labelled: Path | None, facts: Path | None
 @click.argument("ours", metavar="A", type=_file)
 @click.argument("theirs", metavar="B", type=_file)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--out", type=_folder, help="Write report.html, confusion.png and the results as JSON here.")
+@click.option("--out", type=_folder, help="Write the report as HTML, the results as JSON, and confusion.png here; "
+              "of releases also changes.csv.")  # fmt: skip
 @click.option("--score", metavar="COLUMN", help="Score column of A (default: probability, else score).")
 @click.option("--by", metavar="COLUMN", help="Evidence column of A (default: source, else evidence, else method).")
 def compare(ours: Path, theirs: Path, as_json: bool, out: Path | None, score: str | None, by: str | None) -> None:
@@ -722,7 +723,9 @@ def compare(ours: Path, theirs: Path, as_json: bool, out: Path | None, score: st
     separately. If A has a score column, its calibration and the precision at every coverage are reported too; if A has
     an evidence column, the agreement of each kind of evidence.
 
-    Of two release folders, the older one first: the landmarks added and removed, and every label that has changed.
+    Of two releases (folders, or archives of `hgld archive`), the older one first: the landmarks added and removed, and
+    every label that has changed, each with its cause: a verdict, an edit of the taxonomy, another snapshot of Wikidata,
+    another proposal, or GLDv2's metadata.
     """
     from hgld.pipeline.commands.compare import compare_paths
 
@@ -760,18 +763,24 @@ def card(only_check: bool, profile: str | None) -> None:
 @main.command()
 @click.argument("release", type=_folder, required=False)
 @click.option("--out", type=_folder, required=True, help="Folder of the published versions.")
+@click.option("--previous", type=_file, metavar="OLD", help="The version before, a folder or an archive: what changed "
+              "since, and why, becomes part of the archive.")  # fmt: skip
 @_profile
-def archive(release: Path | None, out: Path, profile: str | None) -> None:
+def archive(release: Path | None, out: Path, previous: Path | None, profile: str | None) -> None:
     """Write the release, the folder RELEASE, as NAME-VERSION.zip: the same bytes on every machine.
 
     Without RELEASE, that of the profile. A version that --out already has is never overwritten: if the release has
     other content, the first file that differs is named.
+
+    With --previous, the archive also has CHANGES.md, changes.csv, changes.html, changes.json and deprecated.csv, and
+    a version that is too small a step after OLD is refused: a label that moves needs a minor step, another format of
+    the files a major one.
     """
     from hgld.foundation.settings import load_params
     from hgld.pipeline.release import archive
 
     folder = load_params(profile=profile).data / "release" if release is None else release
-    echo(archive.archive(folder, out).text())
+    echo(*archive.archive(folder, out, previous).lines())
 
 
 @main.command()

@@ -192,6 +192,15 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
         return frame
 
 
+def text_rows(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[str, ...]]:
+    """The rows of some text columns; ten times as fast as `itertuples`, which asks Arrow for each value.
+
+    >>> list(text_rows(pd.DataFrame({"a": ["x", "y"], "b": ["1", "2"]}, dtype="str"), "b", "a"))
+    [('1', 'x'), ('2', 'y')]
+    """
+    return zip(*(frame[name].to_numpy(dtype=object).tolist() for name in columns), strict=True)
+
+
 def parquet_columns(path: Path) -> list[str]:
     """The names of the columns of a Parquet table. Raises HgldError for a table that is missing or damaged."""
     with _named_damage(Path(path)):

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "hierarchy/places": "curated",
     "hierarchy/names": "taxonomy fusion curated",
     "hierarchy/comparison": "taxonomy",
+    "hierarchy/comparison/drift": "comparison taxonomy fusion",
     "hierarchy/curation": "taxonomy names fusion places",
     "hierarchy/curation/quality": "curation",
     "pipeline/sample": "",
@@ -32,12 +33,14 @@ MAY_IMPORT = {
     "pipeline/wikidata": "sparql hierarchy/taxonomy",
     "pipeline/embedding": "dataset hierarchy/fusion",
     "pipeline/evidence": "dataset embedding hierarchy/taxonomy hierarchy/fusion hierarchy/names",
-    "pipeline/release": "pipeline/release/texts dataset hierarchy/taxonomy hierarchy/fusion hierarchy/curation "
-    "hierarchy/curation/quality",
+    "pipeline/release": "pipeline/release/texts pipeline/release/changes dataset hierarchy/taxonomy hierarchy/fusion "
+    "hierarchy/curation hierarchy/curation/quality",
+    "pipeline/release/changes": "hierarchy/comparison hierarchy/comparison/drift",
     "pipeline/release/texts": "dataset hierarchy/fusion",
     "pipeline/stages": "acquisition dataset embedding evidence sparql wikidata release pipeline/release/texts "
     "hierarchy/taxonomy hierarchy/fusion hierarchy/curation hierarchy/curation/quality",
-    "pipeline/release/verification": "dataset hierarchy/taxonomy hierarchy/fusion",
+    "pipeline/release/verification": "dataset pipeline/release/changes hierarchy/taxonomy hierarchy/fusion "
+    "hierarchy/comparison hierarchy/comparison/drift",
     "pipeline/release/publishing": "acquisition release pipeline/release/verification",
     "pipeline/release/export": "pipeline/release/verification hierarchy/taxonomy",
     "pipeline/overlap": "",
@@ -45,8 +48,9 @@ MAY_IMPORT = {
     "hierarchy/curation/quality",
     "pipeline/review/terminal": "review hierarchy/taxonomy hierarchy/curation",
     "pipeline/review/web": "review hierarchy/taxonomy hierarchy/curation",
-    "pipeline/commands": "stages acquisition wikidata sparql dataset pipeline/release/texts "
-    "hierarchy/curated hierarchy/taxonomy hierarchy/names hierarchy/fusion hierarchy/comparison hierarchy/curation",
+    "pipeline/commands": "stages acquisition wikidata sparql dataset pipeline/release/texts pipeline/release/changes "
+    "hierarchy/curated hierarchy/taxonomy hierarchy/names hierarchy/fusion hierarchy/comparison "
+    "hierarchy/comparison/drift hierarchy/curation",
     "benchmarks/ranking": "",
     "benchmarks/datasets": "ranking",
     "benchmarks/datasets/files": "datasets",

@@ -8,13 +8,14 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from hgld.foundation.display.text_table import TextTable
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError
-from hgld.foundation.tables import check_unique, read_csv_with_lines, read_parquet
+from hgld.foundation.tables import check_unique, parquet_columns, read_csv_with_lines, read_parquet, text_rows
 from hgld.hierarchy.comparison.confusion import EMPTY
 from hgld.hierarchy.taxonomy.commons_category import normalise
 
@@ -25,9 +26,15 @@ KINDS = {
     "labelled": "had no label, have one now",
     "emptied": "had a label, have none now",
     "moved": "have another label",
+    "nature": "have the same label, which is natural in one and human-made in the other",
     "supercategory": "have the same label, another supercategory",
     "source": "have the same label from another source",
+    "place": "have the same label, another country, continent or coordinates",
+    "category": "have the same label, and are of another category",
 }
+
+# The columns of labels.parquet that say where a landmark is.
+PLACE = ("country", "continent", "latitude", "longitude")
 
 _COLUMNS = ["landmark_id", "category", "supercategory", "hierarchical_label", "natural_or_human_made"]
 
@@ -41,12 +48,17 @@ class LandmarkKey(NamedTuple):
 
 @dataclass(frozen=True)
 class LandmarkLabel:
-    """The label of a landmark in a release, "" for none; source: who decided it, where the release has sources."""
+    """The label of a landmark in a release, "" for none.
+
+    source: who decided it; place: its country, continent and coordinates; both where the release has them.
+    """
 
     category: str
     supercategory: str
     hierarchical_label: str
     source: str = ""
+    nature: str = ""
+    place: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,10 @@ class ReleaseLabels:
 
 @dataclass(frozen=True)
 class Change:
-    """A landmark that differs between the releases; `kind` is a key of KINDS."""
+    """A landmark that differs between the releases; `kind` is a key of KINDS.
+
+    category: in the newer release, as GLDv2 gives it; in the older one for a landmark that is gone.
+    """
 
     split: str
     landmark_id: str
@@ -71,6 +86,21 @@ class Change:
     new_supercategory: str
     old_source: str
     new_source: str
+    old_nature: str = ""
+    new_nature: str = ""
+    old_category: str = ""
+    old_place: str = ""
+    new_place: str = ""
+
+    @property
+    def before(self) -> tuple[str, str, str, str]:
+        """Label, nature, supercategory and source in the older release."""
+        return self.old_label, self.old_nature, self.old_supercategory, self.old_source
+
+    @property
+    def after(self) -> tuple[str, str, str, str]:
+        """The same in the newer release."""
+        return self.new_label, self.new_nature, self.new_supercategory, self.new_source
 
     def __str__(self) -> str:
         """One line.
@@ -91,6 +121,12 @@ class Change:
         if self.kind == "supercategory":
             old += f", {self.old_supercategory or '(no supercategory)'}"
             new += f", {self.new_supercategory or '(no supercategory)'}"
+        elif self.kind == "nature":
+            old, new = f"{old}, {self.old_nature}", f"{new}, {self.new_nature}"
+        elif self.kind == "place":
+            return self.old_place or "(no place)", self.new_place or "(no place)"
+        elif self.kind == "category":
+            return self.old_category, self.category
         old += f" ({self.old_source})" if self.old_source else ""
         new += f" ({self.new_source})" if self.new_source else ""
         return "" if self.kind == "added" else old, "" if self.kind == "removed" else new
@@ -136,14 +172,13 @@ class ReleaseDiff:
         """Plain values for JSON."""
         return asdict(self)
 
-    def text(self, limit: int = 20) -> str:
-        """Tables for the terminal, with the first `limit` moves and changes."""
-        changes = [str(change) for change in self.changes[:limit]]
-        if len(self.changes) > limit:
-            changes.append(f"... and {len(self.changes) - limit} more; --out FOLDER lists all")
-        tables = [self.label_table(changed_only=True), self.move_table(limit)]
-        sections = [_summary(self), *(str(table) for table in tables if table.rows), "\n".join(changes)]
-        return "\n\n".join(section for section in sections if section)
+    def summary(self) -> str:
+        """The numbers of landmarks, labelled ones, and changes of each kind, for the terminal."""
+        return _summary(self)
+
+    def tables(self, limit: int) -> list[TextTable]:
+        """The labels that changed, and the `limit` most frequent moves; empty tables are left out."""
+        return [table for table in (self.label_table(changed_only=True), self.move_table(limit)) if table.rows]
 
     def label_table(self, *, changed_only: bool = False) -> TextTable:
         """All labels, or those that a landmark won or lost."""
@@ -160,10 +195,11 @@ class ReleaseDiff:
         return TextTable(("from", "to", "landmarks"), rows, ["from", "to"])
 
 
-def read_release_labels(folder: Path) -> ReleaseLabels:
+def read_release_labels(folder: Path, name: str = "") -> ReleaseLabels:
     """Read a release folder: `train_label_to_hierarchical.csv`, `index_label_to_hierarchical.csv`, or both.
 
-    The sources come from its `labels.parquet`, its title from `metadata.json`; both files are optional.
+    The sources come from its `labels.parquet`, its title (unless `name` is given) from `metadata.json`; both files are
+    optional.
 
     Raises HgldError for a folder without any of the CSV files, a malformed one, and a duplicate landmark in one.
     """
@@ -173,18 +209,31 @@ def read_release_labels(folder: Path) -> ReleaseLabels:
         names = " or ".join(path.name for path in paths.values())
         raise HgldError(f"{folder}: no release; expected {names} in it")
     labels: dict[LandmarkKey, LandmarkLabel] = {}
-    sources = _sources(folder / "labels.parquet")
+    sources, places = _decided(folder / "labels.parquet")
     for split, path in paths.items():
         if path.is_file():
             table, lines = read_csv_with_lines(path, _COLUMNS, extra=True)
             check_unique(path, "landmark_id", table["landmark_id"], lines)
-            for row in table[_COLUMNS].itertuples(index=False, name=None):
-                landmark, category, supercategory, label, _ = map(str, row)
-                source = sources.get(normalise(category), "") if sources else ""
+            for landmark, category, supercategory, label, nature in text_rows(table, *_COLUMNS):
+                known = category_name(category) if sources else ""
                 labels[LandmarkKey(split, landmark)] = LandmarkLabel(
-                    category, supercategory.strip(), label.strip(), source
+                    category,
+                    supercategory.strip(),
+                    label.strip(),
+                    sources.get(known, ""),
+                    nature.strip(),
+                    places.get(known, ()),
                 )
-    return ReleaseLabels(_title(folder), labels)
+    return ReleaseLabels(name or title(folder, folder), labels)
+
+
+@cache
+def category_name(text: str) -> str:
+    """The name of a category that a release gives as a URL; the text itself where it is no category."""
+    try:
+        return normalise(text)
+    except HgldError:
+        return text
 
 
 def diff_releases(old: ReleaseLabels, new: ReleaseLabels) -> ReleaseDiff:
@@ -222,15 +271,22 @@ def _change(key: LandmarkKey, old: LandmarkLabel | None, new: LandmarkLabel | No
         kind = "moved"
         if not before.hierarchical_label or not after.hierarchical_label:
             kind = "emptied" if before.hierarchical_label else "labelled"
+    elif before.nature != after.nature:
+        kind = "nature"
     elif before.supercategory != after.supercategory:
         kind = "supercategory"
     elif before.source and after.source and before.source != after.source:
         kind = "source"
+    elif before.place and after.place and before.place != after.place:
+        kind = "place"
+    elif before.category != after.category:
+        kind = "category"
     else:
         return None
     return Change(
         *key, after.category or before.category, kind, before.hierarchical_label, after.hierarchical_label,
-        before.supercategory, after.supercategory, before.source, after.source,
+        before.supercategory, after.supercategory, before.source, after.source, before.nature, after.nature,
+        before.category or after.category, *(", ".join(filter(None, side.place)) for side in (before, after)),
     )  # fmt: skip
 
 
@@ -259,23 +315,31 @@ def _moves(changes: list[Change]) -> tuple[Move, ...]:
     return tuple(Move(old, new, count) for (old, new), count in ordered)
 
 
-def _sources(path: Path) -> dict[str, str]:
-    """Category → who decided its label; empty where the release has no such table."""
+def _decided(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Category → who decided its label, and → its place; empty where the release has no such table or columns."""
     if not path.is_file():
-        return {}
-    table = read_parquet(path, ["category", "source"])
-    return dict(zip(table["category"], table["source"], strict=True))
+        return {}, {}
+    place = [name for name in PLACE if name in parquet_columns(path)]
+    table = read_parquet(path, ["category", "source", *place])
+    categories, sources = zip(*text_rows(table, "category", "source"), strict=True) if len(table) else ((), ())
+    known = dict(zip(categories, sources, strict=True))
+    if len(place) < len(PLACE):
+        return known, {}
+    numbers = ([f"{value:g}" if value == value else "" for value in table[name].tolist()] for name in PLACE[2:])
+    texts = text_rows(table, *PLACE[:2])
+    places = ((*pair, *point) for pair, point in zip(texts, zip(*numbers, strict=True), strict=True))
+    return known, dict(zip(categories, places, strict=True))
 
 
-def _title(folder: Path) -> str:
-    """Name and version of the release with its folder; only the folder when it has no valid metadata.json."""
+def title(folder: Path, shown: Path) -> str:
+    """Name and version of the release with its place, `shown`; only the place when it has no valid metadata.json."""
     try:
         content = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return str(folder)
+        return str(shown)
     if not isinstance(content, dict) or "name" not in content:
-        return str(folder)
-    return f"{content['name']} {content.get('version', '')}".strip() + f" ({folder})"
+        return str(shown)
+    return f"{content['name']} {content.get('version', '')}".strip() + f" ({shown})"
 
 
 def _summary(diff: ReleaseDiff) -> str:
@@ -285,6 +349,6 @@ def _summary(diff: ReleaseDiff) -> str:
             f"old                   {old}: {diff.old_labelled} of {diff.old_landmarks} landmarks labelled",
             f"new                   {new}: {diff.new_labelled} of {diff.new_landmarks} landmarks labelled",
             f"unchanged             {diff.unchanged} landmarks",
-            *(f"{kind:<22}{diff.kinds[kind]} {text}" for kind, text in KINDS.items()),
+            *(f"{kind:<22}{diff.kinds[kind]} {text}" for kind, text in KINDS.items() if diff.kinds[kind]),
         ]
     )

@@ -28,6 +28,17 @@ def folds(names: Iterable[str], count: int) -> npt.NDArray[np.int64]:
     return np.array([int(hashlib.sha256(name.encode()).hexdigest(), 16) % count for name in names], dtype=np.int64)
 
 
+def hash_sample(names: Iterable[str], count: int) -> list[str]:
+    """`count` of the distinct names, or all, drawn by their hash: a larger sample contains every smaller one.
+
+    Needs no seed, does not depend on the order, and hardly changes when names are added or removed.
+
+    >>> hash_sample(["lake", "zoo", "church"], 2)[:1] == hash_sample(["zoo", "church", "lake"], 1)
+    True
+    """
+    return sorted(set(names), key=lambda name: hashlib.sha256(name.encode()).digest())[:count]
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Temperature scaling followed by uniform smoothing of weight `smoothing`.

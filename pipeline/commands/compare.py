@@ -1,35 +1,31 @@
 """`hgld compare`: compares two label files or two releases, and writes the report."""
 
-import csv
-import json
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from hgld.foundation.display import svg
 from hgld.foundation.display.html_page import render_page
 from hgld.foundation.display.text_table import TextTable
 from hgld.foundation.errors import HgldError
-from hgld.foundation.files import check_output, replacing, write_text
+from hgld.foundation.files import check_output, write_text
 from hgld.hierarchy.comparison.agreement import Agreement, compare_labels, read_pair
 from hgld.hierarchy.comparison.confusion import ConfusionMatrix, confusion_matrix
+from hgld.hierarchy.comparison.drift.report import Drift, explain_releases
 from hgld.hierarchy.comparison.proportions import Proportion, decimal
-from hgld.hierarchy.comparison.release_diff import (
-    KINDS,
-    Change,
-    ReleaseDiff,
-    diff_releases,
-    read_release_labels,
-)
+from hgld.hierarchy.comparison.release_diff import title
 from hgld.hierarchy.comparison.reliability import CoveragePoint, Reliability
-from hgld.hierarchy.taxonomy.commons_category import normalise
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
 from hgld.pipeline.commands import heatmap
+from hgld.pipeline.release.changes.folder import CHANGES, HTML, write_changes_csv, write_json
+from hgld.pipeline.release.changes.former import is_release, opened
+from hgld.pipeline.release.changes.history import FILE as CHANGES_JSON
+from hgld.pipeline.release.changes.page import Part, changes_page
 
-# Row limits of the page; the JSON and CSV files are complete.
-MAX_PAIRS, MAX_CHANGES = 40, 200
+# Row limit of the pages; the JSON and CSV files are complete.
+MAX_PAIRS = 40
 # All files that a comparison may write.
-OUTPUTS = ("report.html", "confusion.png", "agreement.json", "drift.json", "changes.csv")
+OUTPUTS = ("report.html", "confusion.png", "agreement.json", HTML, CHANGES_JSON, CHANGES)
 
 
 @dataclass(frozen=True)
@@ -45,14 +41,13 @@ class Figure:
 class Section:
     """A part of the page: a chart, a table, or both.
 
-    On a phone `cards` shows each row of the table as a card, and a `sideways` chart is wider than the screen.
+    A `sideways` chart is wider than the screen of a phone.
     """
 
     title: str
     table: TextTable | None = None
     note: str = ""
     svg: str = ""
-    cards: bool = False
     sideways: bool = False
 
 
@@ -63,22 +58,23 @@ def compare_paths(
     score: str | None = None,
     evidence: str | None = None,
     out: Path | None = None,
-) -> Agreement | ReleaseDiff:
-    """The agreement of two CSV files, or the difference from one release folder to another.
+) -> Agreement | Drift:
+    """The agreement of two CSV files, or the changes from one release to another, with their causes.
 
-    With `out`, also write report.html, confusion.png and agreement.json there; for releases report.html,
-    confusion.png, drift.json and changes.csv.
+    With `out`, also write report.html, confusion.png and agreement.json there; for releases changes.html, changes.csv,
+    changes.json and confusion.png.
 
-    Raises HgldError when only one of the two is a folder, and whatever `read_pair` and `read_release_labels` raise.
+    Raises HgldError when only one of the two is a release, and whatever `read_pair` and `explain_releases` raise.
     """
     if out:
         for path in (out, *(out / name for name in OUTPUTS)):
             check_output(path, ours, theirs)
-    folders = [path for path in (ours, theirs) if path.is_dir()]
+    folders = [path for path in (ours, theirs) if is_release(path)]
     if len(folders) == 1:
         other = theirs if folders == [ours] else ours
         raise HgldError(
-            f"{folders[0]} is a folder and {other} is not; give two CSV files of labels, or the folders of two releases"
+            f"{folders[0]} is a {'folder' if folders[0].is_dir() else 'ZIP file'} and {other} is not; give two CSV "
+            "files of labels, or the folders of two releases"
         )
     if folders:
         if score or evidence:
@@ -89,44 +85,33 @@ def compare_paths(
     if out:
         matrix = confusion_matrix(our_file.labels, reference, _natures())
         page = agreement_page(result, matrix, f"{ours} against {theirs}")
-        _write_json(result, out / "agreement.json")
+        write_json(result.to_dict(), out / "agreement.json")
         title = f"{ours.name} against {theirs.name}"
         heatmap.write_png(matrix, out / "confusion.png", title, "reference", "ours")
         write_text(page, out / "report.html")
     return result
 
 
-def _compare_releases(old: Path, new: Path, out: Path | None) -> ReleaseDiff:
-    before, after = read_release_labels(old), read_release_labels(new)
-    result = diff_releases(before, after)
+def _compare_releases(old: Path, new: Path, out: Path | None) -> Drift:
+    with opened(old) as before, opened(new) as after:
+        result = explain_releases(before, after, (title(before, old), title(after, new)))
     if out:
-        matrix = confusion_matrix(
-            {"/".join(key): label.hierarchical_label for key, label in after.labels.items()},
-            {"/".join(key): label.hierarchical_label for key, label in before.labels.items()},
-            _natures(),
-        )
-        title = f"{result.old} → {result.new}"
-        _write_json(result, out / "drift.json")
-        _write_changes(result, out / "changes.csv")
-        heatmap.write_png(matrix, out / "confusion.png", title, "old", "new")
-        write_text(release_page(result, matrix, title), out / "report.html")
+        labels = [
+            {"/".join(key): label.hierarchical_label for key, label in release.labels.items()}
+            for release in result.labels
+        ]
+        matrix = confusion_matrix(labels[1], labels[0], _natures())
+        heading = f"{result.diff.old} → {result.diff.new}"
+        write_json(result.to_dict(), out / CHANGES_JSON)
+        write_changes_csv(result, out / CHANGES)
+        heatmap.write_png(matrix, out / "confusion.png", heading, "old", "new")
+        write_text(changes_page(result, heading, release_parts(result, matrix)), out / HTML)
     return result
 
 
 def _natures() -> dict[str, str]:
     """Label, without surrounding white space → natural or human-made."""
     return {label.strip(): nature for label, nature in load_taxonomy().natures.items()}
-
-
-def _write_json(result: Agreement | ReleaseDiff, path: Path) -> None:
-    write_text(json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n", path)
-
-
-def _write_changes(result: ReleaseDiff, path: Path) -> None:
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow([field.name for field in fields(Change)])
-        writer.writerows(astuple(change) for change in result.changes)
 
 
 def agreement_page(result: Agreement, matrix: ConfusionMatrix, title: str) -> str:
@@ -155,47 +140,18 @@ def agreement_page(result: Agreement, matrix: ConfusionMatrix, title: str) -> st
     return _page(title, notes, figures, sections)
 
 
-def release_page(result: ReleaseDiff, matrix: ConfusionMatrix, title: str) -> str:
-    """The HTML page of a release difference: self-contained, and deterministic."""
-    figures = [Figure(kind, str(result.kinds[kind]), text) for kind, text in KINDS.items()]
-    notes = [
-        f"Old: {result.old_labelled} of {result.old_landmarks} landmarks labelled. New: {result.new_labelled} of "
-        f"{result.new_landmarks}. {result.unchanged} landmarks unchanged.",
+def release_parts(drift: Drift, matrix: ConfusionMatrix) -> list[Part]:
+    """What the page of a comparison has besides the causes: the moves, the labels by each other, and their numbers."""
+    labels = drift.diff.label_table(changed_only=True)
+    unchanged = len(drift.diff.labels) - len(labels.rows)
+    heat_map = _heat_map(matrix, "Old label by new label", "old", "new")
+    note = "Won and lost: landmarks that got it, and that had it before."
+    note += f" No landmark won or lost the other {unchanged} labels." if unchanged else ""
+    return [
+        Part("Moves", table=drift.diff.move_table(MAX_PAIRS)),
+        Part(heat_map.title, heat_map.note, heat_map.svg),
+        Part("Changed labels", note, table=labels),
     ]
-    changes = [
-        (change.kind, f"{change.split} {change.landmark_id}", *(side or "–" for side in change.sides()),
-         _category_name(change.category))
-        for change in result.changes[:MAX_CHANGES]
-    ]  # fmt: skip
-    more = len(result.changes) - len(changes)
-    header = ("change", "landmark", "old", "new", "category")
-    labels = result.label_table(changed_only=True)
-    unchanged = len(result.labels) - len(labels.rows)
-    sections = [
-        Section("Moves", result.move_table(MAX_PAIRS)),
-        _heat_map(matrix, "Old label by new label", "old", "new"),
-        Section(
-            "Changed labels",
-            labels,
-            "Won and lost: landmarks that got it, and that had it before."
-            + (f" No landmark won or lost the other {unchanged} labels." if unchanged else ""),
-        ),
-        Section(
-            "Changes",
-            TextTable(header, changes, header),
-            f"The first {len(changes)}; changes.csv has {more} more." if more else "",
-            cards=True,
-        ),
-    ]
-    return _page(title, notes, figures, [part for part in sections if part.svg or (part.table and part.table.rows)])
-
-
-def _category_name(text: str) -> str:
-    """The name of a category that a release gives as a URL; the text itself where it is no category."""
-    try:
-        return normalise(text)
-    except HgldError:
-        return text
 
 
 def _heat_map(matrix: ConfusionMatrix, title: str, rows: str, columns: str) -> Section:

@@ -10,12 +10,15 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from hgld.foundation.errors import HgldError, reason, shortened
-from hgld.foundation.files import check_output, read_json, replacing, sha256
+from hgld.foundation.files import check_output, read_json, replacing, sha256, write_text
+from hgld.pipeline.release.changes.folder import FILES as CHANGE_FILES
+from hgld.pipeline.release.changes.folder import Changes, further_checksums, write_changes
+from hgld.pipeline.release.changes.former import opened
 from hgld.pipeline.release.folder import CHECKSUMS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -28,24 +31,46 @@ _REMEDY = "write it again: dvc repro release"
 
 @dataclass(frozen=True)
 class Archive:
-    """The file, its SHA-256, and whether it was there before."""
+    """The file, its SHA-256, whether it was there before, and what it says about the version before it."""
 
     path: Path
     sha256: str
     existed: bool
+    changes: Changes | None = None
 
     def text(self) -> str:
-        """What has happened, on one line."""
+        """What has happened to the file, on one line."""
         return f"{self.path} {'is there already, unchanged' if self.existed else 'written'} (sha256 {self.sha256})"
 
+    def lines(self) -> list[str]:
+        """What has changed since the version before, and what has happened."""
+        return [*([self.changes.text()] if self.changes else []), self.text()]
 
-def archive(release: Path, out: Path) -> Archive:
+
+def archive(release: Path, out: Path, previous: Path | None = None) -> Archive:
     """Write `out`/NAME-VERSION.zip, which unpacks to a folder NAME-VERSION, with the release in the folder `release`.
 
-    Raises HgldError when a file of the release is not what its SHA256SUMS states, and when `out` has this version with
-    other content: it names the first file that differs.
+    previous: the version before, a folder or an archive. Then the archive also has CHANGES.md, changes.csv, .html and
+    .json, and deprecated.csv, and SHA256SUMS lists them.
+
+    Raises HgldError when a file of a release is not what its SHA256SUMS states, when the version is too small a step
+    after the previous one, and when `out` has this version with other content: it names the first file that differs.
     """
     files = verified_files(release)
+    if previous is None:
+        return _archive(release, files, out)
+    with opened(previous) as old, tempfile.TemporaryDirectory(prefix="hgld-changes-") as folder:
+        verified_files(old, "download it again")
+        target = Path(folder)
+        changes = write_changes(old, release, target)
+        sums = (release / CHECKSUMS).read_text(encoding="utf-8")
+        write_text(further_checksums(sums, target), target / CHECKSUMS)
+        own = [path for path in files if path.name not in (*CHANGE_FILES, CHECKSUMS)]
+        every = sorted([*own, *target.iterdir()], key=lambda path: path.name)
+        return replace(_archive(release, every, out), changes=changes)
+
+
+def _archive(release: Path, files: list[Path], out: Path) -> Archive:
     name = title(release)
     path = out / f"{name}.zip"
     check_output(path, *files)
@@ -76,19 +101,19 @@ def title(release: Path) -> str:
     return title
 
 
-def verified_files(release: Path) -> list[Path]:
+def verified_files(release: Path, remedy: str = _REMEDY) -> list[Path]:
     """The files of the release, sorted by name; SHA256SUMS is one of them.
 
     Raises HgldError that lists the files which are missing, differ, or are not in SHA256SUMS.
     """
     sums = release / CHECKSUMS
     if not sums.is_file():
-        raise HgldError(f"no {sums}; {_REMEDY}")
+        raise HgldError(f"no {sums}; {remedy}")
     stated: dict[str, str] = {}
     for number, line in enumerate(sums.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         match = _LINE.fullmatch(line)
         if not match:
-            raise HgldError(f"{sums}:{number}: expected a checksum and a file name, found {line[:100]!r}; {_REMEDY}")
+            raise HgldError(f"{sums}:{number}: expected a checksum and a file name, found {line[:100]!r}; {remedy}")
         stated[match[2]] = match[1]
     present = {path.name: path for path in release.iterdir() if path != sums and not path.name.startswith(".")}
     problems = []
@@ -101,7 +126,7 @@ def verified_files(release: Path) -> list[Path]:
         elif sha256(path) != stated[name]:
             problems.append(f"{path}: differs from its checksum in {CHECKSUMS}")
     if problems:
-        raise HgldError(f"{release} is not the release that was written; {_REMEDY}", *shortened(problems))
+        raise HgldError(f"{release} is not the release that was written; {remedy}", *shortened(problems))
     return sorted([*present.values(), sums])
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from hgld.foundation.display.markdown import markdown_text
 from hgld.foundation.display.visible import visible
 from hgld.foundation.errors import HgldError
 from hgld.foundation.settings import Params
@@ -59,21 +60,11 @@ def _section(title: str, reports: Sequence[Report]) -> list[str]:
         "|---|---|---|---|",
     ]
     for row in sorted(reports, key=lambda row: (row.category, instant(row.reported_on), row.what)):
-        link = f"[{_escaped(row.category)}](<{category_url(row.category)}>)"
-        source = f"<{row.evidence}>" if _plain_url(row.evidence) else _escaped(row.evidence)
-        reported = _escaped(f"{row.reported_on[:10]} by {row.by}" if row.by else row.reported_on[:10])
-        lines.append(f"| {link} | {_escaped(row.what)} | {source} | {reported} |")
+        link = f"[{markdown_text(row.category)}](<{category_url(row.category)}>)"
+        source = f"<{row.evidence}>" if _plain_url(row.evidence) else markdown_text(row.evidence)
+        reported = markdown_text(f"{row.reported_on[:10]} by {row.by}" if row.by else row.reported_on[:10])
+        lines.append(f"| {link} | {markdown_text(row.what)} | {source} | {reported} |")
     return [*lines, ""]
-
-
-def _escaped(text: str) -> str:
-    r"""Text from outside for a cell of a table: nothing in it is Markdown or HTML.
-
-    >>> _escaped("a | <b>*bold*</b> [x](y)")
-    'a \\| &lt;b&gt;\\*bold\\*&lt;/b&gt; \\[x\\](y)'
-    """
-    text = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text)
 
 
 def _plain_url(url: str) -> bool:

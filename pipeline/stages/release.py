@@ -28,6 +28,7 @@ from hgld.pipeline.dataset.schemas import read_stage_table
 from hgld.pipeline.dataset.splits import image_labels, landmark_labels, query_labels
 from hgld.pipeline.release.errata import errata_page
 from hgld.pipeline.release.folder import Content, write_folder
+from hgld.pipeline.release.ground_tables import ground_tables
 from hgld.pipeline.release.guarantees import check_guarantees
 from hgld.pipeline.release.label_quality import label_quality, missing_labels, quality_numbers
 from hgld.pipeline.release.taxonomy_tables import class_graph_table, taxonomy_table
@@ -72,6 +73,7 @@ def run(params: Params) -> None:
             "taxonomy.csv": anchors,
             "quality.parquet": quality,
             "class_graph.parquet": class_graph_table(params),
+            **ground_tables(params, REVIEW_FOLDER, natures, labels["category"]),
         },
         _metadata(params, tables, counts, snapshot) | {"overlap": _overlap(images)},
         world_map(zip(labels["latitude"], labels["longitude"], strict=True), map_title(labels), world_path()),
@@ -160,6 +162,11 @@ def _metadata(params: Params, tables: Tables, counts: dict[str, int], snapshot: 
         "name": params.release.name,
         "version": params.release.version,
         "made_with": f"hgld {version('hgld')}",
+        "decision": {
+            "method": params.refine.method,
+            "accept_score": params.refine.accept_score,
+            "accept_margin": params.refine.accept_margin,
+        },
         "wikidata": {key: snapshot[key] for key in ("date", "endpoint", "sha256") if key in snapshot},
         "rows": {name: len(table) for name, table in sorted(tables.items())},
         "settled_by_rule": counts,

@@ -10,6 +10,7 @@ folder, or in DIR, where files that exist already are reused.
 import argparse
 import os
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ from ruamel.yaml import YAML
 
 from hgld.foundation.tables import read_parquet
 from hgld.hierarchy.taxonomy.commons_category import normalise
+from hgld.pipeline.release.folder import CITATION, DATA_CARD
 from hgld.pipeline.sparql.oxigraph import serving
 from tests.paths import ROOT
 from tests.scale import metadata
@@ -82,7 +84,10 @@ def make_graph(folder: Path) -> Path:
 
 
 def settings(folder: Path, source: Path, url: str | None) -> None:
-    """Write the settings of the full profile with the local source and endpoint, without pauses and canary."""
+    """Write the settings of the full profile with the local source and endpoint, without pauses and canary.
+
+    Beside them go the texts that a release repeats.
+    """
     yaml = YAML()
     document = yaml.load(ROOT / "params.yaml")
     for stage in ("download", "images"):
@@ -90,6 +95,8 @@ def settings(folder: Path, source: Path, url: str | None) -> None:
     document[PROFILE]["wikidata"].update(endpoint=url, pause_s=0, canary={})
     document[PROFILE]["build"]["taxonomy"] = str(ROOT / "hierarchy/curated")
     yaml.dump(document, folder / "params.yaml")
+    for path in (DATA_CARD, CITATION):
+        shutil.copy(ROOT / path, folder)
 
 
 def measure(stage: str, folder: Path) -> float:

@@ -30,7 +30,7 @@ class Table:
     """A file of the release: what a row is, the columns that identify it, and all columns in their order.
 
     config: its name as a configuration of `datasets` and as a record set of Croissant; "" for a CSV, which repeats what
-    a Parquet table has.
+    a Parquet table has, and for what the labels were derived from.
     """
 
     file: str
@@ -78,13 +78,14 @@ _CLASS_OF_LABEL = {
     "hierarchical_label": _text("The label"),
     "natural_or_human_made": _text("natural or human-made"),
 }
+_DECIDED_BY = _text("published: a convention of GLDv2's published labels; hgld or a name: who decided")
 _TAXONOMY = {
     **_CLASS_OF_LABEL,
     "definition": _text("What the label is for, in a sentence"),
     "anchor_qid": _text("A Wikidata class that stands for the label, with all classes nearest to it"),
     "anchor_label": _text("English label of that class"),
     "precedence": Column(WHOLE, "Of the labels of an item, the one with the lowest number decides"),
-    "decided_by": _text("published: a convention of GLDv2's published labels; hgld or a name: who decided"),
+    "decided_by": _DECIDED_BY,
 }
 _GLDV2 = {
     "landmark_id": _LANDMARK,
@@ -210,6 +211,70 @@ TABLES = (
             "hierarchical_label": _text("The label of `class`, from the nearest anchor above it; empty for none"),
         },
         "class_graph",
+    ),
+    Table(
+        "candidates.parquet",
+        "One row per category, item that it may be about, and class of this item",
+        ("category", "qid", "class"),
+        {
+            "category": _CATEGORY,
+            "qid": _text("An item on Wikidata that the category may be about"),
+            "method": _text("How it was found: sitelink, category-item, p373 or soft-redirect"),
+            "confidence": _text("Of this match: high, medium or low; the items of the highest one decide"),
+            "class": _text("A class of the item (P31); empty for an item without a class"),
+        },
+    ),
+    Table(
+        "removed_edges.parquet",
+        "One row per subclass statement of Wikidata that no path may use; with class_graph.parquet, all statements",
+        ("class", "parent"),
+        {
+            "class": _text("A Wikidata class"),
+            "parent": _text("What Wikidata has above it"),
+            "reason": _text("Why it is not used: a cut (curated), an ignored class, or a cycle"),
+        },
+    ),
+    Table(
+        "ignored_classes.parquet",
+        "One row per class that never gives a label",
+        ("qid",),
+        {
+            "qid": _text("A Wikidata class"),
+            "label": _text("English label of that class"),
+            "reach": _text("class: it alone; below: also classes nearest to it; area: the same, for areas of land"),
+            "reason": _text("Why it gives no label"),
+            "decided_by": _DECIDED_BY,
+        },
+    ),
+    Table(
+        "cut_edges.parquet",
+        "One row per subclass statement that was cut by hand",
+        ("child", "parent"),
+        {
+            "child": _text("A Wikidata class"),
+            "child_label": _text("English label of that class"),
+            "parent": _text("What Wikidata has above it"),
+            "parent_label": _text("English label of that class"),
+            "reason": _text("Why the statement does not hold for landmarks"),
+            "decided_by": _DECIDED_BY,
+        },
+    ),
+    Table(
+        "verdicts.parquet",
+        "One row per annotator and landmark or class that was judged: the newest verdict",
+        ("kind", "category", "annotator"),
+        {
+            "kind": _text("landmark, or class for all landmarks of a class that have no label of their own"),
+            "category": _text("The category; for a verdict on a class, the QID of the class"),
+            "hierarchical_label": _text("The label given; empty where the annotator says that there is none"),
+            "suggested_label": _text("The label that was suggested to the annotator"),
+            "supercategory": _text("A class that the annotator gives the landmark, as a QID; mostly empty"),
+            "rejected_item": _text("An item of Wikidata that is another place, as a QID; mostly empty"),
+            "annotator": _text("Who gave the verdict"),
+            "decided_on": _text("The day or the time of the verdict, UTC"),
+            "comment": _text("What the annotator says about it"),
+            "counts": Column(YES_NO, "Whether it counts; false where annotators disagree, or another one adjudicates"),
+        },
     ),
     _gldv2("train"),
     _gldv2("index"),

@@ -10,6 +10,7 @@ import pandas as pd
 
 from hgld.foundation.errors import HgldError
 from hgld.pipeline.release.verification import image_checks, label_checks
+from hgld.pipeline.release.verification.change_checks import change_faults
 from hgld.pipeline.release.verification.checksums import FILE, checksum_faults
 from hgld.pipeline.release.verification.image_checks import SplitImages
 from hgld.pipeline.release.verification.label_checks import Labels, fault
@@ -76,6 +77,7 @@ class _Release:
             index = self._images.get("index")
             self._check_images("test", image_checks.query_faults, self._tables["test.parquet"], labels, index)
         self._check_splits()
+        self._add(change_faults, self._folder, metadata, self._landmarks)
         self._check_rows(metadata)
         self._check_overlap(metadata)
         if data is not None:

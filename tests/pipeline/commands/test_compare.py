@@ -53,7 +53,8 @@ class _Page(HTMLParser):
         self.open: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.resources += [value or "" for name, value in attrs if name in ("src", "href")]
+        links = [value or "" for name, value in attrs if name in ("src", "href")]
+        self.resources += [link for link in links if not link.startswith("#")]
         if tag not in ("meta", "rect", "path", "br"):
             self.open.append(tag)
 
@@ -179,19 +180,24 @@ def test_difference_of_two_releases(proposed, tmp_path: Path) -> None:
     code, output = hgld("compare", old, proposed.data / "release", "--out", tmp_path / "out")
     assert code == 0
     assert output.splitlines()[0].startswith("old                   H-GLDv2-sample 0.1 (")
-    lines = [line for line in output.splitlines() if " → " in line]
-    assert [line.rsplit(maxsplit=1)[0].strip() for line in lines] == [
+    lines = [line.strip() for line in output.splitlines()]
+    assert [line.rsplit(maxsplit=1)[0].strip() for line in lines if ": " in line and " → " in line] == [
         "labelled       train 14: (no label) → lake (review)",
         "moved          train 10: church (wikidata) → castle / fort (review)",
         "moved          index 7: church (wikidata) → castle / fort (review)",
     ]
+    assert lines.count("verdict “castle / fort” given (2026-01-03) (ana)") == 2
+    assert "verdict on the landmark          3  100.0%" in lines
     with (tmp_path / "out" / "changes.csv").open(newline="") as handle:
         rows = list(csv.DictReader(handle))
-    assert [(row["kind"], row["split"], row["landmark_id"]) for row in rows] == [
-        ("labelled", "train", "14"), ("moved", "train", "10"), ("moved", "index", "7"),
-    ]  # fmt: skip
-    assert json.loads((tmp_path / "out" / "drift.json").read_text())["kinds"]["moved"] == 2
-    assert "Old label by new label" in page(tmp_path / "out" / "report.html")
+    assert [(row["kind"], row["split"], row["landmark_id"], row["cause"], row["by"]) for row in rows] == [
+        ("labelled", "train", "14", "verdict", "ana"),
+        ("moved", "train", "10", "verdict", "ana"),
+        ("moved", "index", "7", "verdict", "ana"),
+    ]
+    content = json.loads((tmp_path / "out" / "changes.json").read_text())
+    assert (content["kinds"]["moved"], content["causes"]["verdict"]) == (2, 3)
+    assert "Old label by new label" in page(tmp_path / "out" / "changes.html")
     assert (tmp_path / "out" / "confusion.png").is_file()
     code, output = hgld("compare", old, old, "--json")
     assert (code, json.loads(output)["changes"]) == (0, [])
@@ -233,21 +239,21 @@ def two_releases(tmp_path: Path) -> tuple[Path, Path]:
     return old, new
 
 
-def test_every_row_of_the_changes_shows_what_changed(two_releases: tuple[Path, Path], tmp_path: Path) -> None:
+def test_every_line_of_the_page_shows_what_changed(two_releases: tuple[Path, Path], tmp_path: Path) -> None:
     assert hgld("compare", *two_releases, "--out", tmp_path / "out")[0] == 0
-    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    rows = [re.findall("<td[^>]*>(.*?)</td>", row) for row in re.findall("<tr>(.*?)</tr>", text)]
-    changes = [row for row in rows if len(row) == 5]
+    text = (tmp_path / "out" / "changes.html").read_text(encoding="utf-8")
     shown = r"lake\u202egnp.exe\x1b[2J"
-    assert changes == [
-        ["added", "train 5", "–", "tower", "New"],
-        ["removed", "train 3", "dam", "–", "Gone"],
-        ["moved", "train 2", "lake", shown, "Como"],
-        ["supercategory", "train 1", "volcano, volcano", "volcano, stratovolcano", "Etna"],
+    lines = re.findall("(?s)<li><span>.*?</li>", text)
+    paths = [re.findall('class="(old|new)"[^>]*>(.*?)</span>', line) for line in lines]
+    assert paths == [
+        [("old", "dam › human-made")],
+        [("new", "tower › human-made")],
+        [("old", "lake › natural"), ("new", f"x › {shown} › natural")],
+        [("old", "volcano › natural"), ("new", "stratovolcano › volcano › natural")],
     ]
-    assert all(old != new for _, _, old, new, _ in changes)
-    labels = [row for row in rows if len(row) == 6]
-    assert {row[0] for row in labels} == {"dam", "tower", "lake", shown}  # not volcano and river
+    assert "old lacks labels.parquet" in text and "an older version of hgld wrote it" in text
+    rows = [re.findall("<td[^>]*>(.*?)</td>", row) for row in re.findall("<tr>(.*?)</tr>", text)]
+    assert {row[0] for row in rows if len(row) == 6} == {"dam", "tower", "lake", shown}  # not volcano and river
     assert "the other 2 labels" in text
 
 
@@ -255,8 +261,8 @@ def test_pages_show_control_and_bidirectional_characters(two_releases: tuple[Pat
     hgld("compare", *two_releases, "--out", tmp_path / "releases")
     ours, theirs = (path / "train_label_to_hierarchical.csv" for path in two_releases[::-1])
     hgld("compare", ours, theirs, "--out", tmp_path / "files")
-    for folder in ("releases", "files"):
-        text = (tmp_path / folder / "report.html").read_text(encoding="utf-8")
+    for name in ("releases/changes.html", "files/report.html"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
         assert text.count(r"lake\u202egnp.exe\x1b[2J") >= 3  # tables, the heat map and its tooltip
 

@@ -72,7 +72,7 @@ def test_a_file_more_or_less_is_named(folder: Path) -> None:
         archive(folder, PUBLISHED)
     with zipfile.ZipFile(ZIP, "w") as file:
         file.writestr("other/x", "a\n")
-    with pytest.raises(HgldError, match=r"class_graph\.parquet is not in it"):
+    with pytest.raises(HgldError, match=r"candidates\.parquet is not in it"):
         archive(folder, PUBLISHED)
 
 

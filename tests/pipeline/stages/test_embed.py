@@ -15,6 +15,8 @@ import pytest
 
 from hgld.foundation.errors import HgldError
 from hgld.foundation.tables import read_csv, read_parquet, write_parquet
+from hgld.hierarchy.fusion.calibration import hash_sample
+from hgld.hierarchy.names.name_classifier import MANY, SAMPLE
 from hgld.pipeline.acquisition.tar_index import scan_tar
 from hgld.pipeline.dataset.landmarks import evidence_categories
 from hgld.pipeline.embedding import image_embeddings as shards
@@ -225,6 +227,13 @@ def test_evidence_categories_are_the_unlabelled_and_a_sample_of_the_labelled() -
     assert len(categories) == 4
     assert categories >= {"a", "d"}
     assert evidence_categories(labels.iloc[::-1], 2) == categories
+
+
+def test_the_labelled_categories_to_measure_evidence_on_are_held_out_by_the_name_classifier() -> None:
+    names = [f"Church {number}" for number in range(MANY)]
+    categories = evidence_categories(pd.DataFrame({"category": names, "hierarchical_label": "church"}))
+    assert len(categories) > 1000
+    assert categories <= set(hash_sample(names, SAMPLE))
 
 
 def test_chosen_images_are_the_first_by_id() -> None:
