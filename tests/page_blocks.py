@@ -74,6 +74,7 @@ SAMPLE_PAGES = (
     "docs/how_to/publish_a_release.md",
     "docs/how_to/extend_the_taxonomy.md",
     "docs/release.md",
+    "docs/changes.md",
     "README.md",
 )
 # Of these, the commands that need no person, no other host and no files of their own but those of PREPARED.

@@ -74,6 +74,7 @@ ELSEWHERE = {
     "hgld compare crosswalk.csv *": ("tests/test_crosswalk.py", "compare"),
     "hgld evaluate *": ("tests/benchmarks/protocols/test_evaluate_files.py", "evaluate"),
     "hgld publish *": ("tests/pipeline/release/publishing/test_publish_page.py", "README"),
+    "hgld archive * --previous *": ("tests/pipeline/release/changes/test_archive_previous.py", '"--previous"'),
     "hgld overlap*": ("tests/pipeline/overlap/test_overlap.py", '"overlap"'),
     "hgld report *": ("tests/pipeline/release/test_release_tools_page.py", "README"),
     "hgld benchmark model.pt": ("tests/benchmarks/evaluation/test_evaluate_page.py", "hgld benchmark model.pt"),
