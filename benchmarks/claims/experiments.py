@@ -1,0 +1,219 @@
+"""What is trained for each claim: the methods, their settings, the seeds, and the order in which they are run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from hgld.benchmarks.claims.results import Results
+from hgld.benchmarks.claims.training import Setting
+from hgld.foundation.train_settings import LossTerm
+
+SETS = ("grocery", "omniglot")
+# A result in a table is over these; the learning rates are chosen on splits of other seeds.
+SEEDS = tuple(range(10))
+FEW_SEEDS = SEEDS[:6]  # where a training takes long
+TUNING_SEEDS = (100, 101)
+SCRATCH_TUNING_SEEDS = TUNING_SEEDS[:1]
+RATES = (3e-4, 1e-3, 3e-3)
+SCRATCH_RATES = (3e-3, 1e-2, 3e-2)
+ALPHAS = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0)
+# Of a rank loss; the rest is Cluster's.
+WEIGHTS = (0.1, 0.3, 0.5, 0.7, 0.9)
+BATCHES = (16, 32, 64, 128)
+WRONG = (0.05, 0.15, 0.3)
+
+
+def _term(name: str, weight: float = 1.0, **settings: Any) -> LossTerm:
+    return LossTerm(name=name, weight=weight, settings=settings)
+
+
+HAP, HAP5 = "SupHAP", "SupHAP α=5"
+HAPPIER, HAPPIER_F = "SupHAP + Cluster .9/.1 (HAPPIER)", "SupHAP + Cluster .5/.5 (HAPPIER_F)"
+AP, ROADMAP, ROADMAP_PLUS = "SupAP", "SupAP + Calibration 1:1 (ROADMAP)", "SupAP + Cluster .9/.1 (ROADMAP++)"
+NDCG, RECALL = "SupNDCG", "SupRecall"
+CALIBRATED, THREE = "SupHAP + Calibration .5/.5", "SupHAP + Calibration + Cluster .5/.4/.1"
+HAP5_CLUSTER = "SupHAP α=5 + Cluster .9/.1"
+
+METHODS: Mapping[str, tuple[LossTerm, ...]] = MappingProxyType(
+    {
+        "Triplet": (_term("triplet"),),
+        "SmoothAP": (_term("smooth_ap"),),
+        AP: (_term("sup_ap"),),
+        ROADMAP: (_term("sup_ap"), _term("calibration")),
+        ROADMAP_PLUS: (_term("sup_ap", 0.9), _term("cluster", 0.1)),
+        "Cluster": (_term("cluster"),),
+        "ProxyNCA++": (_term("proxy_nca"),),
+        "CSL": (_term("csl"),),
+        HAP: (_term("sup_hap"),),
+        HAPPIER: (_term("sup_hap", 0.9), _term("cluster", 0.1)),
+        HAPPIER_F: (_term("sup_hap", 0.5), _term("cluster", 0.5)),
+        NDCG: (_term("sup_ndcg"),),
+        RECALL: (_term("sup_recall"),),
+        CALIBRATED: (_term("sup_hap", 0.5), _term("calibration", 0.5)),
+        THREE: (_term("sup_hap", 0.5), _term("calibration", 0.4), _term("cluster", 0.1)),
+        HAP5: (_term("sup_hap", alpha=5.0),),
+        HAP5_CLUSTER: (_term("sup_hap", 0.9, alpha=5.0), _term("cluster", 0.1)),
+    }
+)
+SCRATCH_METHODS = (AP, HAP, HAPPIER, HAP5_CLUSTER, THREE)
+NOISE_METHODS = (AP, HAPPIER, CALIBRATED, HAP5_CLUSTER)
+BATCH_METHODS = ("SmoothAP", AP, ROADMAP, HAP)
+GALLERY_METHODS = (HAP, AP)
+ALL, SAME_TIME = "all training images", "batch, for the time of “all training images”"
+GALLERIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "batch": {},
+        "batch and memory of 512": {"gallery": "memory", "memory": 512},
+        "batch and memory of 2,048": {"gallery": "memory", "memory": 2048},
+        ALL: {"gallery": "all"},
+        SAME_TIME: {"same_time": True},
+    }
+)
+# Galleries and seeds by batch size: at 64 a step with a large gallery takes ten times as long.
+GALLERY_RUNS: Mapping[int, tuple[tuple[str, ...], tuple[int, ...]]] = MappingProxyType(
+    {16: (tuple(GALLERIES), SEEDS), 64: (("batch", ALL), FEW_SEEDS)}
+)
+
+
+def alpha_terms(alpha: float) -> tuple[LossTerm, ...]:
+    """SupHAP alone with this α."""
+    return METHODS[HAP] if alpha == 1 else (_term("sup_hap", alpha=alpha),)
+
+
+def weight_terms(weight: float) -> tuple[LossTerm, ...]:
+    """SupHAP with this weight, and Cluster with the rest."""
+    named = {0.9: METHODS[HAPPIER], 0.5: METHODS[HAPPIER_F], 1.0: METHODS[HAP], 0.0: METHODS["Cluster"]}
+    return named.get(weight) or (_term("sup_hap", weight), _term("cluster", round(1 - weight, 6)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of it is trained: all for the page, a few seeds and methods for a quick look."""
+
+    sets: tuple[str, ...] = SETS
+    seeds: tuple[int, ...] = SEEDS
+    methods: tuple[str, ...] = tuple(METHODS)
+    quick: bool = False
+
+
+QUICK = Plan(sets=("omniglot",), seeds=SEEDS[:6], methods=(AP, HAP, HAP5, HAPPIER, CALIBRATED), quick=True)
+
+
+def base(data: str, method: str, *, scratch: bool = False) -> Setting:
+    """The setting of a method, without its learning rate."""
+    return Setting(data=data, loss=METHODS[method], lr=RATES[0], scratch=scratch)
+
+
+def trials(setting: Setting) -> dict[float, list[tuple[Setting, int]]]:
+    """The trainings that choose the learning rate of a setting, by rate."""
+    rates, seeds = (SCRATCH_RATES, SCRATCH_TUNING_SEEDS) if setting.scratch else (RATES, TUNING_SEEDS)
+    return {rate: [(replace(setting, lr=rate), seed) for seed in seeds] for rate in rates}
+
+
+def tuned(setting: Setting, results: Results) -> Setting | None:
+    """The setting with the rate that has the best mean H-AP on the splits for it; None before all were tried."""
+    means = {}
+    for rate, pairs in trials(setting).items():
+        found = [scores["H-AP"] for pair in pairs if (scores := results.get(*pair)) is not None]
+        if len(found) < len(pairs):
+            return None
+        means[rate] = sum(found) / len(found)
+    return replace(setting, lr=max(means, key=lambda rate: means[rate]))
+
+
+def method(data: str, name: str, results: Results, *, scratch: bool = False, **changes: Any) -> Setting | None:
+    """The setting of a method with its chosen rate, and with changes."""
+    found = tuned(base(data, name, scratch=scratch), results)
+    return replace(found, **changes) if found else None
+
+
+def curve(data: str, terms: tuple[LossTerm, ...], results: Results) -> Setting | None:
+    """A point of the curves over α and λ, with the rate that was chosen for HAPPIER."""
+    named = next((name for name, own in METHODS.items() if own == terms), None)
+    return method(data, named or HAPPIER, results, loss=terms)
+
+
+def work(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
+    """All trainings of a plan in the order of their worth; the rates are chosen as soon as the first have run."""
+    for data in plan.sets:
+        for name in plan.methods:
+            yield from _tuning(base(data, name))
+    for seed in plan.seeds:
+        for data in plan.sets:
+            for name in plan.methods:
+                yield from _with(method(data, name, results, gaps=_gaps(name)), seed)
+    if plan.quick:
+        return
+    for experiment in (_curves, _scratch, _galleries, _batches, _noise):
+        yield from experiment(plan, results)
+
+
+def _gaps(name: str) -> tuple[int, ...]:
+    return BATCHES if name in GALLERY_METHODS else ()
+
+
+def _tuning(setting: Setting) -> Iterator[tuple[Setting, int]]:
+    for pairs in trials(setting).values():
+        yield from pairs
+
+
+def _with(setting: Setting | None, *seeds: int) -> Iterator[tuple[Setting, int]]:
+    assert setting is not None, "its rates were tried before"
+    for seed in seeds:
+        yield setting, seed
+
+
+def _curves(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
+    """The trade-offs over α and over the weight of SupHAP beside Cluster."""
+    for data in plan.sets:
+        for terms in [*map(alpha_terms, ALPHAS), *map(weight_terms, WEIGHTS)]:
+            if terms not in METHODS.values():
+                yield from _with(curve(data, terms, results), *plan.seeds)
+
+
+def _galleries(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
+    """The batch, a memory, or the whole training set as the gallery."""
+    for size, (names, seeds) in GALLERY_RUNS.items():
+        for data in plan.sets:
+            for name in GALLERY_METHODS:
+                for gallery in names:
+                    yield from _with(in_gallery(data, name, size, gallery, results), *seeds)
+
+
+def in_gallery(data: str, name: str, size: int, gallery: str, results: Results) -> Setting | None:
+    """A method at a batch size with one of GALLERIES."""
+    return at_batch(data, name, size, results, **GALLERIES[gallery])
+
+
+def at_batch(data: str, name: str, size: int, results: Results, **changes: Any) -> Setting | None:
+    """A method at a batch size, with the rate chosen at 64 and, there, its loss on batches of other sizes."""
+    plain = size == 64 and not changes
+    return method(data, name, results, batch=size, gaps=_gaps(name) if plain else (), **changes)
+
+
+def _scratch(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
+    """A small network from scratch on Omniglot."""
+    for name in SCRATCH_METHODS:
+        yield from _tuning(base("omniglot", name, scratch=True))
+    for seed in FEW_SEEDS:
+        for name in SCRATCH_METHODS:
+            yield from _with(method("omniglot", name, results, scratch=True), seed)
+
+
+def _batches(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
+    """The score against the batch size."""
+    for data in plan.sets:
+        for size in BATCHES:
+            for name in BATCH_METHODS:
+                yield from _with(at_batch(data, name, size, results), *plan.seeds)
+
+
+def _noise(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
+    """Wrong labels at level 1."""
+    for data in plan.sets:
+        for fraction in WRONG:
+            for name in NOISE_METHODS:
+                yield from _with(method(data, name, results, wrong=fraction), *FEW_SEEDS)
