@@ -1,8 +1,9 @@
 """Trains what the claims are about, and writes docs/claims.md with its plots.
 
-    python -m hgld.benchmarks.claims [--quick] [--data FOLDER] [--out docs/claims.md]
+    python -m hgld.benchmarks.claims [--quick | --page] [--data FOLDER] [--out docs/claims.md]
 
-Every finished training is kept in the results file, and not repeated; the page is written from that file alone.
+Every finished training is kept in the results file, and not repeated; the page is written from that file alone. With
+--page nothing is trained, and the results may be of another version of the code.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from pathlib import Path
 import click
 
 from hgld.benchmarks.claims.experiments import QUICK, Plan, work
+from hgld.benchmarks.claims.page import write_page
 from hgld.benchmarks.claims.results import Results, code_version
+from hgld.benchmarks.claims.sections import quick_verdicts
 from hgld.benchmarks.claims.training import Data, Setting, run
 from hgld.foundation.display.visible import echo
+from hgld.foundation.errors import HgldError
 
 DATA = Path("../shared/data")
-RESULTS = Path("docs/claims_results.jsonl")
+OUT = Path("docs/claims.md")
 CACHE = Path("data/claims")
 
 
@@ -48,15 +52,31 @@ def _seconds(setting: Setting, seed: int, results: Results) -> float | None:
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="One set of images and few methods: minutes, and no page.")
-@click.option("--data", default=DATA, show_default=True, type=click.Path(path_type=Path), help="Where the zips are.")
-@click.option("--results", "file", default=RESULTS, show_default=True, type=click.Path(path_type=Path))
+@click.option("--quick", is_flag=True, help="One set of images and four losses, in minutes; prints verdicts, no page.")
+@click.option("--page", is_flag=True, help="Train nothing: write the page from the results file.")
+@click.option("--data", default=DATA, show_default=True, type=click.Path(path_type=Path), help="Folder of the zips.")
+@click.option("--out", default=OUT, show_default=True, type=click.Path(path_type=Path), help="The page.")
+@click.option("--results", "file", type=click.Path(path_type=Path), help="[default: claims_results.jsonl beside it]")
 @click.option("--cache", default=CACHE, show_default=True, type=click.Path(path_type=Path), help="For the features.")
-def main(quick: bool, data: Path, file: Path, cache: Path) -> None:
-    """Train what is missing in the results file."""
-    results = Results(file, code_version())
-    train_all(QUICK if quick else Plan(), results, Data(data, cache))
-    echo(f"{len(results)} trainings in {file}")
+def main(quick: bool, page: bool, data: Path, out: Path, file: Path | None, cache: Path) -> None:
+    """Train what is missing in the results file, and write the page from it."""
+    try:
+        measure(quick=quick, page=page, data=data, out=out, file=file, cache=cache)
+    except HgldError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def measure(*, quick: bool, page: bool, data: Path, out: Path, file: Path | None, cache: Path) -> None:
+    """What `main` does. Raises HgldError."""
+    file = file or (cache / "quick.jsonl" if quick else out.with_name("claims_results.jsonl"))
+    results = Results(file, None if page else code_version())
+    if not page:
+        train_all(QUICK if quick else Plan(), results, Data(data, cache))
+    if quick:
+        echo(*quick_verdicts(results))
+        return
+    write_page(results, out)
+    echo(f"{len(results)} trainings in {file}, page in {out}")
 
 
 if __name__ == "__main__":

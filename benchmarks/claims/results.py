@@ -55,7 +55,9 @@ class Results:
         lines = _lines(path)
         self.version = version or (str(lines[-1]["version"]) if lines else code_version())
         own = [line for line in lines if line["version"] == self.version]
-        self._scores = {(line["setting"], int(line["seed"])): dict(line["scores"]) for line in own}
+        self._scores: dict[tuple[str, int], Scores] = {
+            (line["setting"], int(line["seed"])): dict(line["scores"]) for line in own
+        }
 
     def get(self, setting: Setting, seed: int) -> Scores | None:
         """The numbers of one training, if it is finished."""
@@ -72,6 +74,10 @@ class Results:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(text + "\n")
         self._scores[setting.key(), seed] = rounded
+
+    def total(self, name: str) -> float:
+        """The sum of a number over all trainings."""
+        return sum(scores[name] for scores in self._scores.values())
 
     def __len__(self) -> int:
         return len(self._scores)

@@ -1,0 +1,78 @@
+"""docs/claims.md and its plots, written from the results file alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hgld.benchmarks.claims import experiments as e
+from hgld.benchmarks.claims.results import Results
+from hgld.benchmarks.claims.sections import SECTIONS, Section, table
+from hgld.foundation.files import write_text
+
+COMMAND = "python -m hgld.benchmarks.claims"
+
+INTRODUCTION = """\
+# The claims, tested on real images
+
+What the papers claim about their losses, and what we claim about ours, measured on two small sets of real images that
+anybody can use. [choosing.md](choosing.md) turns the tables into advice. This page is written by
+
+    {command} --data ../shared/data
+
+from the results in [{file}]({file}), one line per training; nothing in it is typed by hand.
+
+**Data.** *grocery*: GroceryStore, 5,125 photographs (112 px), 81 fine, 43 coarse and 3 top classes. *omniglot*: 2,720
+drawings of 136 characters of 5 alphabets. In both, a random half of the fine classes is trained on, and the other half
+is tested on (zero-shot); every seed has its own split, initial weights and batches.
+
+**Training.** A linear head to 128 dimensions on frozen features of EfficientNet-Lite0 (ImageNet), trained with Adam for
+200 steps of 64 images, 4 per class; the rate falls by a cosine, proxies have 1e-2. Each loss has the best of the
+learning rates {rates} by H-AP, on two other splits of the same images. Where a section says "from
+scratch", it is timm's `test_resnet` on images of 32 px, with rates {scratch}.
+
+**Reading the tables.** Numbers are means ± standard deviations over the seeds. Most of that deviation is the split,
+which the compared losses share: differences are therefore paired by seed, and much more certain than the means. \\*:
+beyond noise, p < .05 in an exact randomisation test over the seeds, with Holm's correction for all comparisons of one
+claim on one set. A verdict is computed from these: a claim *holds* if all its comparisons are beyond noise in its
+direction, *does not hold* if they are in the other, and is *within noise* if none is.
+
+**Limits.** Small sets, a head on frozen features, short trainings: what holds here need not hold for a whole network on
+GLDv2. The learning rates were chosen on other splits, but of the same images. A loss could gain by settings of its own
+that were not tried (margins, temperatures, proxy rates). With batches of other sizes, other galleries and wrong labels,
+the learning rate is the one chosen at 64 images with right labels.
+"""
+
+
+def page(results: Results, file: str) -> tuple[str, dict[str, str]]:
+    """The Markdown text, and the plots by file name; sections that are not measured completely are named as such."""
+    sections = [section(results) for section in SECTIONS]
+    rates, scratch = (" / ".join(f"{rate:g}" for rate in own) for own in (e.RATES, e.SCRATCH_RATES))
+    text = [INTRODUCTION.format(command=COMMAND, file=file, rates=rates, scratch=scratch)]
+    seconds, count = results.total("cpu_seconds"), len(results)
+    text.append(f"{count:,} trainings took {seconds / 60:.0f} minutes of CPU time on one core, without their scores.\n")
+    text.append("## Verdicts\n")
+    rows = [list(row) for section in sections for row in section.verdicts]
+    text.append(table(["claim", "set", "verdict"], rows).replace("---:", "---") + "\n")
+    for section in sections:
+        text += _section(section, results.version)
+    plots = {name: svg for section in sections for name, svg in section.plots.items()}
+    return "\n".join(text), plots
+
+
+def _section(section: Section, version: str) -> list[str]:
+    text = [f"## {section.title}\n"]
+    if not section.text:
+        return [*text, "Not measured.\n"]
+    for part in section.text:
+        text.append(part + "\n")
+        if part.startswith("|"):
+            text.append(f"<sub>`{COMMAND}`, code {version}</sub>\n")
+    return text
+
+
+def write_page(results: Results, out: Path) -> None:
+    """Write the page, and its plots beside it."""
+    text, plots = page(results, results.path.name)
+    for name, svg in plots.items():
+        write_text(svg, out.parent / name)
+    write_text(text.rstrip("\n") + "\n", out)
