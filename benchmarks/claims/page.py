@@ -51,12 +51,19 @@ def page(results: Results, file: str) -> tuple[str, dict[str, str]]:
     seconds, count = results.total("cpu_seconds"), len(results)
     text.append(f"{count:,} trainings took {seconds / 60:.0f} minutes of CPU time on one core, without their scores.\n")
     text.append("## Verdicts\n")
-    rows = [list(row) for section in sections for row in section.verdicts]
-    text.append(table(["claim", "set", "verdict"], rows).replace("---:", "---") + "\n")
+    text.append(_verdicts([row for section in sections for row in section.verdicts]) + "\n")
     for section in sections:
         text += _section(section, results.version)
     plots = {name: svg for section in sections for name, svg in section.plots.items()}
     return "\n".join(text), plots
+
+
+def _verdicts(rows: list[tuple[str, str, str]]) -> str:
+    """A row per claim, a column per set; a set for which a claim does not speak has an empty cell."""
+    found = {(claim, data): words for claim, data, words in rows}
+    claims = dict.fromkeys(claim for claim, *_ in rows)
+    cells = [[claim, *(found.get((claim, data), "") for data in e.SETS)] for claim in claims]
+    return table(["claim", *e.SETS], cells).replace("---:", "---")
 
 
 def _section(section: Section, version: str) -> list[str]:

@@ -63,7 +63,7 @@ def setting(**changes: object) -> Setting:
 def test_the_real_sets_have_their_images_and_levels(name: str, images: int, classes: Sequence[int]) -> None:
     found = read_image_set(name, SHARED)
     assert len(found.images) == len(found.labels) == images
-    assert [len(column.unique()) for column in found.labels.T] == classes
+    assert [len(set(column.tolist())) for column in found.labels.T] == classes
     pixels = found.pixels(0, 3)
     assert pixels.shape == (3, 3, 112, 112)
     assert pixels.float().std() > 10
@@ -85,7 +85,7 @@ def test_wrong_labels_are_those_of_whole_classes_and_nest(small: Data, fraction:
     changed = mislabelled(labels, fraction, seed=3)
     assert torch.equal(changed[:, 0], labels[:, 0])
     moved = labels[changed[:, 1] != labels[:, 1], 0]
-    assert len(moved.unique()) == wrong
+    assert len(set(moved.tolist())) == wrong
     assert len(moved) == 8 * wrong
     assert torch.equal(changed, mislabelled(labels, fraction, seed=3))
     contiguous_labels(changed)  # raises where a finer class has two coarser ones
@@ -272,6 +272,7 @@ def test_the_advice_links_to_tables_that_exist() -> None:
 
 @needs_data
 @needs_weights
+@pytest.mark.timeout(900)  # two minutes of CPU time, on a machine that may be busy
 def test_the_quick_look_finds_what_is_beyond_noise(tmp_path: Path) -> None:
     arguments = ["--quick", "--data", str(SHARED), "--cache", str(tmp_path)]
     result = CliRunner().invoke(command.main, arguments)
