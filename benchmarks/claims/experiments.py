@@ -15,11 +15,12 @@ SETS = ("grocery", "omniglot")
 # A result in a table is over these; the learning rates are chosen on splits of other seeds.
 SEEDS = tuple(range(10))
 FEW_SEEDS = SEEDS[:8]  # where a training takes long
-SCRATCH_SEEDS = SEEDS[:6]
+LONG_SEEDS = SEEDS[:6]  # and where it takes longer
 TUNING_SEEDS = (100, 101)
 SCRATCH_TUNING_SEEDS = TUNING_SEEDS[:1]
-RATES = (3e-4, 1e-3, 3e-3)
-SCRATCH_RATES = (3e-3, 1e-2, 3e-2)
+# The middle three are tried for every loss, an outer one where the rate beside it is the best so far.
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+SCRATCH_RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 ALPHAS = (1.0, 2.0, 3.0, 5.0)
 # Of a rank loss; the rest is Cluster's.
 WEIGHTS = (0.3, 0.5, 0.7, 0.9)
@@ -64,6 +65,8 @@ METHODS: Mapping[str, Terms] = MappingProxyType(
     }
 )
 SCRATCH_METHODS = (AP, HAPPIER, HAP5_CLUSTER)
+LONG_STEPS = 800
+LONG_METHODS = (AP, HAP, HAPPIER, HAP5_CLUSTER)
 NOISE_METHODS = (AP, HAPPIER, HAP5_CLUSTER)
 BATCH_METHODS = ("SmoothAP", AP, ROADMAP)
 GAP_METHODS = (HAP, AP)
@@ -115,21 +118,37 @@ def base(data: str, method: str, *, scratch: bool = False) -> Setting:
     return Setting(data=data, loss=METHODS[method], lr=RATES[0], scratch=scratch)
 
 
-def trials(setting: Setting) -> dict[float, list[tuple[Setting, int]]]:
-    """The trainings that choose the learning rate of a setting, by rate."""
-    rates, seeds = (SCRATCH_RATES, SCRATCH_TUNING_SEEDS) if setting.scratch else (RATES, TUNING_SEEDS)
-    return {rate: [(replace(setting, lr=rate), seed) for seed in seeds] for rate in rates}
+def rates_of(setting: Setting) -> tuple[float, ...]:
+    """The learning rates that may be tried."""
+    return SCRATCH_RATES if setting.scratch else RATES
+
+
+def trials(setting: Setting, rate: float) -> list[tuple[Setting, int]]:
+    """The trainings that tell how good a learning rate is for a setting."""
+    return [(replace(setting, lr=rate), seed) for seed in (SCRATCH_TUNING_SEEDS if setting.scratch else TUNING_SEEDS)]
+
+
+def mean_h_ap(setting: Setting, rate: float, results: Results) -> float | None:
+    """The mean H-AP with a learning rate on the splits for it; None where it was not tried, or not on all of them."""
+    found = [scores["H-AP"] for pair in trials(setting, rate) if (scores := results.get(*pair)) is not None]
+    return sum(found) / len(found) if len(found) == len(trials(setting, rate)) else None
+
+
+def search(setting: Setting, results: Results) -> tuple[float, list[float]]:
+    """The best learning rate so far, and the rates to try before it is final: the first three, then its neighbours."""
+    rates = rates_of(setting)
+    means = {rate: mean for rate in rates if (mean := mean_h_ap(setting, rate, results)) is not None}
+    first = [rate for rate in rates[1:-1] if rate not in means]
+    if first:
+        return first[0], first
+    best = rates.index(max(means, key=lambda rate: means[rate]))
+    return rates[best], [rate for rate in rates[max(0, best - 1) : best + 2] if rate not in means]
 
 
 def tuned(setting: Setting, results: Results) -> Setting | None:
-    """The setting with the rate that has the best mean H-AP on the splits for it; None before all were tried."""
-    means = {}
-    for rate, pairs in trials(setting).items():
-        found = [scores["H-AP"] for pair in pairs if (scores := results.get(*pair)) is not None]
-        if len(found) < len(pairs):
-            return None
-        means[rate] = sum(found) / len(found)
-    return replace(setting, lr=max(means, key=lambda rate: means[rate]))
+    """The setting with the learning rate that has the best mean H-AP; None before all were tried."""
+    best, missing = search(setting, results)
+    return None if missing else replace(setting, lr=best)
 
 
 def method(data: str, name: str, results: Results, *, scratch: bool = False, **changes: Any) -> Setting | None:
@@ -150,14 +169,14 @@ def work(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
     """All trainings of a plan in the order of their worth; the rates are chosen as soon as the first have run."""
     for data in plan.sets:
         for name in plan.methods:
-            yield from _tuning(base(data, name))
+            yield from _tuning(base(data, name), results)
     for seed in plan.seeds:
         for data in plan.sets:
             for name in plan.methods:
                 yield from _with(method(data, name, results, gaps=gaps_of(name)), seed)
     if plan.quick:
         return
-    for experiment in (_curves, _small_batches, _scratch, _batches, _noise, _larger_batches):
+    for experiment in (_curves, _longer, _small_batches, _scratch, _batches, _noise, _larger_batches):
         yield from experiment(plan, results)
 
 
@@ -166,9 +185,9 @@ def gaps_of(name: str) -> tuple[int, ...]:
     return GAP_BATCHES if name in GAP_METHODS else ()
 
 
-def _tuning(setting: Setting) -> Iterator[tuple[Setting, int]]:
-    for pairs in trials(setting).values():
-        yield from pairs
+def _tuning(setting: Setting, results: Results) -> Iterator[tuple[Setting, int]]:
+    while missing := search(setting, results)[1]:
+        yield from trials(setting, missing[0])
 
 
 def _with(setting: Setting | None, *seeds: int) -> Iterator[tuple[Setting, int]]:
@@ -211,11 +230,18 @@ def at_batch(data: str, name: str, size: int, results: Results, **changes: Any) 
     return method(data, name, results, batch=size, gaps=gaps_of(name) if plain else (), **changes)
 
 
+def _longer(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
+    """Four times as many steps, on Omniglot."""
+    for seed in LONG_SEEDS:
+        for name in LONG_METHODS:
+            yield from _with(method("omniglot", name, results, steps=LONG_STEPS), seed)
+
+
 def _scratch(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
     """A small network from scratch on Omniglot."""
     for name in SCRATCH_METHODS:
-        yield from _tuning(base("omniglot", name, scratch=True))
-    for seed in SCRATCH_SEEDS:
+        yield from _tuning(base("omniglot", name, scratch=True), results)
+    for seed in LONG_SEEDS:
         for name in SCRATCH_METHODS:
             yield from _with(method("omniglot", name, results, scratch=True), seed)
 

@@ -27,8 +27,9 @@ is tested on (zero-shot); every seed has its own split, initial weights and batc
 
 **Training.** A linear head to 128 dimensions on frozen features of EfficientNet-Lite0 (ImageNet), trained with Adam for
 200 steps of 64 images, 4 per class; the rate falls by a cosine, proxies have 1e-2. Each loss has the best of the
-learning rates {rates} by H-AP, on two other splits of the same images. Where a section says "from
-scratch", it is timm's `test_resnet` on images of 32 px, with rates {scratch}.
+learning rates {rates} by H-AP on two other splits of the same images: the middle three
+are tried, an outer one where its neighbour is the best of them. Where a section says "from scratch", it is timm's
+`test_resnet` on images of 32 px, with rates {scratch} and one split for them.
 
 **Reading the tables.** Numbers are means ± standard deviations over the seeds. Most of that deviation is the split,
 which the compared losses share: differences are therefore paired by seed, and much more certain than the means. \\*:

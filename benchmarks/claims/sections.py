@@ -283,65 +283,73 @@ def scratch(results: Results) -> Section:
     scores, section = Scores(results), Section("A small network from scratch on Omniglot")
     settings = {name: e.method("omniglot", name, results, scratch=True) for name in e.SCRATCH_METHODS}
     columns = ("H-AP", "AP_l0", "AP_l1", "train AP_l0", "train AP_l1")
-    found = {n: {m: scores.sample(s, m, e.SCRATCH_SEEDS) for m in columns} for n, s in settings.items()}
+    found = {n: {m: scores.sample(s, m, e.LONG_SEEDS) for m in columns} for n, s in settings.items()}
     rows = [
         [name, *(str(own[m]) for m in columns), f"{s.lr:g}" if s else ""]
         for (name, own), s in zip(found.items(), settings.values(), strict=True)
     ]
     section.text += [
-        f"**omniglot from scratch**, {len(e.SCRATCH_SEEDS)} seeds",
+        f"**omniglot from scratch**, {len(e.LONG_SEEDS)} seeds",
         table(["loss", *columns, "rate"], rows),
     ]
     for name in e.SCRATCH_METHODS[1:]:
         test = compare([Pair(m, found[name][m], found[AP][m]) for m in ("H-AP",)])
         section.judge(f"{name} beats SupAP on H-AP, from scratch", "omniglot", verdict(test))
-    section.text += _rate_table(scores)
+    section.text += _rate_table(results)
     return section if not scores.missing else Section(section.title)
 
 
-def _rate_table(scores: Scores) -> list[str]:
+def _rate_table(results: Results) -> list[str]:
     """H-AP by the learning rate, from the trainings that chose it."""
-    rows = []
-    for name in e.SCRATCH_METHODS:
-        cells = []
-        for pairs in e.trials(e.base("omniglot", name, scratch=True)).values():
-            samples = [scores.sample(setting, "H-AP", [seed]) for setting, seed in pairs]
-            cells.append(short(sum(s.mean for s in samples) / len(samples)))
-        rows.append([name, *cells])
+    rows = [[name, *_by_rate(e.base("omniglot", name, scratch=True), results)] for name in e.SCRATCH_METHODS]
     words = "H-AP by learning rate, on the split that chose it (one seed)"
     return [words, table(["loss", *(f"{rate:g}" for rate in e.SCRATCH_RATES)], rows)]
 
 
 def generalisation(results: Results) -> Section:
-    """How far each level carries over from the training classes to new ones."""
+    """How far each level carries over from the training classes to new ones, and what the learning rate does to it."""
     scores, section = Scores(results), Section("What carries over to new classes")
+    metrics = ("train AP_l0", "AP_l0", "train AP_l1", "AP_l1")
+    names = (AP, HAP, HAPPIER, e.HAP5, HAP5_CLUSTER, e.THREE)
     rows = []
     for data in e.SETS:
-        for name in (AP, HAP, HAPPIER, e.HAP5, HAP5_CLUSTER, e.THREE):
-            setting = e.method(data, name, results, gaps=e.gaps_of(name))
-            own = {m: scores.sample(setting, m, e.SEEDS) for m in ("train AP_l0", "AP_l0", "train AP_l1", "AP_l1")}
-            rows.append([f"{data}, {name}", *map(str, own.values())])
-    happier, sup_ap = (
-        {
-            d: {
-                m: scores.sample(e.method(d, n, results, gaps=e.gaps_of(n)), m, e.SEEDS)
-                for m in ("AP_l1", "train AP_l1")
-            }
-            for d in e.SETS
-        }
-        for n in (HAP, AP)
-    )
-    for data in e.SETS:
-        kept = Sample(happier[data]["AP_l1"].values - sup_ap[data]["AP_l1"].values)
-        learned = Sample(happier[data]["train AP_l1"].values - sup_ap[data]["train AP_l1"].values)
-        share = kept.mean / learned.mean if learned.mean else float("nan")
-        section.judge(
-            "what SupHAP gains over SupAP at level 1 on training classes carries over to new ones",
-            data,
-            f"**{share:.0%}** of it ({short(learned.mean, '+')} → {short(kept.mean, '+')})",
+        found = {metric: _method_samples(scores, data, names, metric) for metric in metrics}
+        rows += [[f"{data}, {name}", *(str(own[name]) for own in found.values())] for name in names]
+        learned, kept = (
+            Sample(found[metric][HAP].values - found[metric][AP].values).mean for metric in ("train AP_l1", "AP_l1")
         )
+        words = f"**{kept / learned:.0%}** of it ({short(learned, '+')} → {short(kept, '+')})"
+        section.judge("of what SupHAP gains over SupAP at level 1, new classes keep", data, words)
     header = ["", "AP_l0, training classes", "AP_l0, new", "AP_l1, training classes", "AP_l1, new"]
     section.text += [f"{len(e.SEEDS)} seeds", table(header, rows)]
+    rows = [[f"{data}, {name}", *_by_rate(e.base(data, name), results)] for data in e.SETS for name in names]
+    words = f"H-AP by learning rate, on the {len(e.TUNING_SEEDS)} splits that chose it"
+    section.text += [words, table(["", *(f"{rate:g}" for rate in e.RATES)], rows)]
+    return section if not scores.missing else Section(section.title)
+
+
+def _by_rate(setting: Setting, results: Results) -> list[str]:
+    """H-AP by the learning rates that were tried."""
+    means = [e.mean_h_ap(setting, rate, results) for rate in e.rates_of(setting)]
+    return ["" if mean is None else short(mean) for mean in means]
+
+
+def longer(results: Results) -> Section:
+    """Four times as many steps on Omniglot: when SupAP overtakes SupHAP on H-AP."""
+    scores, section = Scores(results), Section("Longer training on Omniglot")
+    metrics = ("H-AP", "AP_l0", "AP_l1", "train H-AP", "train AP_l1")
+    rows = []
+    for steps in (200, e.LONG_STEPS):
+        settings = {
+            name: e.method("omniglot", name, results, steps=steps, gaps=e.gaps_of(name) if steps == 200 else ())
+            for name in e.LONG_METHODS
+        }
+        found = {n: {m: scores.sample(s, m, e.LONG_SEEDS) for m in metrics} for n, s in settings.items()}
+        rows += [[f"{name}, {steps} steps", *map(str, own.values())] for name, own in found.items()]
+        for name in e.LONG_METHODS[1:]:
+            test = compare([Pair("", found[name]["H-AP"], found[AP]["H-AP"])])
+            section.judge(f"{name} beats SupAP on H-AP after {steps} steps", "omniglot", verdict(test))
+    section.text += [f"**omniglot**, {len(e.LONG_SEEDS)} seeds", table(["", *metrics], rows)]
     return section if not scores.missing else Section(section.title)
 
 
@@ -375,7 +383,7 @@ def wrong_labels(results: Results) -> Section:
 
 
 SECTIONS: tuple[Callable[[Results], Section], ...] = (
-    *(methods, tradeoffs, mixtures, generalisation, scratch, galleries, batch_sizes, wrong_labels),
+    *(methods, tradeoffs, mixtures, generalisation, longer, scratch, galleries, batch_sizes, wrong_labels),
 )
 
 
