@@ -10,22 +10,32 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from hgld.benchmarks.claims.experiments import QUICK, Plan, work
-from hgld.benchmarks.claims.page import write_page
+from hgld.benchmarks.claims.loss_sections import generalisation, longer, methods, mixtures, quick_verdicts, tradeoffs
+from hgld.benchmarks.claims.page import Section, write_page
 from hgld.benchmarks.claims.results import Results, code_version
-from hgld.benchmarks.claims.sections import quick_verdicts
 from hgld.benchmarks.claims.training import Data, Setting, run
+from hgld.benchmarks.claims.training_sections import batch_sizes, galleries, scratch, wrong_labels
 from hgld.foundation.display.visible import echo
 from hgld.foundation.errors import HgldError
 
 DATA = Path("../shared/data")
 OUT = Path("docs/claims.md")
 CACHE = Path("data/claims")
+SECTIONS: tuple[Callable[[Results], Section], ...] = (
+    *(methods, tradeoffs, mixtures, generalisation, longer, scratch, galleries, batch_sizes, wrong_labels),
+)
+
+
+def sections(results: Results) -> list[Section]:
+    """All sections of the page."""
+    return [section(results) for section in SECTIONS]
 
 
 def train_all(plan: Plan, results: Results, data: Data) -> None:
@@ -75,7 +85,7 @@ def measure(*, quick: bool, page: bool, data: Path, out: Path, file: Path | None
     if quick:
         echo(*quick_verdicts(results))
         return
-    write_page(results, out)
+    write_page(sections(results), results, out)
     echo(f"{len(results)} trainings in {file}, page in {out}")
 
 

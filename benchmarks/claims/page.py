@@ -1,12 +1,13 @@
-"""docs/claims.md and its plots, written from the results file alone."""
+"""docs/claims.md: what a section consists of, the text around the sections, and the files that are written."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hgld.benchmarks.claims import experiments as e
 from hgld.benchmarks.claims.results import Results
-from hgld.benchmarks.claims.sections import SECTIONS, Section, table
 from hgld.foundation.files import write_text
 
 COMMAND = "python -m hgld.benchmarks.claims"
@@ -44,19 +45,41 @@ the learning rate is the one chosen at 64 images with right labels.
 """
 
 
-def page(results: Results, file: str) -> tuple[str, dict[str, str]]:
-    """The Markdown text, and the plots by file name; sections that are not measured completely are named as such."""
-    sections = [section(results) for section in SECTIONS]
+@dataclass
+class Section:
+    """A title, verdicts by claim and set of images, the text, and plots by file name; empty if a result is missing."""
+
+    title: str
+    verdicts: list[tuple[str, str, str]] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    plots: dict[str, str] = field(default_factory=dict)
+
+    def judge(self, claim: str, data: str, words: str) -> None:
+        """Add a verdict."""
+        self.verdicts.append((claim, data, words))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; all columns but the first are right-aligned."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def page(sections: Sequence[Section], results: Results) -> tuple[str, dict[str, str]]:
+    """The Markdown text, and the plots by file name; a section that is not measured completely is named as such."""
     rates, scratch = (" / ".join(f"{rate:g}" for rate in own) for own in (e.RATES, e.SCRATCH_RATES))
-    text = [INTRODUCTION.format(command=COMMAND, file=file, rates=rates, scratch=scratch)]
+    text = [INTRODUCTION.format(command=COMMAND, file=results.path.name, rates=rates, scratch=scratch)]
     seconds, count = results.total("cpu_seconds"), len(results)
     text.append(f"{count:,} trainings took {seconds / 60:.0f} minutes of CPU time on one core, without their scores.\n")
     text.append("## Verdicts\n")
     text.append(_verdicts([row for section in sections for row in section.verdicts]) + "\n")
+    if missing := [section.title for section in sections if not section.text]:
+        text.append(f"Not measured for this page: {'; '.join(missing)}. The command above measures it.\n")
     for section in sections:
-        text += _section(section, results.version)
+        if section.text:
+            text += _section(section, results.version)
     plots = {name: svg for section in sections for name, svg in section.plots.items()}
-    return "\n".join(text), plots
+    return "\n".join(text).rstrip("\n") + "\n", plots
 
 
 def _verdicts(rows: list[tuple[str, str, str]]) -> str:
@@ -69,8 +92,6 @@ def _verdicts(rows: list[tuple[str, str, str]]) -> str:
 
 def _section(section: Section, version: str) -> list[str]:
     text = [f"## {section.title}\n"]
-    if not section.text:
-        return [*text, "Not measured.\n"]
     for part in section.text:
         text.append(part + "\n")
         if part.startswith("|"):
@@ -78,9 +99,9 @@ def _section(section: Section, version: str) -> list[str]:
     return text
 
 
-def write_page(results: Results, out: Path) -> None:
+def write_page(sections: Sequence[Section], results: Results, out: Path) -> None:
     """Write the page, and its plots beside it."""
-    text, plots = page(results, results.path.name)
+    text, plots = page(sections, results)
     for name, svg in plots.items():
         write_text(svg, out.parent / name)
-    write_text(text.rstrip("\n") + "\n", out)
+    write_text(text, out)

@@ -249,15 +249,19 @@ def test_with_too_few_seeds_nothing_is_beyond_noise() -> None:
 
 def test_the_committed_page_is_written_from_the_committed_results() -> None:
     results = Results(DOCS / "claims_results.jsonl", None)
-    text, plots = page(results, "claims_results.jsonl")
-    assert (DOCS / "claims.md").read_text(encoding="utf-8") == text.rstrip("\n") + "\n"
+    text, plots = page(command.sections(results), results)
+    assert (DOCS / "claims.md").read_text(encoding="utf-8") == text
     for name, svg in plots.items():
         assert (DOCS / name).read_text(encoding="utf-8") == svg
 
 
-def test_a_section_without_all_its_results_says_so(tmp_path: Path) -> None:
-    text, plots = page(Results(tmp_path / "none.jsonl", "1"), "none.jsonl")
-    assert text.count("Not measured.") == text.count("\n## ") - 1  # all but the verdicts
+def test_what_is_not_measured_is_said_and_has_no_table(tmp_path: Path) -> None:
+    none = Results(tmp_path / "none.jsonl", "1")
+    sections = command.sections(none)
+    text, plots = page(sections, none)
+    (line,) = (line for line in text.splitlines() if line.startswith("Not measured"))
+    assert all(section.title in line for section in sections)
+    assert text.count("\n## ") == 1  # the verdicts
     assert plots == {}
 
 

@@ -1,11 +1,11 @@
-"""Curves as SVG files that look right on a light and on a dark page: panels beside each other, one line per series."""
+"""Curves of means with their deviations, as an SVG file for light and dark pages: panels beside each other."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from hgld.benchmarks.claims.verdicts import Sample, short
 from hgld.foundation.display.svg import escape
 
 PANEL, HEIGHT, TOP, FLOOR, LEFT = 470, 330, 62, 270, 62
@@ -22,19 +22,26 @@ svg{--paper:#fcfcfa;--edge:#d9dcd8;--ink:#1f2a2e;--soft:#5b686d;--s0:#00756b;--s
 """.replace("\n", "")
 
 
+class Point(NamedTuple):
+    """A mean and its standard deviation."""
+
+    mean: float
+    std: float
+
+
 @dataclass(frozen=True)
 class Panel:
-    """Lines over common positions: the title, the labels of the positions, and the samples of each series there."""
+    """Up to four lines over common positions: the title, the labels of the positions, and each series' points there."""
 
     title: str
     x: Sequence[str]
-    series: Mapping[str, Sequence[Sample]]
+    series: Mapping[str, Sequence[Point]]
 
 
 def curves(panels: Sequence[Panel], x_name: str, label: str) -> str:
-    """All panels on one scale; a vertical bar is one standard deviation over the seeds to both sides."""
-    samples = [sample for panel in panels for values in panel.series.values() for sample in values]
-    ends = [sample.mean + side * sample.std for sample in samples for side in (-1, 1)]
+    """All panels on one scale, which includes 0; a vertical bar is one standard deviation to both sides."""
+    points = [point for panel in panels for values in panel.series.values() for point in values]
+    ends = [point.mean + side * point.std for point in points for side in (-1, 1)]
     low, high = min(0.0, *ends), max(0.0, *ends)
     width = PANEL * len(panels)
     parts = [_panel(panel, PANEL * n, x_name, (low, high)) for n, panel in enumerate(panels)]
@@ -61,26 +68,29 @@ def _panel(panel: Panel, start: float, x_name: str, scale: tuple[float, float]) 
             f'<line class="{"grid" if value else "zero"}" x1="{left}" x2="{right}" '
             f'y1="{py(value):.1f}" y2="{py(value):.1f}"/>'
         )
-        parts.append(_text(left - 8, py(value) + 4, short(value, "+") if value else "0", "soft end"))
+        parts.append(_text(left - 8, py(value) + 4, f"{value:+g}".replace("-", "−") if value else "0", "soft end"))
     parts += [_text(px(n), FLOOR + 20, name, "soft mid") for n, name in enumerate(panel.x)]
     parts.append(_text((left + right) / 2, FLOOR + 42, x_name, "soft mid"))
-    for number, (name, samples) in enumerate(panel.series.items()):
+    for number, (name, points) in enumerate(panel.series.items()):
         shift = 3.0 * (number - (len(panel.series) - 1) / 2)
-        points = [(px(n) + shift, sample) for n, sample in enumerate(samples)]
-        line = " ".join(f"{x:.1f},{py(sample.mean):.1f}" for x, sample in points)
-        parts.append(f'<polyline class="line l{number}" points="{line}"/>')
-        for x, sample in points:
-            ends = [py(sample.mean + side * sample.std) for side in (-1, 1)]
-            parts.append(
-                f'<line class="bar l{number}" x1="{x:.1f}" x2="{x:.1f}" y1="{ends[0]:.1f}" y2="{ends[1]:.1f}"/>'
-            )
-            parts.append(
-                f'<circle class="c{number}" cx="{x:.1f}" cy="{py(sample.mean):.1f}" r="3.5">'
-                f"<title>{escape(name)}: {sample}</title></circle>"
-            )
+        parts.append(_series(number, name, [(px(n) + shift, point) for n, point in enumerate(points)], py))
         across = left - 40 + number * (PANEL - 60) / max(3, len(panel.series))
         parts.append(f'<circle class="c{number}" cx="{across + 5:.1f}" cy="43" r="4.5"/>')
         parts.append(_text(across + 15, 47, name, "soft"))
+    return "".join(parts)
+
+
+def _series(number: int, name: str, points: Sequence[tuple[float, Point]], py: Callable[[float], float]) -> str:
+    """A line with its points and deviations."""
+    line = " ".join(f"{x:.1f},{py(point.mean):.1f}" for x, point in points)
+    parts = [f'<polyline class="line l{number}" points="{line}"/>']
+    for x, point in points:
+        ends = [py(point.mean + side * point.std) for side in (-1, 1)]
+        parts.append(
+            f'<line class="bar l{number}" x1="{x:.1f}" x2="{x:.1f}" y1="{ends[0]:.1f}" y2="{ends[1]:.1f}"/>'
+            f'<circle class="c{number}" cx="{x:.1f}" cy="{py(point.mean):.1f}" r="3.5">'
+            f"<title>{escape(name)}: {point.mean:+.3f} ± {point.std:.3f}</title></circle>"
+        )
     return "".join(parts)
 
 
