@@ -172,11 +172,11 @@ def work(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
     if plan.quick:
         return
     yield from _curves(plan, results)
-    yield from _galleries(GALLERY_RUNS[:1], plan, results)
-    yield from _longer(plan, results)
+    yield from _galleries(GALLERY_RUNS[:1], plan.sets[:1], results)
     yield from _methods(plan, LATER_METHODS, results)
+    yield from _longer(plan, results)
     yield from _batches(plan, results)
-    yield from _galleries(GALLERY_RUNS[1:], plan, results)
+    yield from _galleries(GALLERY_RUNS, plan.sets, results)
     yield from _scratch(plan, results)
     yield from _noise(plan, results)
 
@@ -215,10 +215,10 @@ def _curves(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
             yield from _with(curve(data, terms, results), *SEEDS)
 
 
-def _galleries(runs: Sequence[GalleryRun], plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
+def _galleries(runs: Sequence[GalleryRun], sets: Sequence[str], results: Results) -> Iterator[tuple[Setting, int]]:
     """The batch, a memory, or the whole training set as the gallery."""
     for run in runs:
-        for data in plan.sets:
+        for data in sets:
             for setting in gallery_settings(run, data, results).values():
                 yield from _with(setting, *SEEDS)
 
