@@ -21,7 +21,7 @@ from hgld.benchmarks.claims.loss_sections import generalisation, longer, methods
 from hgld.benchmarks.claims.page import Section, write_page
 from hgld.benchmarks.claims.results import Results, code_version
 from hgld.benchmarks.claims.training import Data, Setting, run
-from hgld.benchmarks.claims.training_sections import batch_sizes, galleries, scratch, wrong_labels
+from hgld.benchmarks.claims.training_sections import batch_sizes, galleries, samplers, scratch, wrong_labels
 from hgld.foundation.display.visible import echo
 from hgld.foundation.errors import HgldError
 
@@ -29,7 +29,7 @@ DATA = Path("../shared/data")
 OUT = Path("docs/claims.md")
 CACHE = Path("data/claims")
 SECTIONS: tuple[Callable[[Results], Section], ...] = (
-    *(methods, tradeoffs, mixtures, generalisation, longer, scratch, galleries, batch_sizes, wrong_labels),
+    *(methods, tradeoffs, mixtures, generalisation, longer, scratch, samplers, galleries, batch_sizes, wrong_labels),
 )
 
 

@@ -67,6 +67,9 @@ SCRATCH_METHODS = (AP, HAPPIER, HAP5_CLUSTER)
 LATER_METHODS = (NDCG, RECALL, ROADMAP_PLUS)
 LONG_STEPS = 800
 LONG_METHODS = (AP, HAP, HAPPIER)
+# Hierarchical sampling: the 16 classes of a batch are four of each of four labels of level 1.
+FAMILIES = 4
+SAMPLER_METHODS = (HAPPIER, HAP5_CLUSTER)
 NOISE_METHODS = (AP, HAPPIER, HAP5_CLUSTER)
 BATCH_METHODS = ("SmoothAP", AP, ROADMAP)
 GAP_METHODS = (HAP, AP)
@@ -174,6 +177,7 @@ def work(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
     yield from _curves(plan, results)
     yield from _galleries(GALLERY_RUNS[:1], plan.sets[:1], results)
     yield from _methods(plan, LATER_METHODS, results)
+    yield from _samplers(plan, results)
     yield from _longer(plan, results)
     yield from _batches(plan, results)
     yield from _galleries(GALLERY_RUNS, plan.sets, results)
@@ -233,6 +237,13 @@ def at_batch(data: str, name: str, size: int, results: Results, **changes: Any) 
     """A method at a batch size, with the rate chosen at 64 and, there, its loss on batches of other sizes."""
     plain = size == 64 and not changes
     return method(data, name, results, batch=size, gaps=gaps_of(name) if plain else (), **changes)
+
+
+def _samplers(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
+    """Batches of a few labels of level 1 with several classes of each."""
+    for data in plan.sets:
+        for name in SAMPLER_METHODS:
+            yield from _with(method(data, name, results, super_classes=FAMILIES), *SEEDS)
 
 
 def _longer(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:

@@ -46,7 +46,7 @@ def _measured(results: Results) -> list[str]:
 def methods(results: Results) -> Section:
     """All methods in one table; HAPPIER against its baselines, and what each loss is best at."""
     scores, section, names = Scores(results), Section("Every loss, one budget"), _measured(results)
-    if not set(names) >= {HAPPIER, HAP, ROADMAP, *BASELINES}:
+    if not set(names) >= {HAPPIER, HAP, ROADMAP, e.CALIBRATED, *BASELINES}:
         return section
     for data in e.SETS:
         samples = {metric: _method_samples(scores, data, names, metric) for metric in COLUMNS}
@@ -81,6 +81,8 @@ def _judge_happier(section: Section, data: str, samples: Mapping[str, Mapping[st
         ("Calibration helps SupAP on AP_l0 (ROADMAP), batches of 64", ROADMAP, AP),
     ):
         section.judge(claim, data, verdict(compare([Pair("", samples["AP_l0"][better], samples["AP_l0"][worse])])))
+    both = [Pair(m, samples[m][e.CALIBRATED], samples[m][HAP]) for m in ("H-AP", "AP_l0")]
+    section.judge("Calibration helps SupHAP (half and half) on H-AP and AP_l0", data, verdict(compare(both)))
     rows = [[name, *(str(family[n]) for family in against.values())] for n, name in enumerate(BASELINES)]
     words = f"**{data}**: HAPPIER minus each baseline (\\*: beyond noise, p < .05 with Holm's correction)"
     section.text += [words, table(["baseline", *against], rows)]

@@ -80,6 +80,24 @@ def _gallery_cells(own: Mapping[str, Sample], batch: Mapping[str, Sample]) -> li
     return [*cells, f"{own['steps'].mean:,.0f}", f"{own['cpu_seconds'].mean:.1f}"]
 
 
+def samplers(results: Results) -> Section:
+    """Batches of a few labels of level 1, against batches of any classes."""
+    scores, section = Scores(results), Section("The sampler: batches of any classes, or of a few families")
+    rows = []
+    for data in e.SETS:
+        for name in e.SAMPLER_METHODS:
+            plain = _gallery_samples(scores, e.method(data, name, results, gaps=e.gaps_of(name)))
+            families = _gallery_samples(scores, e.method(data, name, results, super_classes=e.FAMILIES))
+            gains = _gains(families, plain)
+            cells = [f"{short(families[c.name].mean)} ({c})" for c in gains]
+            rows.append([f"{data}, {name}", *(str(plain[metric]) for metric in GALLERY_METRICS), *cells])
+            claim = f"{name}: H-AP and AP_l0 gain from batches of {e.FAMILIES} labels of level 1"
+            section.judge(claim, data, verdict(gains[:2]))
+    header = ["", *(f"{m}, any" for m in GALLERY_METRICS), *(f"{m}, {e.FAMILIES} families" for m in GALLERY_METRICS)]
+    section.text += [f"{len(e.SEEDS)} seeds; in brackets the difference", table(header, rows)]
+    return section if not scores.missing else Section(section.title)
+
+
 def _with_gaps(section: Section, scores: Scores) -> Section:
     """How much smaller the loss is on batches than on the whole training set, after training with batches of 64."""
     rows = []
