@@ -66,7 +66,7 @@ METHODS: Mapping[str, Terms] = MappingProxyType(
 SCRATCH_METHODS = (AP, HAPPIER, HAP5_CLUSTER)
 LATER_METHODS = (NDCG, RECALL, ROADMAP_PLUS)
 LONG_STEPS = 800
-LONG_METHODS = (AP, HAP, HAPPIER)
+LONG_METHODS = (AP, HAP, HAPPIER, HAP5_CLUSTER)
 # Hierarchical sampling: the 16 classes of a batch are four of each of four labels of level 1.
 FAMILIES = 4
 SAMPLER_METHODS = (HAPPIER, HAP5_CLUSTER)
@@ -180,9 +180,9 @@ def work(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
     yield from _samplers(plan, results)
     yield from _longer(plan, results)
     yield from _batches(plan, results)
-    yield from _galleries(GALLERY_RUNS, plan.sets, results)
     yield from _scratch(plan, results)
     yield from _noise(plan, results)
+    yield from _galleries(GALLERY_RUNS, plan.sets, results)
 
 
 def _methods(plan: Plan, names: Sequence[str], results: Results) -> Iterator[tuple[Setting, int]]:

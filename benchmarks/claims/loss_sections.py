@@ -102,6 +102,10 @@ def tradeoffs(results: Results) -> Section:
     weights = (0.0, *e.WEIGHTS, 1.0)
     alpha = Curve("alpha", "α", "α", e.alpha_terms, e.ALPHAS, 1.0)
     weight = Curve("weight", "weight", "weight of SupHAP; the rest is Cluster's", e.weight_terms, weights, 0.9)
+    section.text.append(
+        f"{len(e.SEEDS)} seeds; in brackets the difference to the published value. A value without a row in the first "
+        "table has the learning rate of SupHAP (for α) or HAPPIER (for the weight)."
+    )
     for curve in (alpha, weight):
         panels = []
         for data in e.SETS:
@@ -182,7 +186,7 @@ def mixtures(results: Results) -> Section:
     section.text += [f"Difference to the best loss of each column, {len(e.SEEDS)} seeds", table(header, rows)]
     equal = [name for name in order if not any(c.outcome for c in behind[name])]
     words = f"**holds**: {', '.join(equal)}" if equal else "**does not hold**"
-    words += f"; least behind anywhere: {order[0]} ({short(regret[order[0]])})"
+    words += f"; closest: {order[0]}, at most {short(regret[order[0]])} behind"
     for data in e.SETS:
         section.judge("one loss is best, or within noise of the best, on H-AP and AP_l0 of both sets", data, words)
         for other in (HAPPIER, AP):
