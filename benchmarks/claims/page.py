@@ -39,6 +39,9 @@ beyond noise, p < .05 in an exact randomisation test over the seeds, with Holm's
 claim on one set. A verdict is computed from these: a claim *holds* if all its comparisons are beyond noise in its
 direction, *does not hold* if they are in the other, and is *within noise* if none is.
 
+The orderings that HAPPIER draws in its figures (equal AP and another H-AP; Lada, Prius, Bus) are tests:
+tests/benchmarks/claims/test_constructed_rankings.py.
+
 **Limits.** Small sets, a head on frozen features, short trainings: what holds here need not hold for a whole network on
 GLDv2. The learning rates were chosen on other splits, but of the same images. A loss could gain by settings of its own
 that were not tried (margins, temperatures, proxy rates). With batches of other sizes, other galleries and wrong labels,
