@@ -81,6 +81,9 @@ def _judge_happier(section: Section, data: str, samples: Mapping[str, Mapping[st
         ("Calibration helps SupAP on AP_l0 (ROADMAP), batches of 64", ROADMAP, AP),
     ):
         section.judge(claim, data, verdict(compare([Pair("", samples["AP_l0"][better], samples["AP_l0"][worse])])))
+    if HAP5_CLUSTER in samples["ASI"]:
+        coarse = compare([Pair("", samples["ASI"][HAPPIER], samples["ASI"][HAP5_CLUSTER])])
+        section.judge(f"HAPPIER beats {HAP5_CLUSTER} on ASI", data, verdict(coarse))
     both = [Pair(m, samples[m][e.CALIBRATED], samples[m][HAP]) for m in ("H-AP", "AP_l0")]
     section.judge("Calibration helps SupHAP (half and half) on H-AP and AP_l0", data, verdict(compare(both)))
     rows = [[name, *(str(family[n]) for family in against.values())] for n, name in enumerate(BASELINES)]

@@ -25,7 +25,9 @@ from the results in [{file}]({file}), one line per training; nothing in it is ty
 **Data.** *grocery*: GroceryStore, 5,125 photographs (112 px), 81 fine, 43 coarse and 3 top classes. *omniglot*: 2,720
 drawings of 136 characters of 5 alphabets. In both, a random half of the fine classes is trained on, and the other half
 is tested on (zero-shot), each test image against all others; every seed has its own split, initial weights and batches.
-H-AP as a metric has α = 1; level 0 is the finest.
+H-AP as a metric has α = 1; level 0 is the finest. The images are not in this repository: `--data` names the folder that
+holds grocery/grocery_store_112px.zip (github.com/marcusklasson/GroceryStoreDataset, scaled to 112 px) and
+omniglot/images_background_small1.zip (github.com/brendenlake/omniglot), both under the MIT licence.
 
 **Training.** A linear head to 128 dimensions on frozen features of EfficientNet-Lite0 (ImageNet), trained with Adam for
 200 steps of 64 images, 4 per class; the rate falls by a cosine, proxies have 1e-2. Each loss has the best of the
