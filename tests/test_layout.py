@@ -68,6 +68,7 @@ MAY_IMPORT = {
     "benchmarks/evaluation": "training metrics models benchmarks/models/sources datasets ranking",
     "benchmarks/comparison": "evaluation metrics benchmarks/models/sources",
     "benchmarks/speed": "metrics losses ranking",
+    "benchmarks/claims": "training metrics models comparison benchmarks/training/optimisation",
 }
 NOT_IN_HIERARCHY = {"torch", "requests", "SPARQLWrapper", "open_clip", "timm", "urllib3", "socket", "http"}
 DRAWERS = {"utils", "lib", "common", "helpers", "misc"}

@@ -49,6 +49,7 @@ WITH_PHOTOS = (
 WITH_A_RELEASE = ("docs/compare.md", "docs/taxonomy.md")
 # Commands that another test runs: where, and a text in it.
 ELSEWHERE = {
+    "python -m hgld.benchmarks.claims*": ("tests/benchmarks/claims/test_claims.py", "--quick"),
     "make demo": ("tests/test_makefile.py", '"demo"'),
     "make docs": ("tests/docs/test_site.py", '"docs"'),
     "make test": (".ci/run", "make test"),

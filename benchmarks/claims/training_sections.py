@@ -1,0 +1,202 @@
+"""Sections of docs/claims.md on how one trains: gallery, batch size, a network from scratch, wrong labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+from hgld.benchmarks.claims import experiments as e
+from hgld.benchmarks.claims.experiments import AP, ROADMAP
+from hgld.benchmarks.claims.loss_sections import by_rate, difference
+from hgld.benchmarks.claims.page import Section, table
+from hgld.benchmarks.claims.results import Results
+from hgld.benchmarks.claims.training import Setting
+from hgld.benchmarks.claims.verdicts import (
+    Comparison,
+    Pair,
+    Sample,
+    Scores,
+    compare,
+    short,
+    verdict,
+)
+from hgld.foundation.display.curves import Panel, curves
+
+COLUMNS = ("H-AP", "NDCG", "ASI", "AP_l0", "AP_l1", "R@1_l0", "recall@10_l0")
+GALLERY_METRICS = ("H-AP", "AP_l0", "AP_l1")
+FULL_BATCH = 64
+
+
+def galleries(results: Results) -> Section:
+    """Claim 4: batch, memory or whole training set as the gallery; and the gap between batches and the whole."""
+    section = Section("The gallery: the batch, a memory, or the whole training set")
+    for data in e.SETS:
+        rows: list[list[str]] = []
+        for run in e.GALLERY_RUNS:
+            scores = Scores(results)
+            settings = e.gallery_settings(run, data, results)
+            found = {gallery: _gallery_samples(scores, setting) for gallery, setting in settings.items()}
+            if not scores.missing:
+                rows += [row for row in _gallery_rows(run, found) if row not in rows]
+                _judge_galleries(section, data, run, found)
+        if rows:
+            header = ["loss, batch", "gallery", *GALLERY_METRICS, "steps", "CPU s"]
+            words = f"**{data}**, {len(e.SEEDS)} seeds; in brackets the difference to the batch as gallery"
+            section.text += [words, table(header, rows)]
+    return _with_gaps(section, Scores(results))
+
+
+def _gallery_rows(run: e.GalleryRun, found: Mapping[str, Mapping[str, Sample]]) -> list[list[str]]:
+    size, name, _ = run
+    return [[f"{name}, {size}", gallery, *_gallery_cells(own, found[e.BATCH])] for gallery, own in found.items()]
+
+
+def _judge_galleries(section: Section, data: str, run: e.GalleryRun, found: Mapping[str, Mapping[str, Sample]]) -> None:
+    size, name, names = run
+    for gallery in names[1:]:
+        if gallery == e.SAME_TIME:
+            family, words = _gains(found[e.ALL], found[gallery]), f"{e.ALL}, instead of the batch, in equal CPU time"
+        else:
+            family, words = _gains(found[gallery], found[e.BATCH]), f"{gallery}, instead of the batch, in equal steps"
+        claim = f"{name}, batches of {size}: H-AP and AP_l0 gain from the gallery of {words}"
+        section.judge(claim, data, verdict(family[:2]))
+
+
+def _gallery_samples(scores: Scores, setting: Setting | None) -> dict[str, Sample]:
+    """What the tables state of a setting."""
+    return {m: scores.sample(setting, m, e.SEEDS) for m in (*GALLERY_METRICS, "steps", "cpu_seconds")}
+
+
+def _gains(own: Mapping[str, Sample], other: Mapping[str, Sample]) -> list[Comparison]:
+    """A gallery against another, by metric: one family."""
+    return compare([Pair(m, own[m], other[m]) for m in GALLERY_METRICS])
+
+
+def _gallery_cells(own: Mapping[str, Sample], batch: Mapping[str, Sample]) -> list[str]:
+    """Scores, with the differences to the batch as gallery, steps and CPU seconds."""
+    cells = [str(own[m]) for m in GALLERY_METRICS]
+    if own is not batch:
+        cells = [f"{short(own[c.name].mean)} ({c})" for c in _gains(own, batch)]
+    return [*cells, f"{own['steps'].mean:,.0f}", f"{own['cpu_seconds'].mean:.1f}"]
+
+
+def samplers(results: Results) -> Section:
+    """Batches of a few labels of level 1, against batches of any classes."""
+    scores, section = Scores(results), Section("The sampler: batches of any classes, or of a few families")
+    rows = []
+    for data in e.SETS:
+        for name in e.SAMPLER_METHODS:
+            plain = _gallery_samples(scores, e.method(data, name, results, gaps=e.gaps_of(name)))
+            families = _gallery_samples(scores, e.method(data, name, results, super_classes=e.FAMILIES))
+            gains = _gains(families, plain)
+            cells = [f"{short(families[c.name].mean)} ({c})" for c in gains]
+            rows.append([f"{data}, {name}", *(str(plain[metric]) for metric in GALLERY_METRICS), *cells])
+            claim = f"{name}: H-AP and AP_l0 gain from batches of {e.FAMILIES} labels of level 1"
+            section.judge(claim, data, verdict(gains[:2]))
+    header = ["", *(f"{m}, any" for m in GALLERY_METRICS), *(f"{m}, {e.FAMILIES} families" for m in GALLERY_METRICS)]
+    section.text += [f"{len(e.SEEDS)} seeds; in brackets the difference", table(header, rows)]
+    return section if not scores.missing else Section(section.title)
+
+
+def _with_gaps(section: Section, scores: Scores) -> Section:
+    """How much smaller the loss is on batches than on the whole training set, after training with batches of 64."""
+    rows = []
+    for data in e.SETS:
+        for name in e.GAP_METHODS:
+            setting = e.method(data, name, scores.results, gaps=e.gaps_of(name))
+            whole = scores.sample(setting, "whole", e.SEEDS)
+            parts = [scores.sample(setting, f"batch {size}", e.SEEDS) for size in e.GAP_BATCHES]
+            gaps = [str(Sample(whole.values - part.values)) for part in parts]
+            rows.append([f"{data}, {name}", str(whole), *gaps])
+    if not scores.missing:
+        words = "The decomposability gap: the loss on the whole training set, and how much smaller it is on batches of"
+        section.text += [words, table(["", "whole", *map(str, e.GAP_BATCHES)], rows)]
+    return section
+
+
+def batch_sizes(results: Results) -> Section:
+    """Claim 1: SupAP against SmoothAP, and what Calibration adds, by batch size."""
+    scores, section = Scores(results), Section("Batch size: SmoothAP, SupAP, and SupAP with Calibration")
+    panels = []
+    for data in e.SETS:
+        at = {
+            name: [scores.sample(e.at_batch(data, name, size, results), "AP_l0", e.SEEDS) for size in e.BATCHES]
+            for name in e.BATCH_METHODS
+        }
+        first = at[AP][e.BATCHES.index(FULL_BATCH)]
+        names = dict(zip(at, ("SmoothAP", "SupAP", "ROADMAP"), strict=True))
+        lines = {names[n]: [difference(s, first) for s in own] for n, own in at.items()}
+        panels.append(Panel(f"{data}: AP_l0, difference to SupAP at {FULL_BATCH}", list(map(str, e.BATCHES)), lines))
+        smooth = compare([Pair(str(b), at[AP][n], at["SmoothAP"][n]) for n, b in enumerate(e.BATCHES)])
+        calibrated = compare([Pair(str(b), at[ROADMAP][n], at[AP][n]) for n, b in enumerate(e.BATCHES)])
+        section.judge("SupAP is better than SmoothAP on AP_l0, at every batch size", data, verdict(smooth))
+        section.judge("Calibration helps AP_l0 (ROADMAP against SupAP), at every batch size", data, verdict(calibrated))
+        gains = [Sample(at[ROADMAP][n].values - at[AP][n].values) for n in (0, -1)]
+        most = compare([Pair("", gains[0], gains[1])])
+        section.judge(f"… and more at batch {e.BATCHES[0]} than at {e.BATCHES[-1]}", data, verdict(most))
+        rows = [
+            [str(b), *(str(own[n]) for own in at.values()), str(smooth[n]), str(calibrated[n])]
+            for n, b in enumerate(e.BATCHES)
+        ]
+        header = ["batch", *at, "SupAP − SmoothAP", "ROADMAP − SupAP"]
+        section.text += [f"**{data}**, AP_l0, {len(e.SEEDS)} seeds", table(header, rows)]
+    section.plots["claims_batch.svg"] = curves(panels, "images in a batch, 4 per class", "AP_l0 by batch size")
+    section.text.append("![AP at the finest level by batch size, as paired differences.](claims_batch.svg)")
+    return section if not scores.missing else Section(section.title)
+
+
+def scratch(results: Results) -> Section:
+    """A small network from scratch on Omniglot: where SupAP is better than HAPPIER on H-AP, and why."""
+    scores, section = Scores(results), Section("A small network from scratch on Omniglot")
+    settings = {name: e.method("omniglot", name, results, scratch=True) for name in e.SCRATCH_METHODS}
+    columns = ("H-AP", "AP_l0", "AP_l1", "train AP_l0", "train AP_l1")
+    found = {n: {m: scores.sample(s, m, e.LONG_SEEDS) for m in columns} for n, s in settings.items()}
+    rows = [
+        [name, *(str(own[m]) for m in columns), f"{s.lr:g}" if s else ""]
+        for (name, own), s in zip(found.items(), settings.values(), strict=True)
+    ]
+    section.text += [
+        f"**omniglot from scratch**, {len(e.LONG_SEEDS)} seeds",
+        table(["loss", *columns, "rate"], rows),
+    ]
+    for name in e.SCRATCH_METHODS[1:]:
+        test = compare([Pair(m, found[name][m], found[AP][m]) for m in ("H-AP",)])
+        section.judge(f"{name} beats SupAP on H-AP, from scratch", "omniglot", verdict(test))
+    section.text += _rate_table(results)
+    return section if not scores.missing else Section(section.title)
+
+
+def _rate_table(results: Results) -> list[str]:
+    """H-AP by the learning rate, from the trainings that chose it."""
+    rows = [[name, *by_rate(e.base("omniglot", name, scratch=True), results)] for name in e.SCRATCH_METHODS]
+    words = "H-AP by learning rate, on the split that chose it (one seed)"
+    return [words, table(["loss", *(f"{rate:g}" for rate in e.SCRATCH_RATES)], rows)]
+
+
+def wrong_labels(results: Results) -> Section:
+    """Claim 6: a part of the training classes under a wrong label of level 1."""
+    scores, section = Scores(results), Section("Wrong labels at level 1")
+    seeds = e.SEEDS
+    for data in e.SETS:
+        found: dict[str, list[Sample]] = {}
+        noisy: dict[str, list[Sample]] = {}
+        for name in e.NOISE_METHODS:
+            clean = scores.sample(e.method(data, name, results, gaps=e.gaps_of(name)), "H-AP", seeds)
+            wrong = [e.method(data, name, results, wrong=fraction) for fraction in e.WRONG]
+            found[name] = [clean, *(scores.sample(setting, "H-AP", seeds) for setting in wrong)]
+            noisy[name] = [clean, *(scores.sample(setting, "noisy H-AP", seeds) for setting in wrong)]
+        fractions = (0.0, *e.WRONG)
+        rows = []
+        for name, own in noisy.items():
+            rows.append([name, "right", *(str(sample) for sample in found[name])])
+            rows.append([name, "as wrong", *(str(sample) for sample in own)])
+        header = ["loss", "test labels", *(f"{fraction:.0%} wrong" for fraction in fractions)]
+        section.text += [f"**{data}**, H-AP, {len(seeds)} seeds", table(header, rows)]
+        for name in e.NOISE_METHODS[1:]:
+            pairs = [Pair(f"{f:.0%}", a, b) for f, a, b in zip(fractions, found[name], found[AP], strict=True)]
+            outcomes = {c.name: c.outcome for c in compare(pairs)}
+            words = ", ".join(f"{at}: {('within noise', 'better', 'worse')[value]}" for at, value in outcomes.items())
+            changed = any(a != b for a, b in pairwise(outcomes.values()))
+            prefix = "**the order changes**" if changed else "**the order stays**"
+            section.judge(f"{name} against SupAP on H-AP by the fraction of wrong labels", data, f"{prefix} ({words})")
+    return section if not scores.missing else Section(section.title)
