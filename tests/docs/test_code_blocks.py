@@ -31,6 +31,7 @@ from tests.paths import ROOT
 
 # Pages whose own test takes their commands or snippets from the page, and the kinds of blocks that it runs.
 OWN_TEST = {
+    "docs/choosing.md": ("tests/benchmarks/claims/test_claims.py", {"yaml"}),
     "docs/evaluate.md": ("tests/benchmarks/evaluation/test_evaluate_page.py", {"command"}),
     "docs/models.md": ("tests/benchmarks/models/sources/test_models_page.py", {"command", "python"}),
     "docs/release_tools.md": ("tests/pipeline/release/test_release_tools_page.py", {"command"}),

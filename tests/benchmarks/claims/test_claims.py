@@ -24,6 +24,7 @@ from hgld.benchmarks.claims.results import CODE, PACKAGE, Results, code_version
 from hgld.benchmarks.claims.training import Data, Setting, Training, run
 from hgld.benchmarks.claims.verdicts import Pair, Sample, compare, equal_verdict, verdict
 from hgld.benchmarks.losses import LOSSES
+from hgld.benchmarks.run_files.run_file import read_run_file
 from hgld.benchmarks.training.setup import contiguous_labels
 from hgld.foundation.errors import HgldError
 from tests.paths import ROOT, SHARED
@@ -288,3 +289,14 @@ def test_the_quick_look_finds_what_is_beyond_noise(tmp_path: Path) -> None:
     lines = [line for line in result.output.splitlines() if " has a higher " in line]  # and no progress
     assert [line.split(": ")[1].split(" (")[0] for line in lines] == ["holds"] * len(lines)
     assert len(lines) == 4
+
+
+def test_the_advised_losses_are_settings_of_a_run_file(tmp_path: Path) -> None:
+    """The block of choosing.md, as it stands there."""
+    (block,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "choosing.md").read_text(encoding="utf-8"), re.DOTALL)
+    run = tmp_path / "advised.yaml"
+    run.write_text(block, encoding="utf-8")
+    settings, stated = read_run_file(str(run)).settings(None, [], None)
+    assert stated == {"loss"}
+    assert [(term.name, term.weight) for term in settings.loss] == [("sup_hap", 0.9), ("cluster", 0.1)]
+    assert LOSSES["sup_hap"](**settings.loss[0].settings) is not None
