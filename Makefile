@@ -51,7 +51,7 @@ test: install
 
 # Two clones, cut off from the network, other hash seeds and row orders: the same bytes come out.
 reproduce: clone install
-	python tests/reproduce.py
+	python -m tests.reproduce
 
 # The site of the documentation. Only the installation of its packages needs a network, once.
 docs:

@@ -62,7 +62,7 @@ def blocks(page: str) -> list[Block]:
     return found
 
 
-# Pages whose commands `python tests/reproduce.py` runs in a clone after `dvc repro`, in this order.
+# Pages whose commands `python -m tests.reproduce` runs in a clone after `dvc repro`, in this order.
 SAMPLE_PAGES = (
     "docs/get_started/train_and_score.md",
     "docs/get_started/maintain_labels.md",

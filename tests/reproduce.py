@@ -1,6 +1,6 @@
 """The whole pipeline in fresh clones: offline, nothing runs twice, and the same bytes whatever the order of rows.
 
-    python tests/reproduce.py
+    python -m tests.reproduce
 
 Clones the checkout (its last commit) into two temporary folders and runs `dvc repro` in both at once, cut off from
 every network but loopback: one with PYTHONHASHSEED=0, the other with PYTHONHASHSEED=1 and the rows of every input CSV
@@ -27,8 +27,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from page_blocks import sample_commands, sample_files
 from ruamel.yaml import YAML
+
+from tests.page_blocks import sample_commands, sample_files
 
 ROOT = Path(__file__).resolve().parents[1]
 # Raises the loopback interface of the new network namespace, then becomes the command.

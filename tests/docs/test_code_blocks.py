@@ -1,7 +1,7 @@
 """Every code block of the documentation is run: by the test of its page, here, in a finished sample, or by the
 test that a row of ELSEWHERE names; what cannot be run has its reason in NOT_RUN.
 
-`python tests/reproduce.py` runs the commands of SAMPLE in a clone after `dvc repro`.
+`python -m tests.reproduce` runs the commands of SAMPLE in a clone after `dvc repro`.
 """
 
 from __future__ import annotations
