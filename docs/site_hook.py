@@ -53,7 +53,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 class _Doctests(Extension):
     """Shows the doctests of docstrings as code: Markdown takes >>> for a quotation."""
 
-    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
+    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802 - the name that Markdown calls
         md.preprocessors.register(_FenceDoctests(md), "doctests", 29)  # before fences are read
 
 

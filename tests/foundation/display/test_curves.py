@@ -1,4 +1,4 @@
-"""Curves of means with deviations: where the marks are, and what a reader is told."""
+"""Curves of means with deviations: where the marks are, and the texts beside them."""
 
 from __future__ import annotations
 
