@@ -1,4 +1,4 @@
-"""The command line: every command has help and is in the README; errors are one message and exit code 1."""
+"""The command line: every command has help and is in the documentation; errors are one message and exit code 1."""
 
 import subprocess
 import sys
@@ -10,7 +10,11 @@ from click.testing import CliRunner
 
 from hgld.cli import STAGES, main
 from hgld.foundation import settings
+from tests.page_blocks import pages
 from tests.paths import ROOT
+
+
+DOCUMENTATION = [(ROOT / page).read_text(encoding="utf-8") for page in pages()]
 
 
 def _commands(group: click.Group, prefix: str = "") -> list[tuple[str, click.Command]]:
@@ -23,11 +27,10 @@ def _commands(group: click.Group, prefix: str = "") -> list[tuple[str, click.Com
 
 
 @pytest.mark.parametrize(("name", "command"), _commands(main))
-def test_every_command_has_help_and_is_in_the_readme(name: str, command: click.Command) -> None:
+def test_every_command_has_help_and_is_in_the_documentation(name: str, command: click.Command) -> None:
     assert command.help
     assert all(option.help for option in command.params if isinstance(option, click.Option))
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"hgld {name}" in readme, f"README.md does not mention `hgld {name}`"
+    assert any(f"hgld {name}" in text for text in DOCUMENTATION), f"no page mentions `hgld {name}`"
 
 
 def test_the_overview_lists_every_command() -> None:

@@ -80,7 +80,6 @@ ELSEWHERE = {
     "hgld overlap*": ("tests/pipeline/overlap/test_overlap.py", '"overlap"'),
     "hgld report *": ("tests/pipeline/release/test_release_tools_page.py", "README"),
     "hgld benchmark model.pt": ("tests/benchmarks/evaluation/test_evaluate_page.py", "hgld benchmark model.pt"),
-    "torchrun * hgld train": ("tests/docs/test_code_blocks.py", '"docs/how_to/scale_out.md"'),
     "torchrun * hgld train happier *": ("tests/docs/test_code_blocks.py", '"docs/how_to/scale_out.md"'),
     "hgld train": ("tests/reproduce.py", '"dvc", "repro"'),
     "hgld release": ("tests/reproduce.py", '"dvc", "repro"'),
