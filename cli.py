@@ -24,6 +24,7 @@ from hgld.pipeline.command_options import (
     OVERLAP_OPTIONS,
     PUBLISH_OPTIONS,
     REPORT_OPTIONS,
+    REVIEW_OPTIONS,
     VERIFY_OPTIONS,
 )
 
@@ -409,26 +410,7 @@ def recognition(
 
 
 @main.command()
-@click.argument("landmarks", nargs=-1)
-@click.option("--annotator", metavar="NAME", help="The annotator (default: your git user name).")
-@click.option("--text", is_flag=True, help="Ask in the terminal instead of the browser, such as over ssh.")
-@click.option("--focus", default="", metavar="LABEL", help="Only where LABEL is suggested or the runner-up.")
-@click.option("--kind", type=click.Choice(["landmark", "class"]), help="Only landmarks, or only classes, "
-              "where one verdict is for all their landmarks.")  # fmt: skip
-@click.option("--only-conflicts", is_flag=True, help="Only where annotators disagree.")
-@click.option("--limit", type=click.IntRange(min=1), help="Stop after this many items.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1 (default: a free one).")
-@click.option("--browser/--no-browser", default=True, help="Open the page, or only print its address.")
-@click.option("--report", is_flag=True, help="Report how good the verdicts are, instead of asking for more.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "html"]),
-    default="table",
-    show_default=True,
-    help="Of the report.",
-)
-@click.option("--out", type=_file, metavar="FILE", help="Write the report to FILE instead of printing it.")
+@with_options(REVIEW_OPTIONS)
 @_profile
 def review(
     landmarks: tuple[str, ...],

@@ -1,4 +1,4 @@
-"""The options of `hgld verify`, `export`, `cite`, `report` and `publish` on the command line."""
+"""The options of `hgld review`, `verify`, `export`, `cite`, `report` and `publish` on the command line."""
 
 from pathlib import Path
 
@@ -8,6 +8,22 @@ import click
 _FILE = click.Path(path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
+REVIEW_OPTIONS = [
+    click.argument("landmarks", nargs=-1),
+    click.option("--annotator", metavar="NAME", help="The annotator (default: your git user name)."),
+    click.option("--text", is_flag=True, help="Ask in the terminal instead of the browser, such as over ssh."),
+    click.option("--focus", default="", metavar="LABEL", help="Only where LABEL is suggested or the runner-up."),
+    click.option("--kind", type=click.Choice(["landmark", "class"]), help="Only landmarks, or only classes, where one "
+                 "verdict is for all their landmarks."),
+    click.option("--only-conflicts", is_flag=True, help="Only where annotators disagree."),
+    click.option("--limit", type=click.IntRange(min=1), help="Stop after this many items."),
+    click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1 (default: a free one)."),
+    click.option("--browser/--no-browser", default=True, help="Open the page, or only print its address."),
+    click.option("--report", is_flag=True, help="Report how good the verdicts are, instead of asking for more."),
+    click.option("--format", "form", type=click.Choice(["table", "json", "html"]), default="table",
+                 show_default=True, help="Of the report."),
+    click.option("--out", type=_FILE, metavar="FILE", help="Write the report to FILE instead of printing it."),
+]  # fmt: skip
 VERIFY_OPTIONS = [
     click.argument("release", type=_FILE),
     click.option("--data", type=_FOLDER, metavar="DIR", help="Also compare with GLDv2's metadata in DIR, such as "

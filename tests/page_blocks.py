@@ -81,7 +81,8 @@ SAMPLE_PAGES = (
 # Of these, the commands that need no person, no other host and no files of their own but those of PREPARED.
 SAMPLE_COMMANDS = re.compile(
     r"hgld (data$|benchmark (data/sample|models)|train mine|leaderboard scores|show|graph$|check|card --check|verify"
-    r"|archive --out \w+$|export|cite|classify|compare (labels|old_release)|compare OLD)|dvc (metrics|dag)|python examples/"
+    r"|archive --out \w+$|export|cite|classify|compare (labels|old_release)|compare OLD)|dvc (metrics|dag)"
+    r"|python examples/"
 )
 # What the commands name, by the Python that writes it: in the folder of the clone.
 PREPARED = {

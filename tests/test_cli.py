@@ -13,7 +13,6 @@ from hgld.foundation import settings
 from tests.page_blocks import pages
 from tests.paths import ROOT
 
-
 DOCUMENTATION = [(ROOT / page).read_text(encoding="utf-8") for page in pages()]
 
 
