@@ -42,7 +42,7 @@ _REACHES_OUT = "import socket; socket.create_connection(('192.0.2.1', 80), 3)"
 
 
 def main() -> None:
-    """Run both clones, compare them, and go on in one of them."""
+    """Run both clones, compare them, and go on in both, and in a copy of the first."""
     with tempfile.TemporaryDirectory() as scratch:
         plain, shuffled = Path(scratch, "plain"), Path(scratch, "shuffled")
         for clone in (plain, shuffled):
@@ -55,11 +55,11 @@ def main() -> None:
         _check_nothing_runs(plain, "the second dvc repro")
         _run(["hgld", "card", "--check"], plain)
         _check_clean(plain)
-        _check_pages(plain, Path(scratch, "pages"))
         _compare(_hashes(plain), _hashes(shuffled))
-        _check_verdict(plain)
-        _check_commits(plain)
-        _check_profiles(plain)
+        pages = Path(shutil.copytree(plain, Path(scratch, "pages"), symlinks=True))
+        checks = {_check_changes: plain, _check_profiles: shuffled, _check_pages: pages}
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda check: check(checks[check]), checks))
 
 
 def _run(command: list[str], folder: Path, answers: str = "", **env: str) -> str:
@@ -151,16 +151,21 @@ def _check_clean(folder: Path) -> None:
         sys.exit(f"dvc repro in {folder} changed files of the repository: {changed}")
 
 
-def _check_pages(folder: Path, copy: Path) -> None:
-    """The commands of the documentation that need a finished sample, as a reader types them, in a copy of the clone."""
-    shutil.copytree(folder, copy, symlinks=True)
+def _check_changes(folder: Path) -> None:
+    """What follows from a verdict and from other settings."""
+    _check_verdict(folder)
+    _check_commits(folder)
+
+
+def _check_pages(folder: Path) -> None:
+    """The commands of the documentation that need a finished sample, as a reader types them."""
     for name, text in sample_files().items():
-        (copy / name).write_text(text, encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8")
     for name in ("old_release", "new_release", "OLD_RELEASE", "NEW_RELEASE", "OLD", "NEW"):
-        shutil.copytree(copy / "data/sample/release", copy / name)
+        shutil.copytree(folder / "data/sample/release", folder / name)
     started, commands = time.monotonic(), {command: page for page, command in reversed(sample_commands())}
     for command, page in reversed(commands.items()):
-        output = _run(["bash", "-c", command], copy)
+        output = _run(["bash", "-c", command], folder)
         if re.search("^(Traceback|Error)", output, re.MULTILINE):
             sys.exit(f"{page}: {command}:\n{output}")
     print(f"{len(commands)} commands of the documentation: {time.monotonic() - started:.0f} s", flush=True)

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import pickle
 import shutil
 import tarfile
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ from PIL import Image
 
 from hgld.foundation.settings import Params, load_params
 from hgld.foundation.tables import read_parquet, write_parquet
+from hgld.hierarchy.names.name_classifier import cross_fit_classifier
 from hgld.hierarchy.taxonomy.class_graph import SHORTCUT
 from hgld.hierarchy.taxonomy.commons_category import category_url
 from hgld.pipeline.acquisition.tar_index import scan_tar
+from hgld.pipeline.evidence import landmark_names
 from tests.paths import ROOT
 
 # category, train landmark, index landmark, Wikidata's item, class and label, colour of its images
@@ -43,6 +46,22 @@ PLACES = [
 
 LABELS = ["category", "qid", "method", "candidates", "class", "supercategory", "hierarchical_label",
           "natural_or_human_made", "path", "note"]  # fmt: skip
+
+
+_FITTED: dict[bytes, Any] = {}
+
+
+@pytest.fixture(autouse=True)
+def _each_fit_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name model of equal names, labels and lexicon is fitted once per process: it takes seconds."""
+
+    def fitted(*inputs: Any) -> Any:
+        key = pickle.dumps(inputs)
+        if key not in _FITTED:
+            _FITTED[key] = pickle.dumps(cross_fit_classifier(*inputs))
+        return pickle.loads(_FITTED[key])
+
+    monkeypatch.setattr(landmark_names, "cross_fit_classifier", fitted)
 
 
 @dataclass(frozen=True)
