@@ -194,9 +194,9 @@ for _name, _text in STAGES.items():
 def train(run: str | None, profile: str | None, **options: Any) -> None:
     """Train a retrieval model on the release, or on any data; an interrupted training resumes.
 
-    RUN is a YAML file with the settings that differ from params.yaml, or a recipe: roadmap, roadmap_plus, happier,
-    happier_f, road_ndcg, road_recall, or a baseline such as smooth_ap. Without arguments this is the stage of dvc.yaml.
-    docs/train.md describes all settings.
+    RUN is a YAML file with the settings that differ from the defaults (on the release: from params.yaml), or a recipe:
+    roadmap, roadmap_plus, happier, happier_f, road_ndcg, road_recall, or a baseline such as smooth_ap. Without any
+    argument this is the stage of dvc.yaml. docs/train.md describes all settings.
     """
     from hgld.foundation.settings import load_params, params_here
     from hgld.pipeline.stages.previous_outputs import put_back
@@ -209,9 +209,11 @@ def train(run: str | None, profile: str | None, **options: Any) -> None:
         return
     from hgld.benchmarks.run_files.command import Order, train_run
 
+    # Data of one's own have nothing to do with the profile of the release, unless one is named.
+    params = None if "data" in given and not profile else params_here(profile)
     if "data" not in given and here:
         put_back(profile)
-    echo(f"written to {train_run(Order(run=run, **given), params_here(profile))}")
+    echo(f"written to {train_run(Order(run=run, **given), params)}")
 
 
 @main.command()

@@ -174,7 +174,7 @@ def release_files() -> str:
     parts = [
         "# Files of a release",
         "The tables of `data/PROFILE/release`, and of a published version. `columns.json` in the release says the same "
-        "to programs. [Load and archive a release](../release.md) lists the other files, "
+        "to programs. [Load, archive and publish a release](../release.md) lists the other files, "
         "[Use a release](../release_tools.md) the conversions. Text is never missing, but empty.",
     ]
     for table in TABLES:

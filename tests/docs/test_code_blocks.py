@@ -75,6 +75,7 @@ ELSEWHERE = {
     "hgld assign *": ("tests/pipeline/commands/test_assign.py", "assign"),
     "hgld compare crosswalk.csv *": ("tests/test_crosswalk.py", "compare"),
     "hgld evaluate *": ("tests/benchmarks/protocols/test_evaluate_files.py", "evaluate"),
+    "hgld card": ("tests/pipeline/dataset/test_card_numbers.py", '"card"'),
     "hgld publish *": ("tests/pipeline/release/publishing/test_publish_page.py", "README"),
     "hgld archive * --previous *": ("tests/pipeline/release/changes/test_archive_previous.py", '"--previous"'),
     "hgld overlap*": ("tests/pipeline/overlap/test_overlap.py", '"overlap"'),
@@ -236,7 +237,7 @@ def test_the_commands_of_a_page_run_one_after_the_other(photos: Path, page: str)
     commands = [command for block in blocks(page) for command in block.commands]
     assert commands
     for command in commands:
-        if command.startswith("python examples/"):
+        if command.startswith("python examples/") or any(fnmatchcase(command, pattern) for pattern in NOT_RUN):
             continue
         for name, small in SMALL.items():
             command = command.replace(name, small)
@@ -287,4 +288,4 @@ def test_the_commands_of_a_page_run_on_a_release(page: str, tmp_path: Path, monk
 
 def test_the_command_of_an_indented_block_in_a_list_is_found() -> None:
     commands = [command for block in blocks("docs/how_to/extend_the_taxonomy.md") for command in block.commands]
-    assert commands[0] == 'hgld show "Theatinerkirche (Munich)"' and "dvc repro" in commands
+    assert commands[0] == 'hgld show "Citic Tower"' and "dvc repro release queue" in commands
