@@ -2,8 +2,8 @@
 
     python -m tests.held_out [--folds 5]
 
-The real command labels each fold after training on the others. Prints the accuracy, and the precision of the half with
-the highest scores. Takes about a minute per fold.
+The real command labels each fold after training on the others. Prints the accuracy, the precision of the half with the
+highest scores, and how the mistakes of a label spread over the other labels. Takes about a minute per fold.
 """
 
 import argparse
@@ -20,6 +20,8 @@ from hgld.pipeline.commands.classify import COLUMNS, classify
 from tests.paths import PUBLISHED_LABELS
 
 FOLDS = 5
+RANKS = 6
+MIN_MISTAKES = 20  # of a label, for its order of wrong labels to mean something
 
 Row = tuple[str, str]
 
@@ -52,6 +54,18 @@ def accuracy(result: pd.DataFrame, coverage: float = 1.0) -> float:
     return float(ranked["correct"].head(round(len(ranked) * coverage)).mean())
 
 
+def confusion_shares(result: pd.DataFrame, ranks: int = RANKS) -> list[float]:
+    """How the mistakes of a label spread: the mean share of its most frequent wrong label, of the second, and so on.
+
+    Over the published labels with MIN_MISTAKES mistakes or more, each with the weight of its mistakes.
+    """
+    counts = result[~result["correct"]].groupby(["published", "hierarchical_label"]).size()
+    ordered = counts.sort_values(ascending=False).groupby(level=0)
+    frame = pd.DataFrame({"count": counts, "rank": ordered.cumcount(), "all": counts.groupby(level=0).transform("sum")})
+    frame = frame[frame["all"] >= MIN_MISTAKES]
+    return [float(frame.loc[frame["rank"] == rank, "count"].sum() / frame["count"].sum()) for rank in range(ranks)]
+
+
 def _write(path: Path, columns: list[str], rows: list[Row]) -> None:
     with path.open("w", encoding="utf-8", newline="") as handle:
         csv.writer(handle).writerows([columns, *rows])
@@ -74,6 +88,8 @@ def main() -> None:
     print(
         f"{len(every):,} names: accuracy {accuracy(every):.4f}, precision of the best half {accuracy(every, 0.5):.4f}"
     )
+    shares = " ".join(f"{share:.2f}" for share in confusion_shares(every))
+    print(f"share of a label's mistakes, most frequent wrong label first: {shares}")
 
 
 if __name__ == "__main__":

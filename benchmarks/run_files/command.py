@@ -26,6 +26,7 @@ from hgld.foundation.display.visible import echo
 from hgld.foundation.errors import HgldError
 from hgld.foundation.files import check_output
 from hgld.foundation.settings import Params, Train
+from hgld.foundation.train_settings import LossTerm
 
 OUTPUTS = ("model.pt", "best.pt", "curves.csv", "metrics.json")
 
@@ -104,12 +105,23 @@ def default_folder(run: RunFile, order: Order) -> Path:
 
 def _headline(run: RunFile, settings: Train, dataset: RetrievalDataset, params: Params | None) -> str:
     base = "the defaults" if params is None else f"params.yaml, profile {params.profile}"
-    losses = " + ".join(f"{term.weight:g} {term.name}" for term in settings.loss)
+    losses = " + ".join(f"{term.weight:g} {term.name}{_settings(term)}" for term in settings.loss)
     weights = "pretrained" if settings.pretrained else "from scratch"
     return (
         f"{run.path or 'settings'} over {base}: {settings.backbone} ({weights}), {losses}, {settings.epochs} epochs "
         f"on {len(dataset.train):,} images of {dataset.name or 'the release'}"
     )
+
+
+def _settings(term: LossTerm) -> str:
+    """The settings of a loss that are stated.
+
+    >>> _settings(LossTerm(name="sup_hap", weight=1, settings={"alpha": 5.0, "tau": 0.01})), _settings(LossTerm(
+    ...     name="sup_hap", weight=1))
+    (' (alpha 5.0, tau 0.01)', '')
+    """
+    stated = ", ".join(f"{name} {value}" for name, value in term.settings.items())
+    return f" ({stated})" if stated else ""
 
 
 def _about(dataset: RetrievalDataset, order: Order, digest: str, images: int) -> dict[str, Any]:

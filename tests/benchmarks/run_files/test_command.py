@@ -24,6 +24,7 @@ from hgld.benchmarks.models.network import load_checkpoint
 from hgld.benchmarks.training.checkpoint import TrainingState
 from hgld.cli import main
 from tests.benchmarks.run_files.coloured_table import TINY, write_table
+from tests.paths import ROOT
 
 TIMEOUT = 120  # seconds
 PARTS = [
@@ -52,6 +53,21 @@ def hgld(*arguments: str) -> Result:
 
 def sets(*overrides: str) -> list[str]:
     return [part for override in overrides for part in ("--set", override)]
+
+
+def test_data_of_ones_own_do_not_inherit_the_settings_of_the_release(here: Path, table: Path) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8").replace("weight_decay: 1e-4", "weight_decay: 0.125")
+    (here / "params.yaml").write_text(text, encoding="utf-8")
+    data = ("tiny.yaml", "--data", str(table), "--levels", "shade,hue")
+    result = hgld(*data, *sets("epochs=1"))
+    assert result.exit_code == 0, result.output
+    assert "tiny.yaml over the defaults: test_resnet" in result.output
+    found = load_checkpoint(here / "trained" / "tiny-images" / "model.pt").config["train"]
+    assert found["weight_decay"] == 1e-4
+    result = hgld(*data, "--profile", "sample", "--out", "named", *sets("epochs=1"))
+    assert result.exit_code == 0, result.output
+    assert "tiny.yaml over params.yaml, profile sample: test_resnet" in result.output
+    assert load_checkpoint(here / "named" / "model.pt").config["train"]["weight_decay"] == 0.125
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:

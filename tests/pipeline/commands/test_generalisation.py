@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 
+import pandas as pd
 import pytest
 
 from hgld.hierarchy.fusion.proposals import top_two
@@ -11,7 +12,7 @@ from hgld.hierarchy.names.name_classifier import Lexicon, fit_classifier
 from hgld.hierarchy.names.name_rules import NameRules, build_name_rules
 from hgld.hierarchy.names.name_words import load_name_words
 from hgld.hierarchy.taxonomy.taxonomy import load_taxonomy
-from tests.held_out import accuracy, fold, labelled, published
+from tests.held_out import MIN_MISTAKES, accuracy, confusion_shares, fold, labelled, published
 from tests.paths import PUBLISHED_LABELS
 
 WITH_PUBLISHED = pytest.mark.skipif(not PUBLISHED_LABELS.is_file(), reason="no published labels beside this checkout")
@@ -27,6 +28,16 @@ def test_held_out_names_reach_the_accuracy_floors(tmp_path):
     assert len(result) > 1500
     assert accuracy(result) >= 0.73
     assert accuracy(result, 0.5) >= 0.912
+
+
+def test_the_mistakes_of_a_label_are_counted_by_the_rank_of_the_wrong_one() -> None:
+    """Two labels with 30 and 20 mistakes; one with fewer than MIN_MISTAKES does not count."""
+    mistakes = [("lake", "pond", 15), ("lake", "sea", 10), ("lake", "zoo", 5), ("church", "castle", 12)]
+    mistakes += [("church", "house", 8), ("tower", "house", MIN_MISTAKES - 1)]
+    rows = [(label, wrong, False) for label, wrong, count in mistakes for _ in range(count)]
+    rows += [("lake", "lake", True)] * 9
+    result = pd.DataFrame(rows, columns=["published", "hierarchical_label", "correct"])
+    assert confusion_shares(result, 4) == [(15 + 12) / 50, (10 + 8) / 50, 5 / 50, 0]
 
 
 @WITH_PUBLISHED
