@@ -160,6 +160,11 @@ _freeze = click.option(
 _STAGE_OPTIONS = {"download": [_accept_md5], "images": [_accept_md5], "wikidata": [_refresh, _freeze]}
 
 
+def _is_own_data(data: str | None, profile: str | None) -> bool:
+    """Data of a user's own: the settings of the release do not concern them, unless a profile is named."""
+    return data is not None and profile is None
+
+
 def _add_stage(name: str, text: str) -> None:
     @main.command(name, help=f"{text} (A stage of dvc.yaml.)", short_help=text)
     @_profile
@@ -209,8 +214,7 @@ def train(run: str | None, profile: str | None, **options: Any) -> None:
         return
     from hgld.benchmarks.run_files.command import Order, train_run
 
-    # Data of one's own have nothing to do with the profile of the release, unless one is named.
-    params = None if "data" in given and not profile else params_here(profile)
+    params = None if _is_own_data(given.get("data"), profile) else params_here(profile)
     if "data" not in given and here:
         put_back(profile)
     echo(f"written to {train_run(Order(run=run, **given), params)}")
@@ -240,7 +244,8 @@ def benchmark(models: tuple[str, ...], out: Path | None, form: str, profile: str
     from hgld.benchmarks.evaluation.scoring import OtherRankError
     from hgld.foundation.settings import params_here
 
-    params, choice = params_here(profile), Choice.of(options)
+    choice = Choice.of(options)
+    params = None if _is_own_data(choice.data, profile) else params_here(profile)
     try:
         if len(models) == 1 and form == "table":
             echo_text(score(models[0], params, out, choice).text())

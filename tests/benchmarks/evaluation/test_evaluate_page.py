@@ -122,15 +122,19 @@ def test_metrics_of_the_levels_that_exist_are_computed(folder: Path) -> None:
     assert coarse["R@1_l0"] > 0.9 > coarse["chance_R@1_l0"]
 
 
-def test_with_params_yaml_its_metrics_apply_where_their_levels_exist(
+def test_the_metrics_of_a_named_profile_apply_where_their_levels_exist(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     command = f"hgld benchmark {folder}/embeddings.npz --data {folder}/images.csv --levels fine,coarse --out out"
-    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(text.replace("R@1_l1, ", "R@5_l1, "), encoding="utf-8")
+    run(command + " --profile sample")
+    named = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert "R@5_l1" in named and "R@1_l1" not in named and "R@1_l2" not in named
     run(command)
     ours = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert "R@1_l1" in ours and "R@1_l2" not in ours
+    assert "R@1_l1" in ours and "R@5_l1" not in ours
     (tmp_path / "params.yaml").write_text("train:\n  lr: 0.1\n")  # of another project that uses DVC
     run(command)
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == ours
