@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -14,18 +14,19 @@ from hgld.foundation.train_settings import LossTerm
 SETS = ("grocery", "omniglot")
 # A result in a table is over these; the learning rates are chosen on splits of other seeds.
 SEEDS = tuple(range(8))
-LONG_SEEDS = SEEDS[:6]  # where a training takes long
-TUNING_SEEDS = (100, 101)
-SCRATCH_TUNING_SEEDS = TUNING_SEEDS[:1]
+LONG_SEEDS = SEEDS[:6]  # where a training takes long; fewer cannot be beyond noise
+TUNING_SEEDS = (100, 101)  # only the first where a training takes long
 # The middle three are tried for every loss, an outer one where the rate beside it is the best so far.
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 SCRATCH_RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
-ALPHAS = (1.0, 2.0, 3.0, 5.0)
+WHOLE_RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
+ALPHAS = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0)
 # Of a rank loss; the rest is Cluster's.
-WEIGHTS = (0.5, 0.9)
-BATCHES = (16, 64, 128)
+WEIGHTS = (0.1, 0.3, 0.5, 0.7, 0.9)
+# Batch sizes with the images per class, so that a batch has at most 32 classes, of the 41 of grocery.
+BATCHES: Mapping[int, int] = MappingProxyType({16: 4, 32: 4, 64: 4, 128: 4, 256: 8, 512: 16})
 GAP_BATCHES = (16, 32, 64, 128)
-WRONG = (0.15, 0.3)
+WRONG = (0.015, 0.05, 0.15, 0.3)
 
 
 Terms = tuple[LossTerm, ...]
@@ -33,6 +34,11 @@ Terms = tuple[LossTerm, ...]
 
 def _term(name: str, weight: float = 1.0, **settings: Any) -> LossTerm:
     return LossTerm(name=name, weight=weight, settings=settings)
+
+
+def memory_name(size: int) -> str:
+    """The batch with a memory of so many embeddings as the gallery."""
+    return f"batch and memory of {size:,}"
 
 
 HAP, HAP5 = "SupHAP", "SupHAP α=5"
@@ -52,6 +58,10 @@ METHODS: Mapping[str, Terms] = MappingProxyType(
         "Cluster": (_term("cluster"),),
         "ProxyNCA++": (_term("proxy_nca"),),
         "CSL": (_term("csl"),),
+        "BlackBoxAP": (_term("blackbox_ap"),),
+        "FastAP": (_term("fast_ap"),),
+        "Contrastive": (_term("contrastive"),),
+        "ArcFace": (_term("arcface"),),
         HAP: (_term("sup_hap"),),
         HAPPIER: (_term("sup_hap", 0.9), _term("cluster", 0.1)),
         HAPPIER_F: (_term("sup_hap", 0.5), _term("cluster", 0.5)),
@@ -64,6 +74,10 @@ METHODS: Mapping[str, Terms] = MappingProxyType(
     }
 )
 SCRATCH_METHODS = (AP, HAPPIER, HAP5_CLUSTER)
+# The whole pretrained network, after a head on its frozen features.
+WHOLE_METHODS = (AP, HAPPIER, HAP5_CLUSTER)
+WHOLE_SETS = ("grocery",)  # photographs; a training takes a minute or more
+WHOLE_STEPS, WHOLE_BATCH = 60, 32
 LATER_METHODS = (NDCG, RECALL, ROADMAP_PLUS)
 LONG_STEPS = 800
 LONG_METHODS = (AP, HAP, HAPPIER, HAP5_CLUSTER)
@@ -73,12 +87,13 @@ SAMPLER_METHODS = (HAPPIER, HAP5_CLUSTER)
 NOISE_METHODS = (AP, HAPPIER, HAP5_CLUSTER)
 BATCH_METHODS = ("SmoothAP", AP, ROADMAP)
 GAP_METHODS = (HAP, AP)
-BATCH, ALL, LONG_MEMORY = "batch", "all training images", "batch and memory of 2,048"
+BATCH, ALL = "batch", "all training images"
+MEMORIES = (64, 256, 1024, 2048)
 SAME_TIME = "batch, for the time of “all training images”"
 GALLERIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         BATCH: {},
-        LONG_MEMORY: {"gallery": "memory", "memory": 2048},
+        **{memory_name(size): {"gallery": "memory", "memory": size} for size in MEMORIES},
         ALL: {"gallery": "all"},
         SAME_TIME: {"same_time": True},
     }
@@ -88,8 +103,9 @@ GalleryRun = tuple[int, str, tuple[str, ...]]
 GALLERY_RUNS: tuple[GalleryRun, ...] = (
     (16, HAP, (BATCH, ALL, SAME_TIME)),
     (16, AP, (BATCH, ALL)),
-    (16, HAP, (BATCH, LONG_MEMORY)),
-    (64, HAP, (BATCH, ALL)),
+    (16, HAP, (BATCH, *map(memory_name, MEMORIES))),
+    (64, HAP, (BATCH, ALL, SAME_TIME)),
+    (64, HAP, (BATCH, *map(memory_name, MEMORIES[1:]))),
 )
 
 
@@ -106,15 +122,21 @@ def weight_terms(weight: float) -> Terms:
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of it is trained: all for the page, a few seeds and methods for a quick look."""
+    """How much of it is trained: all for the page, a few seeds and methods for a quick look.
+
+    rates: the learning rates by method; without any, they are chosen by trials.
+    """
 
     sets: tuple[str, ...] = SETS
     seeds: tuple[int, ...] = SEEDS
     methods: tuple[str, ...] = tuple(name for name in METHODS if name not in LATER_METHODS)
     quick: bool = False
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
-QUICK = Plan(sets=("omniglot",), seeds=SEEDS[:6], methods=(AP, HAP, HAP5, HAPPIER), quick=True)
+# The rates are those that the trials of the whole run chose.
+QUICK_RATES: Mapping[str, float] = MappingProxyType({AP: 1e-3, HAP: 3e-4, HAP5: 1e-3, HAPPIER: 1e-3})
+QUICK = Plan(sets=("omniglot",), seeds=LONG_SEEDS, methods=tuple(QUICK_RATES), quick=True, rates=QUICK_RATES)
 
 
 def base(data: str, method: str, *, scratch: bool = False) -> Setting:
@@ -122,14 +144,21 @@ def base(data: str, method: str, *, scratch: bool = False) -> Setting:
     return Setting(data=data, loss=METHODS[method], lr=RATES[0], scratch=scratch)
 
 
+def whole_base(data: str, method: str, results: Results) -> Setting | None:
+    """The setting in which the whole network is trained, without its learning rate; None before the head has one."""
+    head = tuned(base(data, method), results)
+    return replace(head, head_lr=head.lr, lr=WHOLE_RATES[0], steps=WHOLE_STEPS, batch=WHOLE_BATCH) if head else None
+
+
 def rates_of(setting: Setting) -> tuple[float, ...]:
     """The learning rates that may be tried."""
-    return SCRATCH_RATES if setting.scratch else RATES
+    return WHOLE_RATES if setting.head_lr else SCRATCH_RATES if setting.scratch else RATES
 
 
 def trials(setting: Setting, rate: float) -> list[tuple[Setting, int]]:
     """The trainings that tell how good a learning rate is for a setting."""
-    return [(replace(setting, lr=rate), seed) for seed in (SCRATCH_TUNING_SEEDS if setting.scratch else TUNING_SEEDS)]
+    seeds = TUNING_SEEDS[:1] if setting.scratch or setting.head_lr else TUNING_SEEDS
+    return [(replace(setting, lr=rate), seed) for seed in seeds]
 
 
 def mean_h_ap(setting: Setting, rate: float, results: Results) -> float | None:
@@ -161,12 +190,16 @@ def method(data: str, name: str, results: Results, *, scratch: bool = False, **c
     return replace(found, **changes) if found else None
 
 
+def curve_base(data: str, terms: Terms) -> Setting:
+    """A point of the curves over α and the weight, without its learning rate."""
+    return Setting(data=data, loss=terms, lr=RATES[0])
+
+
 def curve(data: str, terms: Terms, results: Results) -> Setting | None:
-    """A point of the curves over α and λ: one of METHODS with its rate, else with that of SupHAP or of HAPPIER."""
-    for name, own in METHODS.items():
-        if own == terms:
-            return method(data, name, results, gaps=gaps_of(name))
-    return method(data, HAP if len(terms) == 1 else HAPPIER, results, loss=terms)
+    """A point of the curves over α and the weight, with its own rate; one of METHODS is the setting of its table."""
+    found = tuned(curve_base(data, terms), results)
+    names = [name for name, own in METHODS.items() if own == terms]
+    return replace(found, gaps=gaps_of(names[0]) if names else ()) if found else None
 
 
 def work(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
@@ -183,17 +216,30 @@ def work(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
     yield from _scratch(plan, results)
     yield from _noise(plan, results)
     yield from _galleries(GALLERY_RUNS, plan.sets, results)
+    yield from _whole(plan, results)
 
 
 def _methods(plan: Plan, names: Sequence[str], results: Results) -> Iterator[tuple[Setting, int]]:
     """The losses of the first table."""
     for data in plan.sets:
         for name in names:
-            yield from _tuning(base(data, name), results)
+            if name not in plan.rates:
+                yield from _tuning(base(data, name), results)
     for seed in plan.seeds:
         for data in plan.sets:
             for name in names:
-                yield from _with(method(data, name, results, gaps=gaps_of(name)), seed)
+                yield from _with(_planned(plan, data, name, results), seed)
+
+
+def _planned(plan: Plan, data: str, name: str, results: Results) -> Setting | None:
+    if name in plan.rates:
+        return quick_setting(data, name, plan.rates[name])
+    return method(data, name, results, gaps=gaps_of(name))
+
+
+def quick_setting(data: str, name: str, rate: float) -> Setting:
+    """A method with a rate that was chosen before."""
+    return replace(base(data, name), lr=rate)
 
 
 def gaps_of(name: str) -> tuple[int, ...]:
@@ -216,6 +262,7 @@ def _curves(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
     """The trade-offs over α and over the weight of SupHAP beside Cluster."""
     for data in plan.sets:
         for terms in [*map(alpha_terms, ALPHAS), *map(weight_terms, WEIGHTS)]:
+            yield from _tuning(curve_base(data, terms), results)
             yield from _with(curve(data, terms, results), *SEEDS)
 
 
@@ -235,8 +282,8 @@ def gallery_settings(run: GalleryRun, data: str, results: Results) -> dict[str, 
 
 def at_batch(data: str, name: str, size: int, results: Results, **changes: Any) -> Setting | None:
     """A method at a batch size, with the rate chosen at 64 and, there, its loss on batches of other sizes."""
-    plain = size == 64 and not changes
-    return method(data, name, results, batch=size, gaps=gaps_of(name) if plain else (), **changes)
+    gaps = gaps_of(name) if size == 64 and not changes else ()
+    return method(data, name, results, batch=size, per_class=BATCHES[size], gaps=gaps, **changes)
 
 
 def _samplers(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
@@ -248,6 +295,8 @@ def _samplers(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
 
 def _longer(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
     """Four times as many steps, on Omniglot."""
+    if "omniglot" not in plan.sets:
+        return
     for seed in LONG_SEEDS:
         for name in LONG_METHODS:
             yield from _with(method("omniglot", name, results, steps=LONG_STEPS), seed)
@@ -255,6 +304,8 @@ def _longer(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
 
 def _scratch(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
     """A small network from scratch on Omniglot."""
+    if "omniglot" not in plan.sets:
+        return
     for name in SCRATCH_METHODS:
         yield from _tuning(base("omniglot", name, scratch=True), results)
     for seed in LONG_SEEDS:
@@ -271,8 +322,27 @@ def _batches(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
 
 
 def _noise(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
-    """Wrong labels at level 1."""
+    """Wrong labels at level 1: any other label, and one that looks alike."""
     for data in plan.sets:
-        for fraction in WRONG:
-            for name in NOISE_METHODS:
-                yield from _with(method(data, name, results, wrong=fraction), *SEEDS)
+        for confused in (False, True):
+            for fraction in WRONG:
+                for name in NOISE_METHODS:
+                    yield from _with(method(data, name, results, wrong=fraction, confused=confused), *SEEDS)
+
+
+def _whole(plan: Plan, results: Results) -> Iterator[tuple[Setting, int]]:
+    """The whole pretrained network at 112 px."""
+    for data in (name for name in WHOLE_SETS if name in plan.sets):
+        for name in WHOLE_METHODS:
+            setting = whole_base(data, name, results)
+            assert setting is not None, "the head's rates were tried before"
+            yield from _tuning(setting, results)
+        for seed in LONG_SEEDS:
+            for name in WHOLE_METHODS:
+                yield from _with(whole_method(data, name, results), seed)
+
+
+def whole_method(data: str, name: str, results: Results) -> Setting | None:
+    """The setting in which the whole network is trained, with the rate that was chosen for it."""
+    setting = whole_base(data, name, results)
+    return tuned(setting, results) if setting else None

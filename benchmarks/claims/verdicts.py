@@ -141,3 +141,22 @@ def equal_verdict(family: Sequence[Comparison]) -> str:
         return "**holds** (no difference beyond noise)"
     better, worse = outcomes.count(1), outcomes.count(-1)
     return f"**does not hold**: better in {better}, worse in {worse} of {len(family)}"
+
+
+def order_verdict(family: Sequence[Comparison]) -> str:
+    """Whether the order of the two is the same in all comparisons, which are named by their circumstances.
+
+    >>> def of(name, difference, p):
+    ...     return Comparison(name, Sample(np.array([difference])), p)
+    >>> order_verdict([of("0%", 0.1, 0.01), of("5%", 0.2, 0.01)])
+    '**the order stays** (better at each)'
+    >>> order_verdict([of("0%", 0.1, 0.2), of("5%", -0.2, 0.2)])
+    '**no order** (within noise at each)'
+    >>> order_verdict([of("0%", 0.1, 0.01), of("5%", -0.2, 0.01)])
+    '**the order changes** (0%: better, 5%: worse)'
+    """
+    words = [("within noise", "better", "worse")[comparison.outcome] for comparison in family]
+    if len(set(words)) > 1:
+        named = zip(family, words, strict=True)
+        return f"**the order changes** ({', '.join(f'{comparison.name}: {word}' for comparison, word in named)})"
+    return f"**{'the order stays' if family[0].outcome else 'no order'}** ({words[0]} at each)"

@@ -17,8 +17,14 @@ from PIL import Image
 
 from hgld.benchmarks.claims import __main__ as command
 from hgld.benchmarks.claims import experiments as e
-from hgld.benchmarks.claims.features import weights_file
-from hgld.benchmarks.claims.image_sets import mislabelled, read_image_set, training_rows
+from hgld.benchmarks.claims.features import feature_file, pretrained_features, pretrained_network, weights_file
+from hgld.benchmarks.claims.image_sets import (
+    CONFUSION_SHARES,
+    _chances,
+    mislabelled,
+    read_image_set,
+    training_rows,
+)
 from hgld.benchmarks.claims.page import page
 from hgld.benchmarks.claims.results import CODE, PACKAGE, Results, code_version
 from hgld.benchmarks.claims.training import Data, Setting, Training, run
@@ -50,8 +56,9 @@ def small(tmp_path: Path) -> Data:
             archive.writestr(name, picture.getvalue())
     features = centres.repeat(8, axis=0) + 3.0 * generator.normal(size=(160, 1280))
     (tmp_path / "cache").mkdir()
-    np.save(tmp_path / "cache" / "omniglot_lite0.npy", features.astype(np.float32))
-    return Data(tmp_path / "data", tmp_path / "cache")
+    data = Data(tmp_path / "data", tmp_path / "cache")
+    np.save(feature_file(data.images("omniglot"), data.cache), features.astype(np.float32))
+    return data
 
 
 def setting(**changes: object) -> Setting:
@@ -71,7 +78,7 @@ def test_the_real_sets_have_their_images_and_levels(name: str, images: int, clas
 
 
 def test_training_and_test_classes_are_halves_without_a_common_class(small: Data) -> None:
-    labels = small.of(setting())[1]
+    labels = small.labels("omniglot")
     splits = [training_rows(labels, seed) for seed in range(3)]
     for rows in splits:
         train, test = (set(labels[side, 0].tolist()) for side in (rows, ~rows))
@@ -82,7 +89,7 @@ def test_training_and_test_classes_are_halves_without_a_common_class(small: Data
 
 @pytest.mark.parametrize(("fraction", "wrong"), [(0.0, 0), (0.01, 1), (0.3, 6)])
 def test_wrong_labels_are_those_of_whole_classes_and_nest(small: Data, fraction: float, wrong: int) -> None:
-    labels = small.of(setting())[1]
+    labels = small.labels("omniglot")
     changed = mislabelled(labels, fraction, seed=3)
     assert torch.equal(changed[:, 0], labels[:, 0])
     moved = labels[changed[:, 1] != labels[:, 1], 0]
@@ -90,6 +97,51 @@ def test_wrong_labels_are_those_of_whole_classes_and_nest(small: Data, fraction:
     assert len(moved) == 8 * wrong
     assert torch.equal(changed, mislabelled(labels, fraction, seed=3))
     contiguous_labels(changed)  # raises where a finer class has two coarser ones
+
+
+def test_confused_labels_are_mostly_those_that_look_alike(small: Data) -> None:
+    """Of two labels' means, the nearest is drawn most often, with its share."""
+    labels, features = small.labels("omniglot"), small.features("omniglot")
+    means = torch.stack([features[labels[:, 1] == family].mean(0) for family in range(4)])
+    drawn = [0, 0, 0]
+    for seed in range(60):
+        changed = mislabelled(labels, 0.3, seed, features)
+        assert torch.equal(changed, mislabelled(labels, 0.3, seed, features))
+        for row in (changed[:, 1] != labels[:, 1]).nonzero()[::8, 0]:
+            order = (means - means[labels[row, 1]]).norm(dim=1).argsort().tolist()
+            drawn[order.index(int(changed[row, 1])) - 1] += 1
+    assert sum(drawn) == 60 * 6
+    shares = [share / sum(CONFUSION_SHARES[:3]) for share in CONFUSION_SHARES[:3]]
+    for count, share in zip(drawn, shares, strict=True):
+        assert abs(count / sum(drawn) - share) < 4 * (share * (1 - share) / sum(drawn)) ** 0.5
+
+
+def test_the_chances_of_wrong_labels_are_shares_and_the_rest() -> None:
+    chances = _chances(42)
+    assert chances[: len(CONFUSION_SHARES)].tolist() == pytest.approx(CONFUSION_SHARES)
+    assert float(chances.sum()) == pytest.approx(1)
+    assert _chances(3).tolist() == pytest.approx(CONFUSION_SHARES[:3])
+
+
+@needs_weights
+def test_a_whole_network_goes_on_from_the_head_and_its_proxies(small: Data) -> None:
+    """With no step, it embeds as the head did; with some, the backbone changes and batch normalisation does not."""
+    whole = setting(loss=e.METHODS[e.HAPPIER], head_lr=3e-4, lr=1e-4, steps=2)
+    pixels, labels = small.inputs(whole)[:80], small.labels("omniglot")[:80]
+    assert pixels.shape == (80, 3, 112, 112)
+    network = pretrained_network()
+    with torch.no_grad():
+        features = pretrained_features(network, pixels)
+    head = Training(setting(loss=e.METHODS[e.HAPPIER], steps=5), 0, features, labels)
+    head.run(None)
+    training = Training(whole, 0, pixels, labels, head)
+    assert training.terms[1].loss is head.terms[1].loss
+    assert torch.allclose(training.embed(pixels), head.embed(features), atol=1e-5)
+    before = {name: value.clone() for name, value in training.network.state_dict().items()}
+    training.run(None)
+    changed = {name for name, value in training.network.state_dict().items() if not torch.equal(value, before[name])}
+    assert {"head.linear.weight", "backbone.conv_stem.weight", "backbone.bn1.weight"} <= changed
+    assert not any("running" in name or "num_batches" in name for name in changed)
 
 
 def test_what_is_no_set_of_images_is_said(tmp_path: Path) -> None:
@@ -127,7 +179,7 @@ def test_training_for_a_time_stops_at_the_time(small: Data) -> None:
 
 
 def test_with_all_images_as_gallery_the_loss_is_that_of_the_batch_against_the_training_set(small: Data) -> None:
-    inputs, labels = small.of(setting())
+    inputs, labels = small.inputs(setting()), small.labels("omniglot")
     training = Training(setting(gallery="all"), 0, inputs, labels)
     rows = torch.tensor([0, 1, 8, 9])
     embeddings = training.network(inputs[rows])
@@ -142,7 +194,7 @@ def test_with_all_images_as_gallery_the_loss_is_that_of_the_batch_against_the_tr
 
 
 def test_a_memory_holds_the_last_batches(small: Data) -> None:
-    inputs, labels = small.of(setting())
+    inputs, labels = small.inputs(setting()), small.labels("omniglot")
     training = Training(setting(gallery="memory", memory=40, steps=4), 0, inputs, labels)
     training.run(None)
     assert training.memory is not None
@@ -256,6 +308,12 @@ def test_the_committed_page_is_written_from_the_committed_results() -> None:
         assert (DOCS / name).read_text(encoding="utf-8") == svg
 
 
+def test_the_quick_look_has_the_rates_that_the_whole_run_chose() -> None:
+    results = Results(DOCS / "claims_results.jsonl", None)
+    chosen = {name: e.method("omniglot", name, results) for name in e.QUICK_RATES}
+    assert {name: setting.lr for name, setting in chosen.items() if setting} == dict(e.QUICK_RATES)
+
+
 def test_what_is_not_measured_is_said_and_has_no_table(tmp_path: Path) -> None:
     none = Results(tmp_path / "none.jsonl", "1")
     sections = command.sections(none)
@@ -282,13 +340,22 @@ def test_the_advice_links_to_tables_that_exist_and_quotes_their_numbers() -> Non
 @needs_data
 @needs_weights
 @pytest.mark.timeout(900)  # two minutes of CPU time, on a machine that may be busy
-def test_the_quick_look_finds_what_is_beyond_noise(tmp_path: Path) -> None:
+def test_the_quick_look_finds_what_is_beyond_noise_and_repeats_the_committed_numbers(tmp_path: Path) -> None:
     arguments = ["--quick", "--data", str(SHARED), "--cache", str(tmp_path)]
     result = CliRunner().invoke(command.main, arguments)
     assert result.exit_code == 0, result.output
     lines = [line for line in result.output.splitlines() if " has a higher " in line]  # and no progress
     assert [line.split(": ")[1].split(" (")[0] for line in lines] == ["holds"] * len(lines)
     assert len(lines) == 4
+    quick, committed = Results(tmp_path / "quick.jsonl", None), Results(DOCS / "claims_results.jsonl", None)
+    for name, rate in e.QUICK_RATES.items():
+        for seed in e.QUICK.seeds:
+            found = quick.get(e.quick_setting("omniglot", name, rate), seed)
+            setting = e.method("omniglot", name, committed, gaps=e.gaps_of(name))
+            expected = committed.get(setting, seed) if setting else None
+            assert found and expected
+            # The last digits depend on the processor.
+            assert found["H-AP"] == pytest.approx(expected["H-AP"], abs=0.01)
 
 
 def test_the_advised_losses_are_settings_of_a_run_file(tmp_path: Path) -> None:
