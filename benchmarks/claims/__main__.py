@@ -29,20 +29,18 @@ from hgld.foundation.errors import HgldError
 DATA = Path("../shared/data")
 OUT = Path("docs/claims.md")
 CACHE = Path("data/claims")
-SECTIONS: tuple[Callable[[Results], Section], ...] = (
-    *(
-        methods,
-        tradeoffs,
-        mixtures,
-        generalisation,
-        longer,
-        whole,
-        scratch,
-        samplers,
-        galleries,
-        batch_sizes,
-        wrong_labels,
-    ),
+SECTIONS: Sequence[Callable[[Results], Section]] = (
+    methods,
+    tradeoffs,
+    mixtures,
+    generalisation,
+    longer,
+    whole,
+    scratch,
+    samplers,
+    galleries,
+    batch_sizes,
+    wrong_labels,
 )
 
 
