@@ -474,7 +474,7 @@ def browse(port: int | None, browser: bool, profile: str | None) -> None:
 @main.command()
 @with_options(VERIFY_OPTIONS)
 def verify(release: Path, data: Path | None) -> None:
-    """Check a release folder, as it was downloaded: that it is whole, and that its parts agree.
+    """Check a release, its folder or archive, as it was downloaded: that it is whole, and that its parts agree.
 
     Checksums, columns, labels and natures by its taxonomy, paths in its class graph, the landmarks and images of every
     split, and how much the splits share. Each fault is one line, and then the exit code is 1.
@@ -776,10 +776,11 @@ def archive(release: Path | None, out: Path, previous: Path | None, profile: str
 @with_options(PUBLISH_OPTIONS)
 @_profile
 def publish(release: Path | None, profile: str | None, **options: Any) -> None:
-    """Show what publishing the release, the folder RELEASE, would send; with --yes, send it.
+    """Show what publishing RELEASE, a folder or an archive, would send; with --yes, send it.
 
-    Without RELEASE, that of the profile. It is verified first, as by `hgld verify`. A version that is published with
-    other content is never overwritten. The token comes from HF_TOKEN or `hf auth login`, or from ZENODO_TOKEN.
+    Without RELEASE, that of the profile. The files of an archive are sent. It is verified first, as by `hgld verify`. A
+    version that is published with other content is never overwritten. The token comes from HF_TOKEN or `hf auth login`,
+    or from ZENODO_TOKEN.
     """
     from hgld.foundation.settings import load_params
     from hgld.pipeline.release.publishing import publish

@@ -66,7 +66,7 @@ REPORT_OPTIONS = [
     click.option("--by", default="", metavar="NAME", help="Who says so (default: nobody is named)."),
 ]  # fmt: skip
 PUBLISH_OPTIONS = [
-    click.argument("release", required=False, type=_FOLDER),
+    click.argument("release", required=False, type=_FILE),
     click.option("--to", "target", required=True, metavar="TARGET", help="hf:OWNER/NAME, zenodo, zenodo:sandbox or "
                  "folder:PATH."),
     click.option("--yes", is_flag=True, help="Send it; otherwise it is only shown what would be sent."),

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "hierarchy/taxonomy hierarchy/fusion hierarchy/curation hierarchy/curation/quality",
     "pipeline/release/verification": "dataset pipeline/release/changes hierarchy/taxonomy hierarchy/fusion "
     "hierarchy/comparison hierarchy/comparison/drift",
-    "pipeline/release/publishing": "acquisition release pipeline/release/verification",
+    "pipeline/release/publishing": "acquisition release pipeline/release/changes pipeline/release/verification",
     "pipeline/release/export": "pipeline/release/verification hierarchy/taxonomy",
     "pipeline/overlap": "",
     "pipeline/review": "stages dataset hierarchy/taxonomy hierarchy/fusion hierarchy/curation "

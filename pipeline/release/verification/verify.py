@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from hgld.foundation.errors import HgldError
+from hgld.pipeline.release.changes.former import is_release, opened
 from hgld.pipeline.release.verification import image_checks, label_checks
 from hgld.pipeline.release.verification.change_checks import change_faults
 from hgld.pipeline.release.verification.checksums import FILE, checksum_faults
@@ -38,9 +39,12 @@ class Verification:
 def verify(folder: Path, data: Path | None = None) -> Verification:
     """Check a release by itself; with `data`, a profile's folder, also against the metadata of GLDv2 in it.
 
-    Raises HgldError when `folder` is no folder.
+    folder: of the release; or its archive, which is unpacked for it. Raises HgldError when it is neither.
     """
     try:
+        if folder.is_file() and is_release(folder):
+            with opened(folder) as unpacked:
+                return verify(unpacked, data)
         if not folder.is_dir():
             raise HgldError(
                 f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}; give that of a release"

@@ -5,7 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from hgld.cli import main
 from tests.pipeline.release.conftest import rewrite
 from tests.pipeline.release.publishing.conftest import Publish, contents
 
@@ -32,6 +34,23 @@ def test_yes_copies_it_and_a_second_time_changes_nothing(publish: Publish, folde
     assert done.exit_code == 0
     assert done.output.splitlines()[-1] == "nothing to send: folder:published has version 0.1 with the same content"
     assert COPY.stat().st_mtime_ns == before
+
+
+def test_of_an_archive_the_files_are_sent(publish: Publish, folder: Path) -> None:
+    done = CliRunner().invoke(main, ["archive", "--out", "packed", str(folder)])
+    assert done.exit_code == 0, done.output
+    archive = Path("packed/H-GLDv2-sample-0.1.zip")
+    done = CliRunner().invoke(main, ["verify", str(archive)])
+    assert done.exit_code == 0 and done.output.startswith(f"{archive}: no fault found"), done.output
+    done = CliRunner().invoke(main, ["publish", str(archive), *TO, "--yes"])
+    assert done.exit_code == 0, done.output
+    assert contents(COPY) == contents(folder)
+    archive.write_bytes(archive.read_bytes()[:5000])
+    for command in (["verify", str(archive)], ["publish", str(archive), "--to", "folder:other", "--yes"]):
+        done = CliRunner().invoke(main, command)
+        assert done.exit_code == 1
+        assert f"{archive}: not an archive of a release: " in done.output
+    assert not Path("other").exists()
 
 
 def test_other_content_under_the_same_version_is_refused(publish: Publish, proposed) -> None:
